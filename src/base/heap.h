@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Intrusive pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986): least key first, ties in any order.
+ * insert O(1), pop and remove O(log n) amortised, no allocation. A zeroed item is in no heap.
+ */
+#ifndef BRG_BASE_HEAP_H
+#define BRG_BASE_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct brg__heap_item {
+    struct brg__heap_item *child;    /* first child */
+    struct brg__heap_item *sibling;  /* next sibling */
+    struct brg__heap_item *previous; /* previous sibling, or the parent for a first child; itself for the root */
+    uint64_t key;
+} brg__heap_item;
+
+typedef struct brg__heap {
+    brg__heap_item *root;
+} brg__heap;
+
+static inline bool brg__heap_is_linked(const brg__heap_item *item) { return item->previous != NULL; }
+
+/* `item` must be in no heap. */
+void brg__heap_insert(brg__heap *heap, brg__heap_item *item, uint64_t key);
+/* The item with the least key, still in the heap; NULL when empty. */
+static inline brg__heap_item *brg__heap_peek(const brg__heap *heap) { return heap->root; }
+/* Removes `item`, which must be in `heap`. */
+void brg__heap_remove(brg__heap *heap, brg__heap_item *item);
+
+#endif

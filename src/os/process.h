@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Processes, held by pidfd: no SIGCHLD in the user's program, no pid that was reused. */
+#ifndef BRG_OS_PROCESS_H
+#define BRG_OS_PROCESS_H
+
+#include <brigade/status.h>
+#include <sys/types.h>
+
+/*
+ * Starts `path` with `argv` by posix_spawn: descriptor `inherited_fd` becomes its descriptor 3, 0 to 2 are shared, all others
+ * close; signal mask and handlers are reset. It becomes a child of the calling *thread* (PDEATHSIG watches that one).
+ */
+brg_status brg__process_spawn(pid_t *pid, int *pidfd, const char *path, char *const argv[], int inherited_fd,
+                              brg_error *error);
+
+/*
+ * In a single-threaded process: forks a sibling (CLONE_PARENT, no exit signal). Returns 0 in the child, its pid
+ * in the caller with its *pidfd, or -errno.
+ */
+pid_t brg__process_fork_sibling(int *pidfd);
+
+/* How a child ended. */
+typedef struct brg__process_end {
+    int exit_code;
+    int signal; /* 0 when it exited */
+} brg__process_end;
+
+/* Reaps the child; false while it still runs. Only the process that is its parent. */
+bool brg__process_reap(int pidfd, brg__process_end *out);
+/* "SIGSEGV" for 11 and so on; "?" for one without a name. */
+const char *brg__signal_name(int signal);
+/* Sends a signal; false when it is gone. */
+bool brg__process_signal(int pidfd, int signal);
+
+/* In a child: die with the parent thread (SIGKILL), checked against the race with its death: exits at once if `parent` is gone. */
+void brg__process_die_with_parent(pid_t parent);
+/* In a child: closes every descriptor but 0 to 2 and the `keep_count` in `keep`. */
+void brg__process_close_others(const int *keep, size_t keep_count);
+/* In a child: no new privileges, no core dumps, the OOM killer's first choice, and the limits (0: none). memory_bytes is
+ * on top of the private memory in use now (RLIMIT_DATA). */
+typedef struct brg__process_limits {
+    size_t memory_bytes;
+    size_t stack_bytes;
+    uint32_t files;
+    uint32_t cpu_seconds;
+} brg__process_limits;
+brg_status brg__process_harden(const brg__process_limits *limits, brg_error *error);
+void brg__process_set_name(const char *name); /* at most 15 bytes show in top */
+pid_t brg__process_parent(void);
+pid_t brg__process_id(void);
+/* How many threads this process has, from /proc; 0 when unknown. */
+uint32_t brg__process_thread_count(void);
+_Noreturn void brg__process_exit_now(int code); /* no atexit, no flush */
+
+/* Where the file that holds `address` lies (dladdr), into `path`; false when unknown. */
+bool brg__object_path(const void *address, char *path, size_t path_size);
+
+#endif

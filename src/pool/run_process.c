@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks on process workers: the owner's side sends them.
+ *
+ * A slot keeps the tasks it sent in order. The first runs, as far as we know; the others wait in the worker's ring so that it
+ * never waits for us: as many as run in AHEAD_NS by the running average, one when tasks are long. Each carries a claim word in the
+ * ring, swapped by whoever is first, the worker that starts it or we who take it back: for a cancel, when the worker died, or when the
+ * first turned out to be long while others are idle. So a death costs one task, and nobody waits behind a long one.
+ *
+ * Replies come under the worker's pump lock, on the supervisor or on a thread that waits for its task.
+ */
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/memory.h"
+#include "pool/pool.h"
+
+#define AHEAD_NS 200000
+#define AHEAD_LOOK_NS BRG_MILLISECONDS(2) /* a first task this long may have kept others waiting */
+
+static brg__ahead *ahead_at(brg__slot *slot, uint32_t index)
+{
+    return &slot->ahead[(slot->ahead_first + index) % BRG__AHEAD_MAX];
+}
+
+/* Drops taken-back entries in front. */
+static void ahead_skip(brg__slot *slot)
+{
+    while (slot->ahead_count > 0 && ahead_at(slot, 0)->task == NULL) {
+        slot->ahead_first = (slot->ahead_first + 1) % BRG__AHEAD_MAX;
+        slot->ahead_count--;
+    }
+}
+
+brg_task *brg__slot_head_locked(brg__slot *slot)
+{
+    ahead_skip(slot);
+    return slot->ahead_count == 0 ? NULL : ahead_at(slot, 0)->task;
+}
+
+/* The first in line is the one that runs: its clocks start. */
+static void process_start_head_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    brg_task *task = brg__slot_head_locked(slot);
+    brg_store_relaxed(&slot->xticket, task == NULL ? (uint64_t)0 : task->ticket);
+    if (task == NULL || (brg_load_relaxed(&task->xstate) & BRG__TASK_STATE_MASK) != BRG_TASK_QUEUED)
+        return;
+    brg_or_acq_rel(&task->xstate, (uint32_t)BRG_TASK_RUNNING);
+    task->attempts++;
+    uint64_t deadline = UINT64_MAX, now = 0;
+    if (task->has_clock) {
+        now = task->started_ns = brg__now();
+        deadline = brg__min(task->deadline_ns, brg__add_saturated(now, task->run_timeout_ns));
+    }
+    slot->xdeadline = deadline;
+    brg__pool_timer_at(pool, deadline);
+    if (slot->ahead_count > 1) {
+        slot->ahead_since = now != 0 ? now : brg__now();
+        brg__pool_timer_at(pool, slot->ahead_since + AHEAD_LOOK_NS);
+    }
+}
+
+static void process_idle_locked(brg__slot *slot)
+{
+    bool idle = slot->online && !slot->ending && slot->ahead_count == 0;
+    if (idle == slot->is_idle)
+        return;
+    slot->is_idle = idle;
+    if (idle)
+        brg__list_push_front(&slot->pool->idle, &slot->idle_node);
+    else
+        brg__list_remove(&slot->idle_node);
+}
+
+/* How many tasks the slot should have. */
+static uint32_t process_depth_locked(const brg_pool *pool, const brg__slot *slot)
+{
+    uint64_t fits = AHEAD_NS / (pool->run_ewma_ns + 500) + 1;
+    uint32_t share = (pool->xqueued + pool->options.workers_max - 1) / pool->options.workers_max;
+    return (uint32_t)brg__min(brg__min(fits, BRG__AHEAD_MAX), slot->ahead_count + brg__max(share, slot->ahead_count == 0));
+}
+
+/* Sends one; false when it does not fit now. */
+static bool process_send_locked(brg__slot *slot, brg_task *task)
+{
+    brg_pool *pool = slot->pool;
+    brg__ahead *ahead = ahead_at(slot, slot->ahead_count);
+    ahead->ticket = ++pool->tickets;
+    brg_status status = brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1, task->name, task->input, &ahead->sent);
+    if (status == BRG_FULL) {
+        brg__task_push_front_locked(pool, task);
+        return false;
+    }
+    if (status != BRG_OK) {
+        brg__task_settle_plain(task, status, status == BRG_TOO_LARGE ? "the input does not fit a worker's ring"
+                                                                     : "no memory to hand the task to a worker");
+        return status != BRG_PROTOCOL;
+    }
+    ahead->task = task;
+    task->slot = slot;
+    task->ticket = ahead->ticket;
+    task->place = BRG__PLACE_AHEAD;
+    slot->ahead_count++;
+    return true;
+}
+
+void brg__slot_feed_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    if (!slot->online || slot->ending)
+        return;
+    uint32_t depth = process_depth_locked(pool, slot), before = slot->ahead_count;
+    while (slot->ahead_count < depth) {
+        brg_task *task = brg__task_pop_locked(pool);
+        if (task == NULL || !process_send_locked(slot, task))
+            break;
+    }
+    if (slot->ahead_count != before) {
+        process_start_head_locked(slot);
+        brg__process_publish(slot->worker);
+        brg__pool_room_locked(pool);
+    }
+    process_idle_locked(slot);
+}
+
+void brg__slot_recall_locked(brg__slot *slot)
+{
+    for (uint32_t i = slot->ahead_count; i > 0; i--) { /* back to front, so that their order stays */
+        brg__ahead *ahead = ahead_at(slot, i - 1);
+        brg_task *task = ahead->task;
+        if (task == NULL || !brg__process_recall(slot->worker, &ahead->sent))
+            continue;
+        ahead->task = NULL;
+        if ((brg_load_relaxed(&task->xstate) & BRG__TASK_STATE_MASK) == BRG_TASK_RUNNING) { /* the first, which had not started */
+            task->attempts--;
+            uint32_t state = brg_load_relaxed(&task->xstate);
+            while (!brg_cas_acq_rel(&task->xstate, &state, state & ~(uint32_t)BRG_TASK_RUNNING))
+                ;
+        }
+        task->slot = NULL;
+        brg__task_push_front_locked(slot->pool, task);
+    }
+    process_start_head_locked(slot);
+    process_idle_locked(slot);
+}
+
+bool brg__slot_take_back_locked(brg__slot *slot, brg_task *task)
+{
+    for (uint32_t i = 0; i < slot->ahead_count; i++) {
+        brg__ahead *ahead = ahead_at(slot, i);
+        if (ahead->task != task)
+            continue;
+        if (!brg__process_recall(slot->worker, &ahead->sent))
+            return false;
+        ahead->task = NULL;
+        process_start_head_locked(slot);
+        brg__slot_feed_locked(slot);
+        return true;
+    }
+    return false;
+}
+
+/* ---- replies --------------------------------------------------------------------------------------------------------- */
+
+static void process_settle_locked(brg__slot *slot, brg_task *task, brg__task_reply *reply)
+{
+    brg__outcome outcome = {.status = reply->status,
+                            .output = reply->output,
+                            .detail = reply->detail,
+                            .error = reply->error,
+                            .worker_id = slot->worker->id,
+                            .run_ns = task->has_clock ? reply->run_ns : 0};
+    reply->output = reply->detail = NULL;
+    if (slot->kill_ticket == task->ticket) { /* it was asked to end */
+        if (slot->kill_why == BRG_TIMED_OUT || outcome.status != BRG_OK) {
+            outcome.status = slot->kill_why;
+            outcome.error = brg__error_of_status(outcome.status);
+            brg_value_unref(outcome.output);
+            outcome.output = NULL;
+        }
+        slot->kill_ticket = 0;
+        slot->kill_at = UINT64_MAX;
+    }
+    if (outcome.status != BRG_OK && brg__task_may_retry(task, outcome.status)) {
+        brg_value_unref(outcome.output);
+        brg_value_unref(outcome.detail);
+        brg__task_retry_locked(task, &slot->xsettled);
+        return;
+    }
+    brg__task_settle(task, &outcome, &slot->xsettled, NULL);
+}
+
+static bool process_reply(void *owner, brg_worker *worker, brg__task_reply *reply)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    brg__lock_acquire(&pool->lock);
+    brg_task *task = slot->worker == worker ? brg__slot_head_locked(slot) : NULL;
+    bool asked = task != NULL && ahead_at(slot, 0)->ticket == reply->ticket;
+    if (asked) {
+        slot->ahead_first = (slot->ahead_first + 1) % BRG__AHEAD_MAX;
+        slot->ahead_count--;
+        uint64_t run = brg__min(reply->run_ns, BRG_SECONDS(60));
+        pool->run_ewma_ns = pool->run_ewma_ns - pool->run_ewma_ns / 8 + run / 8;
+        process_settle_locked(slot, task, reply);
+        process_start_head_locked(slot);
+        if (slot->ahead_count <= BRG__AHEAD_MAX / 2 || pool->xqueued == 0)
+            brg__slot_feed_locked(slot);
+        brg__pool_check_idle_locked(pool);
+    }
+    brg__lock_release(&pool->lock);
+    return asked;
+}
+
+const brg__source brg__source_process = {.reply = process_reply, .started = brg__pool_started, .ended = brg__pool_ended};

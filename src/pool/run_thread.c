@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks on thread workers: they pull.
+ *
+ * A worker takes a handful of tasks under the pool's lock, as many as run in HAND_NS by its running average, one when
+ * tasks are long or unknown, and never more than its share of the queue. It then starts them one by one without
+ * the lock. A hand is a small ring claimed by compare-and-swap on (epoch, next, end): the worker takes from the front, and under
+ * the pool's lock an idle worker, or the supervisor when the worker is stuck, takes the rest back to the queue's front. So no task waits
+ * behind a long one that was taken with it while somebody is idle.
+ *
+ * Sleeping: an idle worker that found nothing puts itself on the idle list under the lock that submit holds, so no
+ * submit is missed; at most half the CPUs' worth of workers spin first, and submit wakes nobody while one does. A worker that takes
+ * tasks and leaves some wakes the next (Go's and tokio's rule).
+ */
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/thread.h"
+#include "pool/pool.h"
+
+#define HAND_NS 5000
+#define RUN_UNKNOWN_NS UINT64_MAX
+
+/* ---- hands ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t hand_pack(uint64_t epoch, uint32_t next, uint32_t end) { return epoch << 32 | (uint64_t)next << 16 | end; }
+static uint32_t hand_next(uint64_t hand) { return (uint32_t)(hand >> 16) & 0xffff; }
+static uint32_t hand_end(uint64_t hand) { return (uint32_t)hand & 0xffff; }
+
+/* The worker's thread: the next task of its hand, or NULL. */
+static brg_task *hand_pop(brg__slot *slot)
+{
+    uint64_t hand = brg_load_acquire(&slot->xhand);
+    for (;;) {
+        uint32_t next = hand_next(hand);
+        if (next == hand_end(hand))
+            return NULL;
+        brg_task *task = brg_load_relaxed(&slot->xhand_tasks[next]);
+        if (brg_cas_acq_rel(&slot->xhand, &hand, hand_pack(hand >> 32, next + 1, hand_end(hand))))
+            return task;
+    }
+}
+
+/* Lock held, on the worker's thread: its hand is empty and gets `count` tasks. */
+static void hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        brg_task *task = brg__task_pop_locked(pool);
+        task->place = BRG__PLACE_HAND;
+        task->slot = slot;
+        brg_store_relaxed(&slot->xhand_tasks[i], task);
+    }
+    uint64_t epoch = (brg_load_relaxed(&slot->xhand) >> 32) + 1;
+    brg_store_release(&slot->xhand, hand_pack(epoch & 0xffffffffu, 0, count)); /* pairs with hand_pop and reclaim */
+}
+
+void brg__hand_reclaim_locked(brg__slot *slot)
+{
+    uint64_t hand = brg_load_acquire(&slot->xhand);
+    brg_task *tasks[BRG__HAND_MAX];
+    uint32_t next, end;
+    do {
+        next = hand_next(hand);
+        end = hand_end(hand);
+        for (uint32_t i = next; i < end; i++)
+            tasks[i] = brg_load_relaxed(&slot->xhand_tasks[i]);
+    } while (next < end && !brg_cas_acq_rel(&slot->xhand, &hand, hand_pack(hand >> 32, next, next)));
+    for (uint32_t i = end; i > next; i--) { /* back to front, so that their order stays */
+        brg_task *task = tasks[i - 1];
+        if ((brg_load_acquire(&task->xstate) & BRG__TASK_STATE_MASK) != BRG_TASK_QUEUED)
+            brg__task_drop(task, NULL); /* cancelled: the hand's reference */
+        else
+            brg__task_push_front_locked(slot->pool, task);
+    }
+}
+
+/* ---- taking -------------------------------------------------------------------------------------------------------- */
+
+static uint32_t take_count_locked(const brg_pool *pool, const brg__slot *slot)
+{
+    uint32_t queued = pool->xqueued;
+    if (queued <= 1 || slot->run_ewma_ns > HAND_NS)
+        return queued == 0 ? 0 : 1;
+    uint32_t share = (queued + pool->options.workers_max - 1) / pool->options.workers_max;
+    uint32_t fits = (uint32_t)(HAND_NS / (slot->run_ewma_ns + 1)) + 1;
+    return (uint32_t)brg__min(brg__min(share, fits), BRG__HAND_MAX);
+}
+
+brg_worker *brg__pool_wake_locked(brg_pool *pool)
+{
+    if (brg_load_relaxed(&pool->xsearching) != 0 || brg__list_is_empty(&pool->idle))
+        return NULL;
+    brg__pool_view view = brg__pool_view_locked(pool);
+    brg__slot *slot = pool->options.placement->next(&view);
+    if (slot == NULL)
+        return NULL;
+    brg__list_remove(&slot->idle_node);
+    slot->is_idle = false;
+    brg__worker_ref(slot->worker);
+    return slot->worker;
+}
+
+/* Takes back what busy workers hold but have not started, so that the caller has something to do. */
+static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
+{
+    for (uint32_t i = 0; i < pool->options.workers_max && pool->xqueued == 0; i++)
+        if (&pool->slots[i] != self)
+            brg__hand_reclaim_locked(&pool->slots[i]);
+}
+
+/* Fills the worker's hand; false when there is nothing. */
+static bool take(brg_pool *pool, brg__slot *slot)
+{
+    brg__lock_acquire(&pool->lock);
+    if (pool->xqueued == 0)
+        take_from_others_locked(pool, slot);
+    uint32_t count = take_count_locked(pool, slot);
+    brg_worker *wake = NULL;
+    if (count != 0) {
+        hand_fill_locked(pool, slot, count);
+        brg__pool_room_locked(pool);
+        if (pool->xqueued != 0)
+            wake = brg__pool_wake_locked(pool);
+    } else {
+        brg__pool_check_idle_locked(pool);
+    }
+    brg__lock_release(&pool->lock);
+    if (wake != NULL) {
+        brg__gate_wake(&wake->gate, BRG__FUTEX_PRIVATE);
+        brg__worker_unref(wake);
+    }
+    return count != 0;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------------- */
+
+/* Queued to running; false when it was cancelled in the hand. */
+static bool run_start(brg_task *task)
+{
+    uint32_t state = brg_load_relaxed(&task->xstate);
+    while ((state & BRG__TASK_STATE_MASK) == BRG_TASK_QUEUED)
+        if (brg_cas_acq_rel(&task->xstate, &state, (state & BRG__TASK_WAITED) | (uint32_t)BRG_TASK_RUNNING))
+            return true;
+    return false;
+}
+
+/* Makes the running task visible to cancels and timeouts. */
+static void run_announce(brg_pool *pool, brg__slot *slot, brg_task *task, uint64_t ticket)
+{
+    uint64_t deadline = UINT64_MAX;
+    if (task->has_clock) {
+        task->started_ns = brg__now();
+        deadline = brg__min(task->deadline_ns, brg__add_saturated(task->started_ns, task->run_timeout_ns));
+    }
+    brg_store_relaxed(&slot->xdeadline, deadline);
+    brg_store_relaxed(&slot->xrunning, task);
+    task->ticket = ticket;
+    brg_store_release(&slot->xticket, ticket); /* pairs with the looks of task.c and supervise.c */
+    if (deadline < brg_load_relaxed(&pool->xtimer_at)) {
+        brg__lock_acquire(&pool->lock);
+        brg__pool_timer_at(pool, deadline);
+        brg__lock_release(&pool->lock);
+    }
+}
+
+/* How the task ended for its owner, when it was asked to end while it ran. */
+static brg_status run_verdict(brg_pool *pool, brg__slot *slot, brg_task *task, brg_status status)
+{
+    brg__lock_acquire(&pool->lock);
+    bool asked = slot->kill_ticket == task->ticket;
+    if (asked) {
+        if (slot->kill_why == BRG_TIMED_OUT || status != BRG_OK)
+            status = slot->kill_why;
+        slot->kill_at = UINT64_MAX;
+        slot->kill_ticket = 0;
+    }
+    brg__lock_release(&pool->lock);
+    return status;
+}
+
+static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_context *context, brg__outcome *outcome)
+{
+    brg_status ended = outcome->status;
+    if (BRG__UNLIKELY(brg_load_relaxed(context->xcancel) == task->ticket))
+        outcome->status = run_verdict(pool, slot, task, outcome->status);
+    if (BRG__UNLIKELY(outcome->status != BRG_OK)) {
+        outcome->error = outcome->status == ended ? &context->failure : brg__error_of_status(outcome->status);
+        outcome->detail = context->failure_detail;
+        context->failure_detail = NULL;
+        brg__lock_acquire(&pool->lock);
+        bool retry = brg__task_may_retry(task, outcome->status);
+        if (retry)
+            brg__task_retry_locked(task, &slot->xsettled);
+        brg__lock_release(&pool->lock);
+        if (outcome->status != ended || retry) {
+            brg_value_unref(outcome->output);
+            outcome->output = NULL;
+        }
+        if (retry) {
+            brg_value_unref(outcome->detail);
+            return;
+        }
+    }
+    brg__task_settle(task, outcome, &slot->xsettled, slot);
+}
+
+/* Runs one started task; false when the thread was abandoned in it. */
+static bool run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_context *context, brg_task *task)
+{
+    uint64_t ticket = ++slot->tickets;
+    brg_value *input = task->input;
+    brg__outcome outcome = {.worker_id = worker->id};
+    task->attempts++;
+    task->place = BRG__PLACE_NOWHERE;
+    if (BRG__UNLIKELY(worker->xcancel_event >= 0))
+        brg__event_clear(worker->xcancel_event);
+    brg__context_begin(context, ticket, task->attempts);
+    run_announce(pool, slot, task, ticket);
+    brg__worker_enter_user(worker);
+    if (task->call != NULL)
+        outcome.status = brg__context_conclude(context, task->call(context, task->argument), "function");
+    else
+        outcome.status = brg__context_run_named(context, task->name, strlen(task->name), input, &outcome.output);
+    if (BRG__UNLIKELY(!brg__worker_leave_user(worker))) { /* settled without us; who did kept the input for us */
+        brg_value_unref(input);
+        brg_value_unref(outcome.output);
+        brg__context_end(context);
+        return false;
+    }
+    if (task->has_clock)
+        outcome.run_ns = brg__now() - task->started_ns;
+    brg_store_release(&slot->xticket, (uint64_t)0);
+    run_settle(pool, slot, task, context, &outcome);
+    brg__context_end(context);
+    return true;
+}
+
+/* The running average of a task's cost, from one clock reading a hand (Jacobson's gain of 1/8). */
+static void run_learn(brg__slot *slot, uint64_t elapsed_ns, uint32_t count)
+{
+    uint64_t each = elapsed_ns / count;
+    slot->run_ewma_ns = slot->run_ewma_ns == RUN_UNKNOWN_NS ? each : slot->run_ewma_ns - slot->run_ewma_ns / 8 + each / 8;
+}
+
+static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    if (!take(pool, slot)) {
+        brg__pool_flush_free(pool, slot);
+        return false;
+    }
+    uint64_t start = brg__now_real();
+    uint32_t count = 0;
+    brg_task *task;
+    while ((task = hand_pop(slot)) != NULL) {
+        count++;
+        if (!run_start(task)) {
+            brg__task_drop(task, slot); /* cancelled: the hand's reference */
+            continue;
+        }
+        if (!run_one(pool, worker, slot, context, task))
+            return true; /* abandoned: touch nothing */
+    }
+    if (count != 0)
+        run_learn(slot, brg__now_real() - start, count);
+    return true;
+}
+
+/* ---- sleeping ---------------------------------------------------------------------------------------------------------- */
+
+static bool thread_ready(void *owner, brg_worker *worker)
+{
+    brg_pool *pool = owner;
+    (void)worker;
+    return brg_load_relaxed(&pool->xqueued) != 0;
+}
+
+/* Whether this worker may spin: half the CPUs may, at least one. */
+static bool thread_spin(void *owner, brg_worker *worker, bool begin)
+{
+    brg_pool *pool = owner;
+    (void)worker;
+    if (!begin) {
+        brg_sub_relaxed(&pool->xsearching, 1u);
+        return false;
+    }
+    uint32_t allowed = (uint32_t)brg__max(1, brg__cpu_online() / 2);
+    if (brg_add_seq_cst(&pool->xsearching, 1u) < allowed)
+        return true;
+    brg_sub_relaxed(&pool->xsearching, 1u);
+    return false;
+}
+
+static bool thread_sleep(void *owner, brg_worker *worker)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    brg__lock_acquire(&pool->lock);
+    if (pool->xqueued == 0)
+        take_from_others_locked(pool, slot);
+    bool work = pool->xqueued != 0;
+    if (!work && !slot->is_idle) {
+        slot->is_idle = true;
+        brg__list_push_front(&pool->idle, &slot->idle_node);
+    }
+    brg__pool_check_idle_locked(pool);
+    brg__lock_release(&pool->lock);
+    return !work;
+}
+
+static void thread_wake(void *owner, brg_worker *worker)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    brg__lock_acquire(&pool->lock);
+    if (slot->is_idle) {
+        slot->is_idle = false;
+        brg__list_remove(&slot->idle_node);
+    }
+    brg__lock_release(&pool->lock);
+}
+
+const brg__source brg__source_thread = {.run = thread_run,
+                                        .ready = thread_ready,
+                                        .spin = thread_spin,
+                                        .sleep = thread_sleep,
+                                        .wake = thread_wake,
+                                        .started = brg__pool_started,
+                                        .ended = brg__pool_ended};

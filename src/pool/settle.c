@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a task: exactly once, by whoever took it from its place (the queue, a hand, a worker's ring, a running
+ * slot). The result is written first, then xstate with release; waiters and the loop see it after. Task memory goes back to
+ * the pool's free list when the last reference is gone.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/memory.h"
+#include "pool/pool.h"
+
+/* An error for each status, for when there is no memory to copy the real one. */
+static const brg_error settle_errors[] = {
+#define SETTLE_ERROR(name_, number_, text_) [-(number_)] = {.status = (brg_status)(number_), .domain = "pool", .message = text_},
+    BRG_STATUS_MAP(SETTLE_ERROR)
+#undef SETTLE_ERROR
+};
+
+const brg_error *brg__error_of_status(brg_status status)
+{
+    size_t index = (size_t)-(int)status;
+    return index < brg__count_of(settle_errors) ? &settle_errors[index] : &settle_errors[-BRG_FAILED];
+}
+
+/* ---- memory of tasks --------------------------------------------------------------------------------------------- */
+
+brg_task *brg__task_new_locked(brg_pool *pool)
+{
+    brg_task *task = pool->free_tasks;
+    if (task == NULL && brg_load_relaxed(&pool->xfree) != NULL)
+        task = pool->free_tasks = brg_exchange_acquire(&pool->xfree, (brg_task *)NULL); /* pairs with the pushes below */
+    if (task != NULL) {
+        pool->free_tasks = task->next;
+        return task;
+    }
+    task = brg__calloc(1, sizeof(*task));
+    if (task != NULL)
+        task->pool = pool;
+    return task;
+}
+
+static void task_push_free(brg_pool *pool, brg_task *first, brg_task *last)
+{
+    brg_task *head = brg_load_relaxed(&pool->xfree);
+    do
+        last->next = head;
+    while (!brg_cas_acq_rel(&pool->xfree, &head, first));
+}
+
+void brg__pool_flush_free(brg_pool *pool, brg__slot *slot)
+{
+    if (slot->free_first == NULL)
+        return;
+    task_push_free(pool, slot->free_first, slot->free_last);
+    slot->free_first = slot->free_last = NULL;
+    slot->free_count = 0;
+}
+
+static void task_recycle(brg_task *task, brg__slot *slot)
+{
+    if (task->input != NULL)
+        brg_value_unref(task->input);
+    if (task->error != NULL)
+        brg__mfree(task->error);
+    if (task->result.output != NULL)
+        brg_value_unref(task->result.output);
+    if (task->result.detail != NULL)
+        brg_value_unref(task->result.detail);
+    task->input = task->result.output = task->result.detail = NULL;
+    task->error = NULL;
+    if (slot == NULL) {
+        task_push_free(task->pool, task, task);
+        return;
+    }
+    if (slot->free_first == NULL)
+        slot->free_last = task;
+    task->next = slot->free_first;
+    slot->free_first = task;
+    if (++slot->free_count >= BRG__HAND_MAX)
+        brg__pool_flush_free(task->pool, slot);
+}
+
+void brg__task_drop(brg_task *task, brg__slot *slot)
+{
+    if (!task->has_handle || brg_sub_acq_rel(&task->xreferences, 1u) == 1)
+        task_recycle(task, slot);
+}
+
+/* ---- settling ---------------------------------------------------------------------------------------------------- */
+
+static brg_task_state settle_state(brg_status status)
+{
+    switch (status) {
+    case BRG_OK:
+        return BRG_TASK_DONE;
+    case BRG_CANCELLED:
+        return BRG_TASK_CANCELLED;
+    case BRG_TIMED_OUT:
+        return BRG_TASK_TIMED_OUT;
+    case BRG_LOST:
+        return BRG_TASK_LOST;
+    default:
+        return BRG_TASK_FAILED;
+    }
+}
+
+static void settle_deliver(brg__completion *completion)
+{
+    brg_task *task = brg__container_of(completion, brg_task, completion);
+    brg_pool *pool = task->pool;
+    task->done(&task->result, task->user_data);
+    brg_loop *loop = pool->options.loop;
+    brg__task_drop(task, NULL);
+    brg_store_seq_cst(&pool->xdelivered, pool->xdelivered + 1); /* the owner thread is its only writer */
+    if (BRG__UNLIKELY(brg_load_seq_cst(&pool->xidle_waiters) != 0)) {
+        brg_add_acq_rel(&pool->xidle_epoch, 1u);
+        brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+    }
+    brg__loop_unhold(loop);
+}
+
+static void settle_error(brg_task *task, const brg__outcome *outcome)
+{
+    const brg_error *error = outcome->error != NULL ? outcome->error : brg__error_of_status(outcome->status);
+    task->error = brg__malloc(sizeof(*error));
+    if (task->error == NULL) {
+        task->result.error = brg__error_of_status(outcome->status);
+        return;
+    }
+    *task->error = *error;
+    task->error->status = outcome->status;
+    task->error->attempt = task->attempts;
+    task->result.error = task->error;
+}
+
+/* Writer-only counters that others may read at any time. */
+static void settle_count(uint64_t *counter) { brg_store_relaxed(counter, *counter + 1); }
+
+void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot)
+{
+    brg_task_state state = settle_state(outcome->status);
+    brg_result *result = &task->result;
+    result->status = outcome->status;
+    result->state = state;
+    result->output = outcome->output;
+    result->detail = outcome->detail;
+    result->error = NULL;
+    result->attempts = task->attempts;
+    result->worker_id = outcome->worker_id;
+    result->queued_ns = task->started_ns != 0 ? task->started_ns - task->submitted_ns : 0;
+    result->run_ns = outcome->run_ns;
+    if (BRG__UNLIKELY(outcome->status != BRG_OK))
+        settle_error(task, outcome);
+    if (task->input != NULL) {
+        brg_value_unref(task->input);
+        task->input = NULL;
+    }
+    task->place = BRG__PLACE_NOWHERE;
+    settle_count(&counts->by_state[state]);
+    bool has_done = task->done != NULL;
+    if (task->has_handle) {
+        uint32_t before = brg_exchange_seq_cst(&task->xstate, (uint32_t)state); /* pairs with task_wait's load */
+        if ((before & BRG__TASK_WAITED) != 0)
+            brg__futex_wake(&task->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
+    } else {
+        brg_store_release(&task->xstate, (uint32_t)state);
+    }
+    if (has_done) {
+        task->completion.run = settle_deliver;
+        brg__loop_post(task->pool->options.loop, &task->completion);
+    } else {
+        brg__task_drop(task, slot);
+    }
+    brg_store_release(&counts->all, counts->all + 1); /* last: pairs with pool_is_idle, the task is through */
+}
+
+void brg__task_settle_plain(brg_task *task, brg_status status, const char *message)
+{
+    brg_error error;
+    memset(&error, 0, sizeof(error));
+    brg_error_set(&error, status, "pool", "%s", message);
+    brg__outcome outcome = {.status = status, .error = &error};
+    if (task->slot != NULL && task->attempts != 0)
+        outcome.worker_id = task->result.worker_id;
+    brg__task_settle(task, &outcome, &task->pool->settled, NULL);
+}
+
+bool brg__task_may_retry(const brg_task *task, brg_status status)
+{
+    const brg_pool_options *options = &task->pool->options;
+    uint32_t kind;
+    switch (status) {
+    case BRG_CRASHED:
+    case BRG_EXITED:
+    case BRG_PROTOCOL:
+    case BRG_LOST:
+        kind = BRG_RETRY_CRASH;
+        break;
+    case BRG_TIMED_OUT:
+        kind = BRG_RETRY_TIMEOUT;
+        break;
+    case BRG_OK:
+    case BRG_CANCELLED:
+    case BRG_POISONED:
+    case BRG_NOT_FOUND:
+        return false;
+    default:
+        kind = BRG_RETRY_FAILED;
+    }
+    return task->attempts < task->attempts_max && (options->retry_on & kind) != 0 && !task->cancel_asked &&
+           task->pool->mode < BRG__POOL_STOP && (task->deadline_ns == UINT64_MAX || brg__now() < task->deadline_ns);
+}
+
+void brg__task_retry_locked(brg_task *task, brg__settled *counts)
+{
+    brg_pool *pool = task->pool;
+    settle_count(&counts->retried);
+    uint32_t state = brg_load_relaxed(&task->xstate);
+    while (!brg_cas_acq_rel(&task->xstate, &state, (state & BRG__TASK_WAITED) | (uint32_t)BRG_TASK_QUEUED))
+        ;
+    task->slot = NULL;
+    brg__task_push_front_locked(pool, task);
+}
+
+/* ---- idle ------------------------------------------------------------------------------------------------------- */
+
+bool brg__pool_is_idle_locked(brg_pool *pool)
+{
+    uint64_t settled = pool->settled.all;
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        settled += brg_load_acquire(&pool->slots[i].xsettled.all);
+    return settled == pool->submitted;
+}
+
+void brg__pool_check_idle_locked(brg_pool *pool)
+{
+    if (brg_load_relaxed(&pool->xidle_waiters) == 0 || !brg__pool_is_idle_locked(pool))
+        return;
+    brg_add_acq_rel(&pool->xidle_epoch, 1u);
+    brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+    if (pool->options.loop != NULL)
+        brg__loop_nudge(pool->options.loop);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting for a pool, ending it, counting what it did. */
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/memory.h"
+#include "os/thread.h"
+#include "pool/pool.h"
+
+void brg__pool_ref(brg_pool *pool) { brg_add_relaxed(&pool->xreferences, 1u); }
+
+static void pool_free_tasks(brg_task *task)
+{
+    while (task != NULL) {
+        brg_task *next = task->next;
+        brg__mfree(task);
+        task = next;
+    }
+}
+
+void brg__pool_unref(brg_pool *pool)
+{
+    if (brg_sub_acq_rel(&pool->xreferences, 1u) != 1)
+        return;
+    pool_free_tasks(pool->free_tasks);
+    pool_free_tasks(brg_load_acquire(&pool->xfree));
+    for (uint32_t i = 0; pool->slots != NULL && i < pool->options.workers_max; i++)
+        pool_free_tasks(pool->slots[i].free_first);
+    brg__mfree_aligned(pool->slots);
+    brg__mfree(pool->queue);
+    brg_value_unref(pool->options.init_data);
+    brg__mfree((char *)pool->options.module);
+    brg__mfree((char *)pool->options.name);
+    brg__mfree((char *)pool->options.helper);
+    brg__mfree_aligned(pool);
+}
+
+bool brg__pool_is_own_worker(const brg_pool *pool)
+{
+    const brg_context *context = brg__context_current();
+    if (context == NULL || context->isolation != BRG_ISOLATION_THREAD)
+        return false;
+    return ((const brg_worker *)context->owner)->source_owner == pool;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------------------------ */
+
+static bool shutdown_is_idle(void *argument)
+{
+    brg_pool *pool = argument;
+    brg__lock_acquire(&pool->lock);
+    bool idle = brg__pool_is_idle_locked(pool) && brg_load_acquire(&pool->xdelivered) == pool->with_done;
+    brg__lock_release(&pool->lock);
+    return idle;
+}
+
+/* Until nothing is queued or running and all callbacks ran. */
+static brg_status shutdown_wait(brg_pool *pool, uint64_t deadline_ns)
+{
+    brg_status status = BRG_OK;
+    brg_add_seq_cst(&pool->xidle_waiters, 1u); /* before looking: pairs with the look of check_idle, under the lock */
+    if (pool->options.loop != NULL && brg__loop_is_owner(pool->options.loop)) {
+        if (!brg__loop_dispatch_until(pool->options.loop, shutdown_is_idle, pool, deadline_ns))
+            status = BRG_TIMED_OUT;
+    } else {
+        uint32_t epoch = brg_load_acquire(&pool->xidle_epoch);
+        while (!shutdown_is_idle(pool)) {
+            if (!brg__futex_wait(&pool->xidle_epoch, epoch, deadline_ns, BRG__FUTEX_PRIVATE) && !shutdown_is_idle(pool)) {
+                status = BRG_TIMED_OUT;
+                break;
+            }
+            epoch = brg_load_acquire(&pool->xidle_epoch);
+        }
+    }
+    brg_sub_relaxed(&pool->xidle_waiters, 1u);
+    return status;
+}
+
+static brg_status shutdown_check(const brg_pool *pool)
+{
+    if (pool == NULL)
+        return BRG_INVALID;
+    if (pool->generation != brg__fork_generation())
+        return BRG_FORKED;
+    return brg__pool_is_own_worker(pool) ? BRG_DEADLOCK : BRG_OK;
+}
+
+brg_status brg_pool_wait_idle(brg_pool *pool, uint64_t timeout_ns)
+{
+    brg_status status = shutdown_check(pool);
+    return status == BRG_OK ? shutdown_wait(pool, brg__deadline(timeout_ns)) : status;
+}
+
+/* ---- modes --------------------------------------------------------------------------------------------------------------- */
+
+void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char *message)
+{
+    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
+        brg__slot *slot = &pool->slots[i];
+        if (brg__pool_has_processes(pool)) {
+            if (slot->worker != NULL)
+                brg__slot_recall_locked(slot);
+        } else {
+            brg__hand_reclaim_locked(slot);
+        }
+    }
+    brg_task *task;
+    while ((task = brg__task_pop_locked(pool)) != NULL)
+        brg__task_settle_plain(task, status, message);
+    brg__pool_room_locked(pool);
+    brg__pool_check_idle_locked(pool);
+}
+
+/* Asks every running task to end. */
+static void shutdown_cancel_running_locked(brg_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
+        brg__slot *slot = &pool->slots[i];
+        uint64_t ticket = brg_load_acquire(&slot->xticket);
+        if (slot->worker != NULL && !slot->ending && ticket != 0)
+            brg__slot_ask_end_locked(slot, ticket, BRG_CANCELLED);
+    }
+}
+
+static brg_status shutdown_mode(brg_pool *pool, brg__pool_mode mode, uint64_t timeout_ns)
+{
+    brg_status status = shutdown_check(pool);
+    if (status != BRG_OK)
+        return status;
+    uint64_t deadline = brg__deadline(timeout_ns);
+    brg__lock_acquire(&pool->lock);
+    if (pool->mode < mode)
+        pool->mode = mode;
+    if (mode >= BRG__POOL_STOP)
+        brg__pool_cancel_queue_locked(pool, BRG_CANCELLED, "the pool was stopped before the task started");
+    if (mode >= BRG__POOL_KILL)
+        shutdown_cancel_running_locked(pool);
+    brg__pool_room_locked(pool); /* submitters that wait find it closed */
+    brg__lock_release(&pool->lock);
+    if (timeout_ns != 0)
+        return shutdown_wait(pool, deadline);
+    return shutdown_is_idle(pool) ? BRG_OK : BRG_TIMED_OUT;
+}
+
+brg_status brg_pool_drain(brg_pool *pool, uint64_t timeout_ns) { return shutdown_mode(pool, BRG__POOL_DRAIN, timeout_ns); }
+brg_status brg_pool_stop(brg_pool *pool, uint64_t timeout_ns) { return shutdown_mode(pool, BRG__POOL_STOP, timeout_ns); }
+brg_status brg_pool_kill(brg_pool *pool, uint64_t timeout_ns) { return shutdown_mode(pool, BRG__POOL_KILL, timeout_ns); }
+
+/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+
+static void shutdown_clear_timer(void *argument)
+{
+    brg_pool *pool = argument;
+    brg__lock_acquire(&pool->lock);
+    brg_store_relaxed(&pool->xtimer_at, (uint64_t)0); /* nothing sets it any more */
+    brg__lock_release(&pool->lock);
+    brg__supervisor_timer_set(&pool->timer, UINT64_MAX);
+}
+
+/* Asks the workers to end and waits until they are gone from their slots. */
+static void shutdown_end_workers(brg_pool *pool)
+{
+    brg__lock_acquire(&pool->lock);
+    pool->mode = BRG__POOL_CLOSED;
+    brg__lock_release(&pool->lock);
+    for (;;) {
+        uint32_t epoch = brg_load_acquire(&pool->xidle_epoch);
+        brg_worker *worker = NULL;
+        bool any = false;
+        brg__lock_acquire(&pool->lock);
+        for (uint32_t i = 0; i < pool->options.workers_max && worker == NULL; i++) {
+            brg_worker *one = pool->slots[i].worker;
+            any = any || one != NULL || pool->workers != 0;
+            if (one != NULL && brg_load_relaxed(&one->xasked) == 0) {
+                brg__worker_ref(one);
+                worker = one;
+            }
+        }
+        brg__lock_release(&pool->lock);
+        if (worker != NULL) {
+            brg__worker_ask(worker);
+            brg__worker_unref(worker);
+        } else if (!any) {
+            return;
+        } else {
+            brg__futex_wait(&pool->xidle_epoch, epoch, UINT64_MAX, BRG__FUTEX_PRIVATE);
+        }
+    }
+}
+
+void brg_pool_destroy(brg_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    if (pool->generation == brg__fork_generation()) {
+        brg_pool_kill(pool, BRG_FOREVER);
+        shutdown_end_workers(pool);
+        brg__supervisor_call_wait(shutdown_clear_timer, pool);
+        if (pool->options.loop != NULL)
+            brg__loop_detach(pool->options.loop);
+    }
+    if (pool->options.release != NULL)
+        pool->options.release(pool->options.user_data);
+    brg__pool_unref(pool);
+}
+
+/* ---- counting ------------------------------------------------------------------------------------------------------------- */
+
+static void stats_add(brg_pool_stats *to, const brg__settled *from, uint64_t *all)
+{
+    to->done += brg_load_relaxed(&from->by_state[BRG_TASK_DONE]);
+    to->failed += brg_load_relaxed(&from->by_state[BRG_TASK_FAILED]);
+    to->cancelled += brg_load_relaxed(&from->by_state[BRG_TASK_CANCELLED]);
+    to->timed_out += brg_load_relaxed(&from->by_state[BRG_TASK_TIMED_OUT]);
+    to->lost += brg_load_relaxed(&from->by_state[BRG_TASK_LOST]);
+    to->retried += brg_load_relaxed(&from->retried);
+    *all += brg_load_acquire(&from->all);
+}
+
+brg_status brg_pool_get_stats(const brg_pool *pool, brg_pool_stats *out)
+{
+    if (pool == NULL || out == NULL || out->size < sizeof(size_t))
+        return BRG_INVALID;
+    if (pool->generation != brg__fork_generation())
+        return BRG_FORKED;
+    brg_pool_stats stats;
+    memset(&stats, 0, sizeof(stats));
+    brg_pool *self = (brg_pool *)pool; /* the lock is not part of what const promises */
+    brg__lock_acquire(&self->lock);
+    uint64_t all = 0;
+    stats_add(&stats, &pool->settled, &all);
+    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
+        const brg__slot *slot = &pool->slots[i];
+        stats_add(&stats, &slot->xsettled, &all);
+        bool busy = slot->worker != NULL && (brg__pool_has_processes(pool) ? slot->ahead_count != 0
+                                                                           : brg_load_relaxed(&slot->xticket) != 0);
+        stats.workers_busy += busy;
+    }
+    stats.submitted = pool->submitted;
+    stats.rejected = pool->rejected;
+    stats.queued = pool->xqueued;
+    stats.queue_peak = pool->queued_peak;
+    stats.running = brg__max(pool->submitted, all + stats.queued) - all - stats.queued;
+    stats.workers_started = pool->workers_started;
+    stats.workers_crashed = pool->workers_crashed;
+    stats.workers_killed = pool->workers_killed;
+    stats.workers_start_failed = pool->workers_start_failed;
+    stats.workers_online = pool->online;
+    brg__lock_release(&self->lock);
+    size_t size = out->size;
+    memcpy(out, &stats, brg__min(size, sizeof(stats)));
+    out->size = size;
+    return BRG_OK;
+}

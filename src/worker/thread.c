@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Thread workers. The thread loads the module, runs its hooks, and then serves messages and the source's tasks until
+ * asked to end. It sleeps at worker->gate, which posts, the source and ask() wake.
+ *
+ * Ending one that does not return: threads cannot be killed, so after the grace it is abandoned. That may only happen while
+ * it is in user code: entering sets xwhere, leaving and abandoning race by compare-and-swap, and the loser of leaving
+ * touches nothing shared but its own references. Its result is dropped, its memory freed if it ever returns.
+ */
+#include <string.h>
+
+#include "os/atomic.h"
+#include "os/clock.h"
+#include "os/memory.h"
+#include "os/thread.h"
+#include "worker/module.h"
+#include "worker/worker.h"
+
+static size_t xthread_lost; /* abandoned and still running */
+
+size_t brg_workers_lost(void) { return brg_load_relaxed(&xthread_lost); }
+
+/* ---- context operations: on the worker's thread, possibly inside user code --------------------------------- */
+
+static brg_status thread_post(brg_context *context, brg_value *message, uint64_t timeout_ns, brg_error *error)
+{
+    brg_worker *worker = context->owner;
+    size_t size = brg_value_size_with_buffers(message);
+    if (size > worker->options.message_bytes_max)
+        return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu", size,
+                             worker->options.message_bytes_max);
+    brg_status status = brg__mailbox_push(&worker->inbox, message, timeout_ns == 0 ? 0 : brg__deadline(timeout_ns));
+    if (status != BRG_OK)
+        return brg_error_set(error, status, "worker", "post: %s", brg_status_text(status));
+    brg__worker_deliver(worker);
+    return BRG_OK;
+}
+
+static bool thread_has_message(void *argument)
+{
+    brg_worker *worker = argument;
+    return !brg__mailbox_is_empty(&worker->outbox) || brg_load_acquire(&worker->xstop) != 0;
+}
+
+static brg_status thread_receive(brg_context *context, brg_value **message, uint64_t timeout_ns)
+{
+    brg_worker *worker = context->owner;
+    uint64_t deadline = brg__deadline(timeout_ns);
+    for (;;) {
+        brg_status status = brg__mailbox_pop(&worker->outbox, message);
+        if (status != BRG_EMPTY)
+            return status;
+        if (timeout_ns == 0)
+            return BRG_EMPTY;
+        if (brg__spinner_spin(&worker->spinner, NULL, thread_has_message, worker))
+            continue;
+        brg__gate_prepare(&worker->gate);
+        if (thread_has_message(worker)) {
+            brg__gate_cancel(&worker->gate);
+            continue;
+        }
+        if (!brg__gate_wait(&worker->gate, deadline, BRG__FUTEX_PRIVATE) && brg__mailbox_is_empty(&worker->outbox))
+            return BRG_TIMED_OUT;
+    }
+}
+
+static int thread_cancel_fd(brg_context *context)
+{
+    brg_worker *worker = context->owner;
+    brg__lock_acquire(&worker->life_lock);
+    int fd = worker->xcancel_event;
+    brg__lock_release(&worker->life_lock);
+    if (fd < 0 && brg__event_create(&fd, NULL) == BRG_OK) {
+        brg__lock_acquire(&worker->life_lock);
+        worker->xcancel_event = fd;
+        brg__lock_release(&worker->life_lock);
+    }
+    if (fd >= 0 && brg_context_cancelled(context))
+        brg__event_signal(fd);
+    return fd;
+}
+
+static const brg__context_ops thread_context_ops = {thread_post, thread_receive, thread_cancel_fd};
+
+/* ---- the thread --------------------------------------------------------------------------------------------- */
+
+typedef enum thread_outcome { THREAD_GOES_ON, THREAD_IS_LOST } thread_outcome;
+
+/* One message to the module's handler. */
+static thread_outcome thread_handle(brg_worker *worker, brg_context *context, brg_value *message)
+{
+    brg__worker_enter_user(worker);
+    brg_status status = brg__context_handle_message(context, message);
+    brg_value_unref(message);
+    if (!brg__worker_leave_user(worker))
+        return THREAD_IS_LOST;
+    if (status != BRG_OK)
+        brg__worker_error(worker, &context->failure);
+    return THREAD_GOES_ON;
+}
+
+static bool thread_has_work(void *argument)
+{
+    brg_worker *worker = argument;
+    return thread_has_message(worker) || (worker->source != NULL && worker->source->ready(worker->source_owner, worker));
+}
+
+/* Spins if it may, then sleeps until there is something to do. */
+static void thread_idle(brg_worker *worker)
+{
+    const brg__source *source = worker->source;
+    if (source == NULL || source->spin(worker->source_owner, worker, true)) {
+        bool found = brg__spinner_spin(&worker->spinner, NULL, thread_has_work, worker);
+        if (source != NULL)
+            source->spin(worker->source_owner, worker, false);
+        if (found)
+            return;
+    }
+    brg__gate_prepare(&worker->gate);
+    bool work = thread_has_message(worker) || (source != NULL && !source->sleep(worker->source_owner, worker));
+    if (work)
+        brg__gate_cancel(&worker->gate);
+    else
+        brg__gate_wait(&worker->gate, UINT64_MAX, BRG__FUTEX_PRIVATE);
+    if (source != NULL)
+        source->wake(worker->source_owner, worker);
+}
+
+static thread_outcome thread_serve(brg_worker *worker, brg_context *context)
+{
+    bool handles = context->module != NULL && context->module->message != NULL;
+    while (brg_load_acquire(&worker->xstop) == 0) {
+        bool did = false;
+        brg_value *message = NULL;
+        if (handles && !brg__mailbox_is_empty(&worker->outbox) && brg__mailbox_pop(&worker->outbox, &message) == BRG_OK) {
+            did = true;
+            if (thread_handle(worker, context, message) == THREAD_IS_LOST)
+                return THREAD_IS_LOST;
+        }
+        if (worker->source != NULL && worker->source->run(worker->source_owner, worker, context)) {
+            did = true;
+            if (brg_load_acquire(&worker->xwhere) == BRG__IN_ABANDONED)
+                return THREAD_IS_LOST;
+        }
+        if (!did)
+            thread_idle(worker);
+    }
+    return THREAD_GOES_ON;
+}
+
+/* Module and hooks; BRG_OK when the worker may serve. Runs as user code. */
+static brg_status thread_begin(brg_worker *worker, brg_context *context, brg_exit *exit)
+{
+    brg_status status = BRG_OK;
+    if (worker->options.module != NULL || worker->options.linked_module != NULL)
+        status = brg__module_shared(worker->options.module, worker->options.linked_module, &context->module, &exit->error);
+    if (status == BRG_OK && (status = brg__context_start(context)) != BRG_OK)
+        exit->error = context->failure;
+    if (status != BRG_OK)
+        exit->status = BRG_START_FAILED;
+    return status;
+}
+
+/* The life of the thread up to its end; `exit` says how it went. */
+static thread_outcome thread_live(brg_worker *worker, brg_context *context, brg_exit *exit)
+{
+    brg__worker_enter_user(worker);
+    brg_status status = thread_begin(worker, context, exit);
+    if (!brg__worker_leave_user(worker))
+        return THREAD_IS_LOST;
+    if (status != BRG_OK)
+        return THREAD_GOES_ON;
+    brg__worker_started(worker);
+    if (worker->options.entry == NULL) {
+        if (thread_serve(worker, context) == THREAD_IS_LOST)
+            return THREAD_IS_LOST;
+    } else {
+        brg__worker_enter_user(worker);
+        brg__context_begin(context, 0, 0);
+        status = worker->options.entry(context, worker->options.entry_argument);
+        exit->status = brg__context_conclude(context, status, "entry function");
+        if (exit->status != BRG_OK)
+            exit->error = context->failure;
+        brg__context_end(context);
+        if (!brg__worker_leave_user(worker))
+            return THREAD_IS_LOST;
+    }
+    brg__worker_enter_user(worker);
+    brg__context_finish(context);
+    return brg__worker_leave_user(worker) ? THREAD_GOES_ON : THREAD_IS_LOST;
+}
+
+static void thread_main(void *argument)
+{
+    brg_worker *worker = argument;
+    brg_context context;
+    brg_exit exit;
+    memset(&exit, 0, sizeof(exit));
+    brg__context_init(&context, &thread_context_ops, worker, NULL);
+    context.worker_id = worker->id;
+    context.worker_name = worker->name;
+    context.isolation = BRG_ISOLATION_THREAD;
+    context.init_data = worker->options.init_data;
+    context.xcancel = &worker->xcancel;
+    context.arena_max = worker->options.limits.arena_bytes_max;
+    brg__context_set_current(&context);
+    thread_outcome outcome = thread_live(worker, &context, &exit);
+    brg__context_set_current(NULL);
+    brg__context_done(&context);
+    if (outcome == THREAD_IS_LOST)
+        brg_sub_relaxed(&xthread_lost, (size_t)1);
+    else
+        brg__worker_ended(worker, BRG__LIFE_ENDED, &exit);
+    brg__worker_unref(worker);
+}
+
+/* ---- the owner's side ----------------------------------------------------------------------------------------- */
+
+static brg_status thread_start(brg_worker *worker, brg_error *error)
+{
+    brg__thread thread;
+    brg_status status = brg__thread_start(&thread, worker->name, worker->options.limits.stack_bytes, thread_main, worker, error);
+    if (status == BRG_OK)
+        brg__thread_detach(&thread);
+    return status;
+}
+
+static brg_status thread_post_to(brg_worker *worker, brg_value *message, uint64_t deadline_ns, brg_error *error)
+{
+    (void)error;
+    return brg__mailbox_push(&worker->outbox, message, deadline_ns);
+}
+
+static void thread_ask(brg_worker *worker)
+{
+    brg_store_release(&worker->xstop, 1u); /* pairs with thread_serve */
+    brg__worker_cancel_task(worker, UINT64_MAX);
+    brg__gate_wake(&worker->gate, BRG__FUTEX_PRIVATE);
+}
+
+/* Abandons the thread, if it is in user code now. */
+static bool thread_end(brg_worker *worker)
+{
+    uint32_t where = BRG__IN_USER_CODE;
+    if (!brg_cas_acq_rel(&worker->xwhere, &where, (uint32_t)BRG__IN_ABANDONED))
+        return brg__worker_is_over(worker);
+    brg_add_relaxed(&xthread_lost, (size_t)1);
+    brg_exit exit;
+    memset(&exit, 0, sizeof(exit));
+    exit.status = BRG_LOST;
+    brg_error_set(&exit.error, BRG_LOST, "worker", "the thread did not end within %llu ms of being asked and was abandoned",
+                  (unsigned long long)(worker->options.grace_ns / 1000000));
+    brg__worker_ended(worker, BRG__LIFE_ABANDONED, &exit);
+    return true;
+}
+
+int64_t brg_worker_process_id(const brg_worker *worker)
+{
+    return worker->options.isolation == BRG_ISOLATION_PROCESS ? brg__process_worker_id(worker) : 0;
+}
+
+const brg__isolation_ops brg__isolation_thread = {
+    .start = thread_start, .post = thread_post_to, .ask = thread_ask, .end = thread_end};

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One worker as its two isolations and the pool see it.
+ *
+ * Threads: `xstate` moves under life_lock (a leaf) on whatever thread the event happens; everything about processes but
+ * posting and pumping happens on the supervisor. Who frees: references; the user's handle holds one, a running thread or
+ * process one, a posted delivery one.
+ */
+#ifndef BRG_WORKER_WORKER_H
+#define BRG_WORKER_WORKER_H
+
+#include <brigade/worker.h>
+
+#include "base/list.h"
+#include "loop/loop.h"
+#include "message/mailbox.h"
+#include "os/lock.h"
+#include "os/park.h"
+#include "worker/context.h"
+#include "worker/life.h"
+#include "worker/supervisor.h"
+
+/* What a process worker answered for a task; values and error are the receiver's to take (set to NULL) or leave. */
+typedef struct brg__task_reply {
+    uint64_t ticket;
+    brg_status status;
+    brg_value *output;
+    brg_value *detail;
+    brg_error *error; /* filled unless status is BRG_OK */
+    uint64_t run_ns;
+} brg__task_reply;
+
+/*
+ * Where a pool's workers get their tasks: functions of the pool. For a worker of one's own there is none.
+ * run, ready, spin, sleep, wake: the worker's thread. reply: under pump_lock. started, ended: any thread, no lock.
+ */
+typedef struct brg__source {
+    bool (*run)(void *owner, brg_worker *worker, brg_context *context); /* runs what is there; whether there was any */
+    bool (*ready)(void *owner, brg_worker *worker);                     /* a hint, without a lock */
+    bool (*spin)(void *owner, brg_worker *worker, bool begin);          /* may it search by spinning? */
+    bool (*sleep)(void *owner, brg_worker *worker);                     /* about to sleep; false: there is work */
+    void (*wake)(void *owner, brg_worker *worker);                      /* does not sleep any more */
+    bool (*reply)(void *owner, brg_worker *worker, brg__task_reply *reply); /* false: it answers nothing that was asked */
+    void (*started)(void *owner, brg_worker *worker);
+    void (*ended)(void *owner, brg_worker *worker, const brg_exit *exit); /* exactly once, after the last reply */
+} brg__source;
+
+/* Where the thread of a worker is. Leaving user code and being abandoned are the two ends of one compare-and-swap. */
+typedef enum brg__where { BRG__IN_LIBRARY = 0, BRG__IN_USER_CODE, BRG__IN_ABANDONED } brg__where;
+
+typedef struct brg__isolation_ops {
+    brg_status (*start)(brg_worker *worker, brg_error *error);
+    brg_status (*post)(brg_worker *worker, brg_value *message, uint64_t deadline_ns, brg_error *error);
+    void (*ask)(brg_worker *worker);  /* to end: flag, event, wake. Any thread */
+    bool (*end)(brg_worker *worker);  /* grace is over: end it. Supervisor. False: call again soon */
+    bool (*pump)(brg_worker *worker); /* moves replies to where they belong; whether there were any. May be NULL */
+    void (*unpump)(brg_worker *worker); /* the caller stops pumping: the supervisor watches again. May be NULL */
+    void (*free)(brg_worker *worker);
+} brg__isolation_ops;
+
+struct brg_worker {
+    const brg__isolation_ops *ops;
+    brg_worker_options options; /* as given, defaults filled in; strings copied */
+    uint64_t id;
+    char name[64];
+    uint32_t generation; /* fork generation it was made in */
+    uint32_t xreferences;
+    const brg__source *source;
+    void *source_owner;
+    void *slot; /* the source's own */
+
+    brg__lock life_lock;
+    uint32_t xstate;    /* brg_worker_state; futex of those who wait for it */
+    uint32_t xasked;    /* the owner asked it to end */
+    uint32_t xwhere;    /* brg__where; threads only */
+    bool was_online;    /* under life_lock */
+    brg_exit exit;      /* written before xstate says exited or lost */
+    brg__timer timer;   /* start timeout, then grace */
+
+    /* To the owner. */
+    brg__gate inbox_gate;
+    brg__mailbox inbox; /* messages from the worker */
+    brg__spinner receive_spinner;
+    brg__completion delivery;
+    uint32_t xdelivery_posted;
+    uint32_t xdestroyed;
+    bool online_told, exit_told; /* owner thread */
+    uint32_t xpending_online, xpending_exit;
+    brg__list errors;   /* of worker_error, under life_lock */
+    uint32_t error_count;
+
+    /* To the worker (thread), and its waiting place. */
+    brg__gate gate;
+    brg__mailbox outbox;
+    brg__spinner spinner;
+    uint64_t xcancel; /* context->xcancel */
+    uint32_t xstop;
+    int xcancel_event; /* eventfd made on demand, or -1; under life_lock but for reading */
+
+    void *process; /* brg__process of process.c */
+};
+
+/* As brg_worker_create, for a pool. */
+brg_status brg__worker_create(brg_worker **out, const brg_worker_options *options, const brg__source *source,
+                              void *source_owner, void *slot, brg_error *error);
+
+void brg__worker_ref(brg_worker *worker);
+void brg__worker_unref(brg_worker *worker);
+
+/* An event of its life. False when it changed nothing. Any thread. */
+bool brg__worker_live(brg_worker *worker, brg__life_event event);
+/* It started: tells owner and source. */
+void brg__worker_started(brg_worker *worker);
+/* It ended (BRG__LIFE_ENDED or _ABANDONED): tells everybody, once; later calls do nothing. Any thread, no lock. */
+void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit *exit);
+/* A hook or handler failed: queues an on_error. */
+void brg__worker_error(brg_worker *worker, const brg_error *error);
+/* Something for the owner is there: posts the delivery. */
+void brg__worker_deliver(brg_worker *worker);
+
+static inline brg_worker_state brg__worker_state(const brg_worker *worker)
+{
+    return (brg_worker_state)brg_load_acquire(&worker->xstate);
+}
+static inline bool brg__worker_is_over(const brg_worker *worker)
+{
+    return brg__worker_state(worker) >= BRG_WORKER_EXITED;
+}
+
+/* Asks it to end and starts its grace. Any thread. */
+void brg__worker_ask(brg_worker *worker);
+
+/* Thread workers, around user code. leave returns false when the thread was abandoned meanwhile: touch nothing then. */
+static inline void brg__worker_enter_user(brg_worker *worker) { brg_store_relaxed(&worker->xwhere, (uint32_t)BRG__IN_USER_CODE); }
+static inline bool brg__worker_leave_user(brg_worker *worker)
+{
+    uint32_t where = BRG__IN_USER_CODE; /* pairs with the swap in thread_end */
+    return brg_cas_acq_rel(&worker->xwhere, &where, (uint32_t)BRG__IN_LIBRARY);
+}
+
+/* Asks the task with `ticket` to end; the thread or process sees its flag and descriptor. Any thread. */
+void brg__worker_cancel_task(brg_worker *worker, uint64_t ticket);
+/* Ends the worker now, whatever it runs: kills the process; abandons the thread once it is in user code. Any thread. */
+void brg__worker_end_now(brg_worker *worker, brg_status why, const char *message);
+
+/* Process workers: a task into the ring (not yet seen), then one publish for all. Callers serialise per worker. */
+typedef struct brg__sent {
+    uint64_t position; /* in the ring */
+    uint32_t *xclaim;
+} brg__sent;
+brg_status brg__process_send_task(brg_worker *worker, uint64_t ticket, uint32_t attempt, const char *name,
+                                  const brg_value *input, brg__sent *sent);
+void brg__process_publish(brg_worker *worker); /* wakes the worker if it sleeps */
+int64_t brg__process_worker_id(const brg_worker *worker);
+void brg__process_cancel(brg_worker *worker, uint64_t ticket);
+/* Takes an unstarted task back; false when the worker has it. */
+bool brg__process_recall(brg_worker *worker, const brg__sent *sent);
+
+extern const brg__isolation_ops brg__isolation_thread;
+extern const brg__isolation_ops brg__isolation_process;
+
+#endif
