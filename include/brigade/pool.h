@@ -153,7 +153,8 @@ typedef struct brg_submit_options {
  * Queues the module's task `name` with `input` (may be NULL), which is taken on success. `options` may be NULL. A non-NULL
  * `task` receives a handle to wait on or cancel, to be unref'ed. A name the module lacks settles as BRG_NOT_FOUND.
  * Errors: BRG_FULL; BRG_TIMED_OUT (block); BRG_CLOSED while draining or stopped; BRG_TOO_LARGE; BRG_INVALID (no name, no
- * module, `done` without a loop); BRG_DEADLOCK (block, from a task of this pool); BRG_NO_MEMORY; BRG_FORKED. Any thread.
+ * module, `done` without a loop); BRG_UNAVAILABLE while the breaker is open; BRG_DEADLOCK (block, from a task of this pool);
+ * BRG_NO_MEMORY; BRG_FORKED. Any thread.
  */
 BRG_API brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input,
                                    const brg_submit_options *options, brg_task **task);

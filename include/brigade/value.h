@@ -65,7 +65,7 @@ BRG_API brg_status brg_view_int(brg_view view, int64_t *out);
 BRG_API brg_status brg_view_uint(brg_view view, uint64_t *out);
 BRG_API brg_status brg_view_double(brg_view view, double *out);
 
-/* Bytes of a string (zero-terminated) or of bytes, borrowed from the value; `size_bytes` may be NULL. NULL for others. */
+/* Bytes of a string (zero-terminated), or of bytes, borrowed; NULL for other types. `size_bytes` may be NULL. */
 BRG_API const char *brg_view_string(brg_view view, size_t *size_bytes);
 BRG_API const void *brg_view_bytes(brg_view view, size_t *size_bytes);
 
@@ -203,7 +203,7 @@ BRG_API brg_status brg_value_from_fields(brg_value **out, const brg_field *field
 
 /* ---- the whole value ----------------------------------------------------------------------------------- */
 
-/* Another owner of the same value; the last unref frees it and lets its buffers go. unref accepts NULL. Any thread. */
+/* Another owner of the same value; the last unref frees it and its buffers. unref accepts NULL. Any thread. */
 BRG_API brg_value *brg_value_ref(brg_value *value);
 BRG_API void brg_value_unref(brg_value *value);
 
@@ -216,15 +216,18 @@ BRG_API const void *brg_value_data(const brg_value *value);
 
 /*
  * A value from `size_bytes` bytes of any origin; copied, then checked whole (bounds, types, depth, UTF-8, each key
- * once), so that every later read succeeds. `buffers` gives the buffers its nodes refer to by index (each is
- * referenced); count 0 where it has none. Errors: BRG_MALFORMED naming the offset; BRG_TOO_LARGE; BRG_NO_MEMORY.
+ * once), so that every later read succeeds. `buffers` gives the buffers of its buffer nodes, in document order (each
+ * is referenced); count 0 where it has none. Errors: BRG_MALFORMED naming the offset, or where nodes and buffers
+ * differ in number; BRG_INVALID for a NULL buffer; BRG_TOO_LARGE; BRG_NO_MEMORY.
  */
 BRG_API brg_status brg_value_from_bytes(brg_value **out, const void *bytes, size_t size_bytes,
                                         brg_buffer *const *buffers, size_t buffer_count, brg_error *error);
 
 /*
- * From JSON text (RFC 8259, UTF-8). Whole numbers in the int64 or uint64 range become ints, others doubles.
- * Errors: BRG_MALFORMED with line and column; BRG_TOO_LARGE for nesting past BRG_VALUE_DEPTH_MAX; BRG_NO_MEMORY.
+ * From JSON text (RFC 8259, UTF-8). Numbers without point or exponent become ints or uints where they fit, exactly;
+ * others become the nearest double. Errors: BRG_MALFORMED with line and column, also for a key twice in an object,
+ * a key with a zero character in it, and a number past the doubles; BRG_TOO_LARGE for nesting past
+ * BRG_VALUE_DEPTH_MAX; BRG_NO_MEMORY. While it runs it also takes memory from malloc directly.
  */
 BRG_API brg_status brg_value_from_json(brg_value **out, const char *text, size_t size_bytes, brg_error *error);
 
@@ -235,7 +238,8 @@ typedef enum brg_json_flags {
 
 /*
  * To JSON text, zero-terminated; free with brg_free. `size_bytes` may be NULL. Bytes and buffers become
- * {"$bytes": base64}. Errors: BRG_UNSUPPORTED for NaN and infinities, which JSON lacks; BRG_NO_MEMORY.
+ * {"$bytes": base64}, doubles the shortest text of 15 to 17 digits that reads back the same. Errors: BRG_UNSUPPORTED
+ * for NaN and infinities, which JSON lacks; BRG_NO_MEMORY.
  */
 BRG_API brg_status brg_value_to_json(const brg_value *value, brg_json_flags flags, char **text, size_t *size_bytes,
                                      brg_error *error);

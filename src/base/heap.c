@@ -21,7 +21,7 @@ static brg__heap_item *heap_meld(brg__heap_item *a, brg__heap_item *b)
     return a;
 }
 
-/* The two-pass pairing: melds neighbours left to right, then the results right to left. No recursion: lists are long. */
+/* The two-pass pairing: melds neighbours left to right, then the results right to left. No recursion: lists grow. */
 static brg__heap_item *heap_combine(brg__heap_item *first)
 {
     brg__heap_item *pairs = NULL; /* a stack through sibling */

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <string.h>
@@ -129,8 +130,8 @@ static void last_of_many_threads_releases(void **state)
     brg_buffer *buffer = wrap();
     brg__thread threads[THREADS];
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(
-            brg__thread_start(&threads[i], "holder", 0, hold_and_let_go, brg_buffer_ref(buffer), NULL), BRG_OK);
+        assert_int_equal(brg__thread_start(&threads[i], "holder", 0, hold_and_let_go, brg_buffer_ref(buffer), NULL),
+                         BRG_OK);
     brg_buffer_unref(buffer);
     for (int i = 0; i < THREADS; i++)
         brg__thread_join(&threads[i]);

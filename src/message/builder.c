@@ -2,8 +2,8 @@
 /*
  * The builder writes nodes where they will stay: into the block of the value that brg_builder_finish hands out.
  * A leaf goes to the block's end and its offset on the stack `children`. brg_builder_end takes the open
- * container's children off that stack, which in a map are key, value, key, value: just its table of offsets, and puts the
- * container itself there. So nodes come out in the post-order that flat.h asks for, and nothing is moved.
+ * container's children off that stack, which in a map are key, value, key, value: just its table of offsets, and
+ * puts the container itself there. So nodes come out in the post-order that flat.h asks for, and nothing is moved.
  *
  * After a failure `failure.status` is set, nothing is wanted and every call returns at once; brg_builder_finish
  * reports and clears it. The paths that appending takes when all is well call nothing, so that they need no stack.
@@ -165,7 +165,7 @@ static __attribute__((noinline)) bool builder_prepare(brg_builder *builder, brg_
            (builder->child_count < builder->child_capacity || builder_grow_children(builder));
 }
 
-/* A ready builder's next `size` bytes. Fields go through locals, since for the compiler each store might change them. */
+/* A ready builder's next `size` bytes. Through locals, since for the compiler each store might change the fields. */
 static inline unsigned char *builder_take(brg_builder *builder, brg__builder_want offered, uint64_t size, uint32_t root)
 {
     uint32_t used = builder->used, child = builder->child_count;
@@ -177,7 +177,8 @@ static inline unsigned char *builder_take(brg_builder *builder, brg__builder_wan
     return block + used;
 }
 
-static unsigned char *builder_append(brg_builder *builder, brg__builder_want offered, uint64_t size, uint32_t root)
+static inline unsigned char *builder_append(brg_builder *builder, brg__builder_want offered, uint64_t size,
+                                            uint32_t root)
 {
     if (!builder_is_ready(builder, offered, size) && !builder_prepare(builder, offered, size))
         return NULL;
@@ -250,8 +251,8 @@ void brg_builder_double(brg_builder *builder, double value)
 }
 
 /* The last word is zeroed first: it holds the padding, and of a string the zero at its end. */
-static __attribute__((noinline)) void builder_add_content(brg_builder *builder, brg__builder_want offered, brg_type type, const void *bytes,
-                                size_t size_bytes)
+static __attribute__((noinline)) void builder_add_content(brg_builder *builder, brg__builder_want offered,
+                                                          brg_type type, const void *bytes, size_t size_bytes)
 {
     if (size_bytes > BRG_VALUE_BYTES_MAX) {
         brg__builder_fail(builder, BRG_TOO_LARGE, "%zu bytes do not fit into a value; put them into a buffer",
@@ -398,29 +399,41 @@ static void builder_check_keys(brg_builder *builder, uint32_t map, uint32_t entr
                           (const char *)block + brg__flat_child(block, map, (size_t)repeated * 2) + BRG__NODE_BYTES);
 }
 
-/* Closes the innermost container: writes its node, whose children are the stack from `frame.first` on. */
+/*
+ * The table of a container, padded. In pairs, since a few offsets have only just been pushed: a wider load would
+ * have to wait until their stores leave the store buffer.
+ */
+static inline void builder_put_table(unsigned char *at, const uint32_t *children, uint32_t count)
+{
+    uint32_t i = 0;
+    for (; i + 1 < count; i += 2)
+        builder_put_u64(at + (size_t)i * sizeof(*children), children[i] | (uint64_t)children[i + 1] << 32);
+    if (i < count)
+        builder_put_u64(at + (size_t)i * sizeof(*children), children[i]);
+}
+
+/* Closes the innermost container: writes its node, whose children are the stack from its frame's `first` on. */
 static void builder_close(brg_builder *builder)
 {
-    brg__builder_frame frame = builder->frames[--builder->depth];
-    bool in_map = builder->depth > 0 && builder->frames[builder->depth - 1].type == BRG_TYPE_MAP;
+    const brg__builder_frame *frame = &builder->frames[--builder->depth];
+    uint32_t first = frame->first, child_count = builder->child_count - first;
+    uint8_t type = frame->type, height = (uint8_t)(frame->height + 1);
+    bool in_map = builder->depth > 0 && frame[-1].type == BRG_TYPE_MAP;
     builder->want_after = builder->depth == 0 ? BRG__WANT_NOTHING : in_map ? BRG__WANT_KEY : BRG__WANT_VALUE;
     builder->want = BRG__WANT_VALUE;
-    uint32_t child_count = builder->child_count - frame.first;
-    uint64_t table_bytes = (uint64_t)child_count * sizeof(uint32_t);
-    uint64_t size = brg__align_up(BRG__NODE_BYTES + table_bytes, 8);
     uint32_t offset = builder->used;
+    uint64_t size = brg__align_up(BRG__NODE_BYTES + (uint64_t)child_count * sizeof(uint32_t), 8);
     unsigned char *at = builder_append(builder, BRG__WANT_VALUE, size, 0);
     if (at == NULL)
         return;
-    builder_put_u64(at + size - sizeof(uint64_t), 0);
-    builder_put(at, frame.type, (uint8_t)(frame.height + 1), frame.type == BRG_TYPE_MAP ? child_count / 2 : child_count);
-    if (child_count > 0)
-        memcpy(at + BRG__NODE_BYTES, builder->children + frame.first, table_bytes);
-    builder->children[frame.first] = offset;
-    builder->child_count = frame.first + 1;
-    brg__builder_raise(builder, (uint8_t)(frame.height + 1));
-    if (frame.type == BRG_TYPE_MAP)
-        builder_check_keys(builder, offset, child_count / 2);
+    uint32_t count = type == BRG_TYPE_MAP ? child_count / 2 : child_count;
+    builder_put(at, (brg_type)type, height, count);
+    builder_put_table(at + BRG__NODE_BYTES, builder->children + first, child_count);
+    builder->children[first] = offset;
+    builder->child_count = first + 1;
+    brg__builder_raise(builder, height);
+    if (type == BRG_TYPE_MAP && count > 1)
+        builder_check_keys(builder, offset, count);
 }
 
 void brg_builder_end(brg_builder *builder)

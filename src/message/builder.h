@@ -20,9 +20,9 @@ typedef struct brg__builder_frame {
 } brg__builder_frame;
 
 struct brg_builder {
-    brg_value *value;  /* the block grows in here; NULL until there is a node */
-    uint32_t used;     /* bytes of the block, header included */
-    uint32_t capacity; /* 0 without a value */
+    brg_value *value;        /* the block grows in here; NULL until there is a node */
+    uint32_t used;           /* bytes of the block, header included */
+    uint32_t capacity;       /* 0 without a value */
     uint32_t first_capacity; /* of the next value: about the size of the last one */
     brg__builder_want want;
     brg__builder_want want_after; /* want, once the value it wants is there */

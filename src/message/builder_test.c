@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdlib.h>
@@ -147,10 +148,25 @@ static void text_must_be_utf8(void **state)
         "long enough for words \xe2\x82\xac and then some more ascii, and again \xe2\x82\xac",
     };
     static const char *const bad[] = {
-        "\x80",         "\xbf",         "\xc0\x80",         "\xc1\xbf",         "\xc2",
-        "\xe0\x9f\xbf", "\xe1\x80",     "\xed\xa0\x80",     "\xed\xbf\xbf",     "\xf0\x8f\xbf\xbf",
-        "\xf0\x90\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff",         "a\xc3(",
-        "seven b\xc3",  "long enough for words, then \xe2\x82 cut",        "1234567\x80", "123456781234567\x80",
+        "\x80",
+        "\xbf",
+        "\xc0\x80",
+        "\xc1\xbf",
+        "\xc2",
+        "\xe0\x9f\xbf",
+        "\xe1\x80",
+        "\xed\xa0\x80",
+        "\xed\xbf\xbf",
+        "\xf0\x8f\xbf\xbf",
+        "\xf0\x90\x80",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xff",
+        "a\xc3(",
+        "seven b\xc3",
+        "long enough for words, then \xe2\x82 cut",
+        "1234567\x80",
+        "123456781234567\x80",
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
         brg_builder_string(builder, good[i]);
@@ -280,7 +296,7 @@ static void colliding_keys_are_sorted_out(void **state)
         uint64_t word = 0;
         snprintf(keys[found], sizeof(keys[found]), "%07llx", (unsigned long long)number);
         memcpy(&word, keys[found], 7);
-        found += slot_hash(word, 7) % 1024 == 0;
+        found += slot_hash(word, 7) % 1024 == 0; /* the table has as many slots */
     }
     for (int repeat = 0; repeat < 2; repeat++) {
         brg_builder_map(builder);

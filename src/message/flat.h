@@ -111,8 +111,8 @@ static inline uint64_t brg__node_size(brg__node node)
 }
 
 /*
- * Checks a whole block, which must not change meanwhile: bounds, tags, tiling, heights, depth, UTF-8, padding, keys, and
- * that it refers to exactly `buffer_count` buffers. Linear but for a factor log n in maps with hostile keys.
+ * Checks a whole block, which must not change meanwhile: bounds, tags, tiling, heights, depth, UTF-8, padding, keys,
+ * and that it refers to exactly `buffer_count` buffers. Linear but for a factor log n in maps with hostile keys.
  * Errors: BRG_MALFORMED naming the offset, BRG_TOO_LARGE (depth, bytes), BRG_NO_MEMORY (scratch for big maps).
  */
 brg_status brg__flat_check(const unsigned char *block, size_t size_bytes, size_t buffer_count, brg_error *error);

@@ -4,7 +4,7 @@
 #include "message/builder.h"
 #include "message/object.h"
 
-/* Where the subtree that ends with the node at `offset` begins: down the first children to a leaf or empty container. */
+/* Where the subtree whose last node is at `offset` begins: down the first children to a leaf or empty container. */
 static uint32_t graft_start(const unsigned char *block, uint32_t offset)
 {
     while (brg__node_child_count(brg__flat_node(block, offset)) > 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON text to a value: jansson parses, the builder builds. What jansson allocates while it parses is its own malloc's. */
+/* JSON text to a value: jansson parses, the builder builds. jansson allocates with its own malloc meanwhile. */
 #include <jansson.h>
 
 #include "base/util.h"
@@ -93,12 +93,10 @@ static brg_status read_failed(const json_error_t *failure, brg_error *error)
     }
 }
 
-static brg_status read_text(json_reader *reader, brg_value **out, const char *text, size_t size_bytes,
-                            brg_error *error)
+static brg_status read_text(json_reader *reader, brg_value **out, const char *text, size_t size_bytes, brg_error *error)
 {
     json_error_t failure;
-    json_t *json =
-        json_loadb(text, size_bytes, JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &failure);
+    json_t *json = json_loadb(text, size_bytes, JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &failure);
     if (json == NULL)
         return read_failed(&failure, error);
     brg__builder_init(&reader->builder);

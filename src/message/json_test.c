@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <locale.h>
@@ -242,7 +243,8 @@ static void depth_has_a_limit(void **state)
 static void bytes_become_base64(void **state)
 {
     (void)state;
-    static const char *const expected[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"}; /* RFC 4648 */
+    static const char *const expected[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                           "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"}; /* RFC 4648 */
     brg_builder *builder = NULL;
     assert_int_equal(brg_builder_create(&builder, NULL), BRG_OK);
     for (size_t size = 0; size <= 6; size++) {

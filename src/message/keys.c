@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Repeated keys are found with a table of entry numbers, open addressing and linear probing (Knuth, TAOCP 3, 6.4,
- * algorithm L), at most half full, on the stack for small maps. The hash has no secret, so a hostile sender can make keys collide:
- * the probes have a budget, and past it the entries are sorted instead (heapsort: Williams 1964, Floyd 1964), which
- * no input can make quadratic.
+ * Repeated keys. A few are compared with each other. Up to KEYS_MASK_MAX are compared only where their hashes meet in a
+ * mask of 64 bits, that is seldom. More go through a table of entry numbers, open addressing and linear probing
+ * (Knuth, TAOCP 3, 6.4, algorithm L), at most half full. The hash has no secret, so a hostile sender can make keys
+ * collide: the probes have a budget, and past it the entries are sorted instead (heapsort: Williams 1964, Floyd
+ * 1964), which no input can make quadratic.
  *
  * Key nodes are zero-padded to whole words (checked before they come here), so they are hashed and compared by words.
  */
@@ -15,6 +16,8 @@
 #include "message/flat.h"
 #include "os/memory.h"
 
+#define KEYS_PAIRS_MAX 4
+#define KEYS_MASK_MAX 16
 #define KEYS_PROBES_PER_ENTRY 8
 
 static uint32_t keys_key(const unsigned char *table, uint32_t entry)
@@ -93,6 +96,24 @@ static brg_status keys_check_sorted(const unsigned char *block, const unsigned c
     return BRG_OK;
 }
 
+static brg_status keys_check_few(const unsigned char *block, const unsigned char *table, uint32_t entry_count,
+                                 uint32_t *repeated)
+{
+    uint64_t seen = entry_count <= KEYS_PAIRS_MAX ? UINT64_MAX : 0;
+    for (uint32_t entry = 0; entry < entry_count; entry++) {
+        const unsigned char *key = block + keys_key(table, entry);
+        uint64_t bit = seen == UINT64_MAX ? 1 : UINT64_C(1) << (keys_hash(key) & 63);
+        for (uint32_t other = 0; (seen & bit) != 0 && other < entry; other++) {
+            if (brg__key_equal(key, block + keys_key(table, other))) {
+                *repeated = entry;
+                return BRG_INVALID;
+            }
+        }
+        seen |= bit;
+    }
+    return BRG_OK;
+}
+
 /* `slots` are `slot_count` zeroed numbers, a power of two and at least 2 * entry_count. */
 static brg_status keys_check_hashed(const unsigned char *block, const unsigned char *table, uint32_t entry_count,
                                     uint32_t *slots, size_t slot_count, uint32_t *repeated)
@@ -117,16 +138,11 @@ static brg_status keys_check_hashed(const unsigned char *block, const unsigned c
 brg_status brg__keys_check(const unsigned char *block, const unsigned char *table, uint32_t entry_count,
                            uint32_t *repeated)
 {
-    uint32_t on_stack[BRG__KEYS_ON_STACK * 2];
-    if (entry_count < 2)
-        return BRG_OK;
+    if (entry_count <= KEYS_MASK_MAX)
+        return keys_check_few(block, table, entry_count, repeated);
     size_t slot_count = 4;
     while (slot_count / 2 < entry_count)
         slot_count *= 2;
-    if (entry_count <= BRG__KEYS_ON_STACK) {
-        memset(on_stack, 0, slot_count * sizeof(*on_stack));
-        return keys_check_hashed(block, table, entry_count, on_stack, slot_count, repeated);
-    }
     uint32_t *slots = brg__calloc(slot_count, sizeof(*slots));
     if (slots == NULL)
         return BRG_NO_MEMORY;

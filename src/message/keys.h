@@ -8,10 +8,9 @@
 /*
  * Looks for a key that the map whose `entry_count` pairs of offsets stand at `table` has twice. The key nodes are
  * in `block` and checked. BRG_OK: each once. BRG_INVALID: *repeated is the index of an entry whose key came before.
- * BRG_NO_MEMORY: no scratch memory (only for more than BRG__KEYS_ON_STACK entries).
- * O(entries) for ordinary keys, O(entries log entries) for keys chosen to collide.
+ * BRG_NO_MEMORY: no scratch memory (never for 16 entries and fewer). O(entries) for ordinary keys, and
+ * O(entries log entries) for keys chosen to collide.
  */
-#define BRG__KEYS_ON_STACK 64
 brg_status brg__keys_check(const unsigned char *block, const unsigned char *table, uint32_t entry_count,
                            uint32_t *repeated);
 

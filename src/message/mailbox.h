@@ -13,16 +13,16 @@
 #include "os/park.h"
 
 typedef struct brg__mailbox {
-    brg__lock lock; /* BRG__RANK_CHANNEL: guards all; xcount and xclosed are readable without */
-    brg_value **slots; /* ring of capacity, allocated as it grows (starts at 16) */
+    brg__lock lock;       /* BRG__RANK_CHANNEL: guards all; xcount and xclosed are readable without */
+    brg_value **slots;    /* ring of capacity, allocated as it grows (starts at 16) */
     uint32_t slots_count; /* a power of two */
     uint32_t first;
     uint32_t capacity;
-    uint32_t xcount;      /* values inside */
-    uint32_t xroom;       /* futex: bumped when room appears or on close, if senders wait */
+    uint32_t xcount; /* values inside */
+    uint32_t xroom;  /* futex: bumped when room appears or on close, if senders wait */
     uint32_t senders_waiting;
     bool xclosed;
-    brg__gate *receiver;  /* woken after each push; may be NULL */
+    brg__gate *receiver; /* woken after each push; may be NULL */
 } brg__mailbox;
 
 brg_status brg__mailbox_init(brg__mailbox *mailbox, uint32_t capacity, brg__gate *receiver, brg_error *error);

@@ -10,8 +10,8 @@
 struct brg_value {
     uint32_t xrefs; /* holders; only ref and unref touch it */
     uint32_t buffer_count;
-    size_t size_bytes;     /* of the block */
-    brg_buffer **buffers;  /* buffer_count of them, owned; NULL where there are none */
+    size_t size_bytes;    /* of the block */
+    brg_buffer **buffers; /* buffer_count of them, owned; NULL where there are none */
     _Alignas(8) unsigned char block[];
 };
 

@@ -28,15 +28,15 @@ typedef struct brg__frame {
     uint32_t kind;          /* the protocol's; not BRG__FRAME_PAD */
     uint32_t payload_bytes; /* after the header; the next frame follows at a multiple of 64 */
     uint64_t id;
-    uint32_t xclaim;        /* shared after publication: who takes this frame (worker/protocol.h) */
+    uint32_t xclaim; /* shared after publication: who takes this frame (worker/protocol.h) */
     int32_t status;
-    uint64_t word[5];       /* the protocol's */
+    uint64_t word[5]; /* the protocol's */
 } brg__frame;
 
 /* In the shared segment; zeroed at the start. */
 typedef struct brg__ring_shared {
-    BRG__ALIGNED(64) uint64_t xtail;    /* written by the producer */
-    BRG__ALIGNED(64) uint64_t xhead;    /* written by the consumer */
+    BRG__ALIGNED(64) uint64_t xtail;     /* written by the producer */
+    BRG__ALIGNED(64) uint64_t xhead;     /* written by the consumer */
     BRG__ALIGNED(64) brg__gate consumer; /* where the consumer sleeps */
     BRG__ALIGNED(64) brg__gate producer; /* where the producer waits for room */
 } brg__ring_shared;
@@ -44,14 +44,14 @@ typedef struct brg__ring_shared {
 typedef struct brg__ring_producer {
     brg__ring_shared *shared;
     unsigned char *area;
-    uint64_t capacity; /* a power of two, at least 4 * BRG__FRAME_ALIGN */
-    uint64_t tail;     /* published */
-    uint64_t next;     /* reserved, not yet published */
-    uint64_t head;     /* last checked copy of xhead */
-    int fd;            /* to back pages with before writing; -1: memory that needs none */
+    uint64_t capacity;    /* a power of two, at least 4 * BRG__FRAME_ALIGN */
+    uint64_t tail;        /* published */
+    uint64_t next;        /* reserved, not yet published */
+    uint64_t head;        /* last checked copy of xhead */
+    int fd;               /* to back pages with before writing; -1: memory that needs none */
     uint64_t area_offset; /* of the area in fd */
-    uint64_t backed;   /* bytes at the area's start known to be backed; without fd: that may have been touched */
-    uint32_t low_count; /* frames since the last one that lay high in the area: when to give pages back */
+    uint64_t backed;      /* bytes at the area's start known to be backed; without fd: that may have been touched */
+    uint32_t low_count;   /* frames since the last one that lay high in the area: when to give pages back */
 } brg__ring_producer;
 
 typedef struct brg__ring_consumer {

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdlib.h>
@@ -15,11 +16,11 @@
 
 #define CAPACITY 4096u
 
-static const uint64_t extremes[] = {
-    0,          1,          63,         64,           65,           4032,       4095,        4096,
-    4097,       4160,       8192,       0x7fffffff,   0x80000000,   0xffffffbf, 0xffffffc0,  0xffffffff,
-    UINT32_MAX, 1ull << 32, 1ull << 40, INT64_MAX,    1ull << 63,   ~63ull,     ~4095ull,    UINT64_MAX - 64,
-    UINT64_MAX};
+static const uint64_t extremes[] = {0,          1,          63,         64,         65,         4032,
+                                    4095,       4096,       4097,       4160,       8192,       0x7fffffff,
+                                    0x80000000, 0xffffffbf, 0xffffffc0, 0xffffffff, UINT32_MAX, 1ull << 32,
+                                    1ull << 40, INT64_MAX,  1ull << 63, ~63ull,     ~4095ull,   UINT64_MAX - 64,
+                                    UINT64_MAX};
 
 static uint64_t random_next(uint64_t *state)
 {
@@ -194,8 +195,8 @@ static void pads_that_lie_are_refused(void **state)
         {640, CAPACITY - 639, CAPACITY + 64, BRG_PROTOCOL},     /* ends after it */
         {640, 2 * CAPACITY - 640, CAPACITY + 64, BRG_PROTOCOL}, /* a lap too many */
         {640, 64, CAPACITY + 64, BRG_PROTOCOL},
-        {640, 63, CAPACITY + 64, BRG_PROTOCOL},                 /* length 2^32 - 1 */
-        {0, CAPACITY, CAPACITY, BRG_PROTOCOL},                  /* the whole area */
+        {640, 63, CAPACITY + 64, BRG_PROTOCOL}, /* length 2^32 - 1 */
+        {0, CAPACITY, CAPACITY, BRG_PROTOCOL},  /* the whole area */
     };
     for (size_t i = 0; i < brg__count_of(cases); i++) {
         pair p;
@@ -220,6 +221,17 @@ static void pads_without_end_are_refused(void **state)
     drain(&p, 1);
     for (uint64_t offset = 0; offset < CAPACITY; offset += 64)
         set_pad(&p, offset, CAPACITY - offset);
+    p.shared->xtail = CAPACITY + 64;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(peek(&p), BRG_PROTOCOL);
+    pair_done(&p);
+
+    /* The second could pass for a frame. */
+    pair_init(&p);
+    pair_send(&p, 0);
+    drain(&p, 1);
+    set_pad(&p, 64, CAPACITY - 64);
+    set_pad(&p, 0, 64);
     p.shared->xtail = CAPACITY + 64;
     for (int i = 0; i < 5; i++)
         assert_int_equal(peek(&p), BRG_PROTOCOL);

@@ -26,7 +26,6 @@ typedef struct checker {
     const unsigned char *block;
     brg_error *error;
     uint32_t size_bytes;
-    uint32_t buffer_count;
     uint32_t buffers_seen;
     uint32_t end; /* of the last node that was left */
     uint32_t depth;
@@ -78,9 +77,8 @@ static brg_status check_leaf(checker *check, uint32_t offset, brg__node node, ui
             return check_fail(check, offset, "padding that is not zero");
         break;
     case BRG_TYPE_BUFFER:
-        if (node.count != check->buffers_seen || check->buffers_seen == check->buffer_count)
+        if (node.count != check->buffers_seen++)
             return check_fail(check, offset, "a buffer out of turn");
-        check->buffers_seen++;
         break;
     default:
         break;
@@ -201,11 +199,10 @@ brg_status brg__flat_check(const unsigned char *block, size_t size_bytes, size_t
     if (header.buffer_count != buffer_count)
         return brg_error_set(error, BRG_MALFORMED, "value", "malformed value: it names %u buffers, %zu came with it",
                              header.buffer_count, buffer_count);
-    check.buffer_count = header.buffer_count;
     brg_status status = check_tree(&check, header.root);
     if (status == BRG_OK && check.end != check.size_bytes)
         return check_fail(&check, check.end, "bytes after the root");
-    if (status == BRG_OK && check.buffers_seen != check.buffer_count)
-        return check_fail(&check, 0, "a buffer that no node refers to");
+    if (status == BRG_OK && check.buffers_seen != header.buffer_count)
+        return check_fail(&check, 0, "nodes and buffers that differ in number");
     return status;
 }

@@ -104,6 +104,8 @@ static inline uint64_t fixture_copy(brg_builder *builder, brg_view view, uint64_
             const char *key = brg_view_key_at(view, i, &size);
             fixture_require(key != NULL && key[size] == '\0', "a key without its end");
             sum = fixture_mix(sum, key, size);
+            if (count <= 64 && strlen(key) == size)
+                fixture_require(brg_view_get(view, key).offset == brg_view_at(view, i).offset, "a key not found");
             brg_builder_key_n(builder, key, size);
             sum = fixture_copy(builder, brg_view_at(view, i), sum);
         }

@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "message/object.h"
+#include "message/utf8.h"
 
 brg_view brg_value_root(const brg_value *value)
 {
@@ -41,7 +42,7 @@ brg_type brg_view_type(brg_view view) { return (brg_type)view_node(view).type; }
 
 const char *brg_type_name(brg_type type)
 {
-    static const char *const names[] = {"none",   "nil",    "bool",  "int",  "uint", "double",
+    static const char *const names[] = {"none",   "nil",   "bool", "int", "uint",  "double",
                                         "string", "bytes", "list", "map", "buffer"};
     return (size_t)type < brg__count_of(names) ? names[type] : "?";
 }
@@ -135,10 +136,7 @@ const char *brg_view_string(brg_view view, size_t *size_bytes)
     return view_content(view, BRG_TYPE_STRING, size_bytes);
 }
 
-const void *brg_view_bytes(brg_view view, size_t *size_bytes)
-{
-    return view_content(view, BRG_TYPE_BYTES, size_bytes);
-}
+const void *brg_view_bytes(brg_view view, size_t *size_bytes) { return view_content(view, BRG_TYPE_BYTES, size_bytes); }
 
 brg_buffer *brg_view_buffer(brg_view view)
 {
@@ -173,16 +171,37 @@ const char *brg_view_key_at(brg_view view, size_t index, size_t *size_bytes)
     return view_content(view_child(view, index * 2), BRG_TYPE_STRING, size_bytes);
 }
 
+/* A key node's first word after its head, as it must be for this key: nodes are zero-padded. */
+static inline uint64_t view_key_word(const char *key, size_t key_bytes)
+{
+    uint64_t word;
+    if (key_bytes < sizeof(word))
+        return brg__utf8_short(key, key_bytes);
+    memcpy(&word, key, sizeof(word));
+    return word;
+}
+
+static brg_view view_find(brg_view map, size_t count, const char *key, size_t key_bytes)
+{
+    const unsigned char *block = map.value->block;
+    uint64_t word = view_key_word(key, key_bytes);
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *at = block + brg__flat_child(block, map.offset, i * 2);
+        if (brg__flat_node(at, 0).count != key_bytes || brg__flat_u64(at, BRG__NODE_BYTES) != word)
+            continue;
+        if (key_bytes <= sizeof(word) ||
+            memcmp(at + BRG__NODE_BYTES + sizeof(word), key + sizeof(word), key_bytes - sizeof(word)) == 0)
+            return view_child(map, i * 2 + 1);
+    }
+    return (brg_view){NULL, 0, 0};
+}
+
 brg_view brg_view_get(brg_view view, const char *key)
 {
     brg__node map = view_node(view);
-    size_t key_bytes = map.type == BRG_TYPE_MAP ? strlen(key) : 0;
-    for (size_t i = 0; map.type == BRG_TYPE_MAP && i < map.count; i++) {
-        const unsigned char *at = view.value->block + brg__flat_child(view.value->block, view.offset, i * 2);
-        if (brg__flat_node(at, 0).count == key_bytes && memcmp(at + BRG__NODE_BYTES, key, key_bytes) == 0)
-            return view_child(view, i * 2 + 1);
-    }
-    return (brg_view){NULL, 0, 0};
+    if (map.type != BRG_TYPE_MAP)
+        return (brg_view){NULL, 0, 0};
+    return view_find(view, map.count, key, strlen(key));
 }
 
 int64_t brg_view_get_int(brg_view view, const char *key, int64_t otherwise)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "message/value_fixture.h"
@@ -40,9 +41,9 @@ static void every_type_comes_back(void **state)
     brg_value *value = build(fill_everything);
     brg_view list = brg_value_root(value);
     static const brg_type types[] = {
-        BRG_TYPE_NIL,    BRG_TYPE_BOOL,   BRG_TYPE_BOOL,   BRG_TYPE_INT,   BRG_TYPE_INT,
+        BRG_TYPE_NIL,    BRG_TYPE_BOOL,   BRG_TYPE_BOOL,   BRG_TYPE_INT,    BRG_TYPE_INT,
         BRG_TYPE_INT,    BRG_TYPE_UINT,   BRG_TYPE_DOUBLE, BRG_TYPE_DOUBLE, BRG_TYPE_DOUBLE,
-        BRG_TYPE_STRING, BRG_TYPE_STRING, BRG_TYPE_STRING, BRG_TYPE_BYTES, BRG_TYPE_BYTES,
+        BRG_TYPE_STRING, BRG_TYPE_STRING, BRG_TYPE_STRING, BRG_TYPE_BYTES,  BRG_TYPE_BYTES,
         BRG_TYPE_LIST,   BRG_TYPE_MAP,    BRG_TYPE_MAP,    BRG_TYPE_BUFFER, BRG_TYPE_BUFFER,
     };
     assert_int_equal(brg_view_count(list), sizeof(types) / sizeof(*types));
@@ -113,8 +114,13 @@ static void nothing_reads_as_nothing(void **state)
     (void)state;
     brg_value *value = build(fill_everything);
     brg_view list = brg_value_root(value);
-    brg_view nowhere[] = {none, brg_view_at(list, 20), brg_view_at(list, SIZE_MAX), brg_view_at(brg_view_at(list, 3), 0),
-                          brg_view_get(list, "key"), brg_view_get(none, "key"), brg_view_at(none, 0),
+    brg_view nowhere[] = {none,
+                          brg_view_at(list, 20),
+                          brg_view_at(list, SIZE_MAX),
+                          brg_view_at(brg_view_at(list, 3), 0),
+                          brg_view_get(list, "key"),
+                          brg_view_get(none, "key"),
+                          brg_view_at(none, 0),
                           brg_value_root(NULL)};
     for (size_t i = 0; i < sizeof(nowhere) / sizeof(*nowhere); i++) {
         bool boolean = true;
@@ -236,8 +242,8 @@ static void long_lists_are_indexed(void **state)
     brg_value_unref(value);
 }
 
-static const char *const type_names[] = {"none", "nil", "bool", "int", "uint", "double", "string", "bytes", "list",
-                                         "map", "buffer"};
+static const char *const type_names[] = {"none",   "nil",   "bool", "int", "uint",  "double",
+                                         "string", "bytes", "list", "map", "buffer"};
 
 static void types_have_names(void **state)
 {
@@ -340,14 +346,10 @@ static void buffers_equal_by_content(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type_comes_back),
-        cmocka_unit_test(maps_keep_order_and_find_keys),
-        cmocka_unit_test(nothing_reads_as_nothing),
-        cmocka_unit_test(numbers_convert_where_exact),
-        cmocka_unit_test(long_lists_are_indexed),
-        cmocka_unit_test(types_have_names),
-        cmocka_unit_test(equality_is_deep_and_strict),
-        cmocka_unit_test(large_maps_equal_in_any_order),
+        cmocka_unit_test(every_type_comes_back),       cmocka_unit_test(maps_keep_order_and_find_keys),
+        cmocka_unit_test(nothing_reads_as_nothing),    cmocka_unit_test(numbers_convert_where_exact),
+        cmocka_unit_test(long_lists_are_indexed),      cmocka_unit_test(types_have_names),
+        cmocka_unit_test(equality_is_deep_and_strict), cmocka_unit_test(large_maps_equal_in_any_order),
         cmocka_unit_test(buffers_equal_by_content),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

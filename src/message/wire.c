@@ -91,7 +91,7 @@ brg_status brg__wire_read(brg_value **out, const void *bytes, size_t size_bytes,
     if (buffer_count > UINT32_MAX || buffer_count > left / WIRE_WORD)
         return wire_malformed(error, "more buffers than bytes");
     left -= buffer_count * WIRE_WORD;
-    if (block_bytes > left || block_bytes % WIRE_WORD != 0)
+    if (block_bytes > left)
         return wire_malformed(error, "the value runs past its end");
     if (block_bytes > BRG_VALUE_BYTES_MAX)
         return brg_error_set(error, BRG_TOO_LARGE, "value", "a value of more than %zu bytes", BRG_VALUE_BYTES_MAX);

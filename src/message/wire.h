@@ -11,7 +11,8 @@ size_t brg__wire_size(const brg_value *value);
 void brg__wire_write(const brg_value *value, void *to);
 /*
  * Reads what a possibly hostile process wrote, which may change while we look: everything is copied once, then
- * checked, never looked at again. size 0 gives *out = NULL and BRG_OK. Errors: BRG_MALFORMED, BRG_TOO_LARGE, BRG_NO_MEMORY.
+ * checked, never looked at again. `bytes` is 8-byte aligned. size 0 gives *out = NULL and BRG_OK.
+ * Errors: BRG_MALFORMED, BRG_TOO_LARGE, BRG_NO_MEMORY.
  */
 brg_status brg__wire_read(brg_value **out, const void *bytes, size_t size_bytes, brg_error *error);
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "message/value_fixture.h"
@@ -95,8 +96,17 @@ static void lying_sizes_are_refused(void **state)
     brg_value *value = build_everything(true);
     size_t size;
     unsigned char *bytes = write_out(value, &size);
-    static const uint64_t lies[] = {0, 1, 8, 1u << 20, UINT32_MAX, UINT64_MAX, UINT64_MAX - 7, UINT64_MAX - 15,
-                                    (uint64_t)INT64_MAX, (uint64_t)1 << 31, ((uint64_t)1 << 31) + 8};
+    static const uint64_t lies[] = {0,
+                                    1,
+                                    8,
+                                    1u << 20,
+                                    UINT32_MAX,
+                                    UINT64_MAX,
+                                    UINT64_MAX - 7,
+                                    UINT64_MAX - 15,
+                                    (uint64_t)INT64_MAX,
+                                    (uint64_t)1 << 31,
+                                    ((uint64_t)1 << 31) + 8};
     for (size_t word = 0; word < 4; word++) { /* block, count, and the size of each buffer */
         uint64_t truth;
         memcpy(&truth, bytes + word * 8, 8);
@@ -106,7 +116,7 @@ static void lying_sizes_are_refused(void **state)
                 continue;
             memcpy(bytes + word * 8, &lies[i], 8);
             brg_status status = brg__wire_read(&read, bytes, size, NULL);
-            assert_true(status == BRG_MALFORMED || status == BRG_TOO_LARGE);
+            assert_true(status == BRG_MALFORMED || (word == 0 && status == BRG_TOO_LARGE));
             assert_ptr_equal(read, value);
         }
         memcpy(bytes + word * 8, &truth, 8);
@@ -165,7 +175,8 @@ static void scribble(void *argument)
 #if defined(__SANITIZE_THREAD__)
 __attribute__((no_sanitize("thread")))
 #endif
-static void bytes_that_change_meanwhile_never_crash(void **state)
+static void
+bytes_that_change_meanwhile_never_crash(void **state)
 {
     (void)state;
 #if defined(__SANITIZE_THREAD__)
@@ -206,7 +217,7 @@ static void every_failing_allocation_is_reported(void **state)
         assert_int_equal(status, fired ? BRG_NO_MEMORY : BRG_OK);
         brg_value_unref(read);
     }
-    assert_int_equal(nth, 6); /* the value, the array, two buffers; then none */
+    assert_int_equal(nth, 7); /* the value, scratch for the keys of a map, the array, two buffers; then none */
     free(bytes);
     brg_value_unref(value);
 }

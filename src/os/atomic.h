@@ -33,6 +33,19 @@
     __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define brg_cas_seq_cst(p, expected, v)                                                                                \
     __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
-#define brg_fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+/* A full fence. The thread sanitizer does not model fences; it sees the acquires and releases beside them. */
+static inline void brg_fence_seq_cst(void)
+{
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+}
 
 #endif

@@ -41,10 +41,9 @@ static volatile sig_atomic_t crash_unwinding;
 static sigjmp_buf crash_escape;
 static void *crash_frames[CRASH_FRAMES_MAX];
 
-static void crash_append(brg__crash_report *report, uintptr_t pc, bool is_call)
+/* Adds a line, unless it no longer fits. */
+static void crash_append_line(brg__crash_report *report, const char *line, size_t size)
 {
-    char line[200];
-    size_t size = brg__crash_describe(pc, is_call, line, sizeof(line));
     size_t used = report->text_size;
     if (used + size + 1 > sizeof(report->text))
         return;
@@ -54,19 +53,20 @@ static void crash_append(brg__crash_report *report, uintptr_t pc, bool is_call)
     report->text_size = (uint32_t)(used + size);
 }
 
+static void crash_append(brg__crash_report *report, uintptr_t pc, bool is_call)
+{
+    char line[200] = "";
+    size_t size = brg__crash_describe(pc, is_call, line, sizeof(line));
+    crash_append_line(report, line, size);
+}
+
 static void crash_append_repeats(brg__crash_report *report, uint32_t count)
 {
-    static const char text[] = "    the same, times ";
-    char line[48];
-    size_t used = report->text_size, size = sizeof(text) - 1;
-    memcpy(line, text, size);
+    char line[48] = "    the same, times ";
+    size_t size = strlen(line);
     size += brg__crash_decimal(count, line + size);
     line[size++] = '\n';
-    if (used + size + 1 > sizeof(report->text))
-        return;
-    memcpy(report->text + used, line, size);
-    report->text[used + size] = '\0';
-    report->text_size = (uint32_t)(used + size);
+    crash_append_line(report, line, size);
 }
 
 static uintptr_t crash_pc(const ucontext_t *context)

@@ -19,9 +19,19 @@
 #define MODULES_MAX 256
 #define MODULES_SYMBOL_MAX 64 /* bytes of a name that are shown */
 
+#if UINTPTR_MAX > 0xffffffffu
+typedef Elf64_Sym modules_sym;
+typedef Elf64_Dyn modules_dyn;
+typedef Elf64_Phdr modules_phdr;
+#else
+typedef Elf32_Sym modules_sym;
+typedef Elf32_Dyn modules_dyn;
+typedef Elf32_Phdr modules_phdr;
+#endif
+
 typedef struct modules_entry {
     uintptr_t base, start, end;
-    const ElfW(Sym) *symbols;
+    const modules_sym *symbols;
     const char *strings;
     size_t symbol_count, strings_size;
     char name[40];
@@ -37,7 +47,7 @@ static bool modules_contains(const modules_entry *entry, const void *address, si
 }
 
 /* glibc relocates these entries in place, but not those of the vDSO. */
-static const void *modules_pointer(const modules_entry *entry, ElfW(Addr) address)
+static const void *modules_pointer(const modules_entry *entry, uintptr_t address)
 {
     return (const void *)(address < entry->base ? address + entry->base : address);
 }
@@ -48,7 +58,7 @@ static size_t modules_count_gnu(const modules_entry *entry, const uint32_t *hash
     if (!modules_contains(entry, hash, 16))
         return 0;
     uint32_t bucket_count = hash[0], first = hash[1], bloom_count = hash[2], last = 0;
-    const uint32_t *buckets = hash + 4 + (size_t)bloom_count * (sizeof(ElfW(Addr)) / 4);
+    const uint32_t *buckets = hash + 4 + (size_t)bloom_count * (sizeof(uintptr_t) / 4);
     const uint32_t *chains = buckets + bucket_count;
     if (!modules_contains(entry, buckets, (size_t)bucket_count * 4))
         return 0;
@@ -61,7 +71,7 @@ static size_t modules_count_gnu(const modules_entry *entry, const uint32_t *hash
     return (size_t)last + 1;
 }
 
-static void modules_read_dynamic(modules_entry *entry, const ElfW(Dyn) *dynamic)
+static void modules_read_dynamic(modules_entry *entry, const modules_dyn *dynamic)
 {
     const uint32_t *gnu_hash = NULL, *hash = NULL;
     for (; dynamic->d_tag != DT_NULL; dynamic++) {
@@ -81,7 +91,7 @@ static void modules_read_dynamic(modules_entry *entry, const ElfW(Dyn) *dynamic)
     else if (gnu_hash != NULL)
         entry->symbol_count = modules_count_gnu(entry, gnu_hash);
     if (entry->symbols == NULL || entry->strings == NULL ||
-        !modules_contains(entry, entry->symbols, entry->symbol_count * sizeof(ElfW(Sym))) ||
+        !modules_contains(entry, entry->symbols, entry->symbol_count * sizeof(modules_sym)) ||
         !modules_contains(entry, entry->strings, entry->strings_size))
         entry->symbol_count = 0;
 }
@@ -103,15 +113,15 @@ static int modules_add(struct dl_phdr_info *info, size_t size, void *data)
     if (modules_count == MODULES_MAX)
         return 1;
     modules_entry entry = {.base = info->dlpi_addr, .start = UINTPTR_MAX};
-    const ElfW(Dyn) *dynamic = NULL;
+    const modules_dyn *dynamic = NULL;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        const modules_phdr *header = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + header->p_vaddr;
         if (header->p_type == PT_LOAD) {
             entry.start = (uintptr_t)brg__min(entry.start, start);
             entry.end = (uintptr_t)brg__max(entry.end, start + header->p_memsz);
         } else if (header->p_type == PT_DYNAMIC) {
-            dynamic = (const ElfW(Dyn) *)start;
+            dynamic = (const modules_dyn *)start;
         }
     }
     if (entry.start >= entry.end)
@@ -137,10 +147,10 @@ static const modules_entry *modules_find(uintptr_t pc)
     return NULL;
 }
 
-static const ElfW(Sym) *modules_symbol(const modules_entry *entry, uintptr_t pc)
+static const modules_sym *modules_symbol(const modules_entry *entry, uintptr_t pc)
 {
     for (size_t i = 0; i < entry->symbol_count; i++) {
-        const ElfW(Sym) *symbol = &entry->symbols[i];
+        const modules_sym *symbol = &entry->symbols[i];
         if (symbol->st_shndx != SHN_UNDEF && symbol->st_name < entry->strings_size &&
             pc - entry->base - symbol->st_value < symbol->st_size)
             return symbol;
@@ -193,7 +203,7 @@ size_t brg__crash_describe(uintptr_t pc, bool is_call, char *line, size_t size)
         modules_put(&made, entry->name, sizeof(entry->name));
         modules_put(&made, "+", 1);
         modules_put_offset(&made, pc - entry->base);
-        const ElfW(Sym) *symbol = modules_symbol(entry, inside);
+        const modules_sym *symbol = modules_symbol(entry, inside);
         if (symbol != NULL) {
             modules_put(&made, " (", 2);
             modules_put(&made, entry->strings + symbol->st_name, MODULES_SYMBOL_MAX);

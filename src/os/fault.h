@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * From now on the `nth` call (from 1) of brg__os entry `name` ("allocate", "map", ...; NULL: any entry) fails, once, with the
- * errno typical for it. nth 0 disarms and only counts. Any thread may make the call.
+ * From now on the `nth` call (from 1) of brg__os entry `name` ("allocate", "map", ...; NULL: any entry) fails, once,
+ * with the errno typical for it. nth 0 only counts. Any thread may make the call.
  */
 void brg__fault_arm(const char *name, uint64_t nth);
 /* Calls counted since the last arm, and whether the armed one came. */

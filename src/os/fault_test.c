@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every entry of the table fails once: the call says so, leaves its outputs alone, leaks nothing, and works next time. */
+/* Every entry fails once: the call says so, leaves its outputs alone, leaks nothing, and works the next time. */
 #define _GNU_SOURCE 1
 #include "os/test_support.h"
 

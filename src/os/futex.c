@@ -39,7 +39,8 @@ bool brg__futex_wait(const uint32_t *word, uint32_t expected, uint64_t deadline_
 {
     if (deadline_ns != UINT64_MAX && brg_load_relaxed(&brg__os.clock_is_fake))
         return futex_wait_fake(word, expected, deadline_ns, scope);
-    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u), .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                             .tv_nsec = (long)(deadline_ns % 1000000000u)};
     return futex_call(word, futex_operation(FUTEX_WAIT_BITSET, scope), expected,
                       deadline_ns == UINT64_MAX ? NULL : &until) == 0 ||
            errno != ETIMEDOUT;

@@ -109,7 +109,7 @@ void brg__lock_acquire(brg__lock *lock)
     lock_note_acquired(lock);
 }
 
-/* Ranks do not bind here: who does not wait is in no deadlock. What is taken next is checked against this one, though. */
+/* Ranks do not bind here: who does not wait is in no deadlock. What is taken next is checked against this one. */
 bool brg__lock_try_acquire(brg__lock *lock)
 {
     if (!lock_take_free(lock))

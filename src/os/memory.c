@@ -55,7 +55,7 @@ void *brg__calloc_aligned(size_t size)
         return NULL;
     uintptr_t start = (uintptr_t)brg__align_up((uintptr_t)block + sizeof(void *), BRG__CACHE_LINE);
     char *memory = block + (start - (uintptr_t)block);
-    memcpy(memory - sizeof(void *), &block, sizeof(void *));
+    memcpy(memory - sizeof(block), &block, sizeof(block));
     return memset(memory, 0, size);
 }
 
@@ -64,7 +64,7 @@ void brg__mfree_aligned(void *memory)
     if (memory == NULL)
         return;
     void *block;
-    memcpy(&block, (char *)memory - sizeof(void *), sizeof(void *));
+    memcpy(&block, (char *)memory - sizeof(block), sizeof(block));
     brg__mfree(block);
 }
 

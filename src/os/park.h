@@ -2,13 +2,13 @@
 /*
  * Waiting for another thread or process: an adaptive spin, then a futex.
  *
- * A gate is one side's sleeping place. Waiter: look for work; brg__gate_prepare; look again; brg__gate_wait or brg__gate_cancel.
- * Waker: publish the work; brg__gate_wake (one fence and one load when nobody sleeps). The fence between publishing
- * and reading x_sleeping pairs with the one between setting it and looking again: no wake-up is lost.
+ * A gate is one side's sleeping place. Waiter: look for work; brg__gate_prepare; look again; brg__gate_wait or
+ * brg__gate_cancel. Waker: publish the work; brg__gate_wake (one fence and one load when nobody sleeps). The fence
+ * between publishing and reading xsleeping pairs with the one between setting it and looking again: no wake-up is lost.
  *
  * Spinning pays only while the other side runs on another CPU and answers within about the cost of a wake-up.
- * So each spinner keeps a budget that doubles when a spin was answered and halves when it was not, probing again now and then
- * (ski rental; Karlin et al. 1991); and gates publish the CPU their waiter last ran on.
+ * So each spinner keeps a budget that doubles when a spin was answered and halves when it was not, probing again now
+ * and then (ski rental; Karlin et al. 1991); and gates publish the CPU their waiter last ran on.
  */
 #ifndef BRG_OS_PARK_H
 #define BRG_OS_PARK_H
@@ -59,8 +59,8 @@ typedef struct brg__spinner {
 void brg__spinner_init(brg__spinner *spinner, uint64_t max_ns);
 
 /*
- * Spins until `ready(argument)`, or the budget ends. `peer_cpu` (may be NULL) is the xcpu of who will answer: no spin while
- * it is known to be on the caller's CPU. Returns the last ready().
+ * Spins until `ready(argument)`, or the budget ends. `peer_cpu` (may be NULL) is the xcpu of who will answer: no spin
+ * while it is known to be on the caller's CPU. Returns the last ready().
  */
 bool brg__spinner_spin(brg__spinner *spinner, const uint32_t *peer_cpu, bool (*ready)(void *argument), void *argument);
 

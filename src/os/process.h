@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Processes, held by pidfd: no SIGCHLD in the user's program, no pid that was reused. */
+/* Processes, held by pidfd: no SIGCHLD handler in the user's program, no pid that was reused. */
 #ifndef BRG_OS_PROCESS_H
 #define BRG_OS_PROCESS_H
 
@@ -7,15 +7,16 @@
 #include <sys/types.h>
 
 /*
- * Starts `path` with `argv` by posix_spawn: descriptor `inherited_fd` becomes its descriptor 3, 0 to 2 are shared, all others
- * close; signal mask and handlers are reset. It becomes a child of the calling *thread* (PDEATHSIG watches that one).
+ * Starts `path` with `argv` by posix_spawn: descriptor `inherited_fd` becomes its descriptor 3, 0 to 2 are shared, all
+ * others close; signal mask and handlers are reset. It becomes a child of the calling *thread* (PDEATHSIG watches
+ * that one).
  */
 brg_status brg__process_spawn(pid_t *pid, int *pidfd, const char *path, char *const argv[], int inherited_fd,
                               brg_error *error);
 
 /*
- * In a single-threaded process: forks a sibling (CLONE_PARENT, no exit signal). Returns 0 in the child, its pid
- * in the caller with its *pidfd, or -errno.
+ * In a single-threaded process: forks a sibling, a child of the caller's parent (CLONE_PARENT). Returns 0 in the child,
+ * its pid in the caller with its *pidfd, or -errno. Its end raises the same signal as the caller's, so SIGCHLD.
  */
 pid_t brg__process_fork_sibling(int *pidfd);
 
@@ -25,19 +26,21 @@ typedef struct brg__process_end {
     int signal; /* 0 when it exited */
 } brg__process_end;
 
-/* Reaps the child; false while it still runs. Only the process that is its parent. */
+/* Reaps the child; false while it still runs. Only the process that is its parent. If the user's program reaped it by
+ * waitpid(-1), or ignores SIGCHLD, kernels before 6.15 cannot tell how it ended: exit code 255. */
 bool brg__process_reap(int pidfd, brg__process_end *out);
 /* "SIGSEGV" for 11 and so on; "?" for one without a name. */
 const char *brg__signal_name(int signal);
 /* Sends a signal; false when it is gone. */
 bool brg__process_signal(int pidfd, int signal);
 
-/* In a child: die with the parent thread (SIGKILL), checked against the race with its death: exits at once if `parent` is gone. */
+/* In a child: die with the parent thread (SIGKILL), checked against the race with its death: exits at once if `parent`
+ * is gone. */
 void brg__process_die_with_parent(pid_t parent);
 /* In a child: closes every descriptor but 0 to 2 and the `keep_count` in `keep`. */
 void brg__process_close_others(const int *keep, size_t keep_count);
-/* In a child: no new privileges, no core dumps, the OOM killer's first choice, and the limits (0: none). memory_bytes is
- * on top of the private memory in use now (RLIMIT_DATA). */
+/* In a child: no new privileges, no core dumps, the OOM killer's first choice, and the limits (0: none). memory_bytes
+ * is on top of the private memory in use now (RLIMIT_DATA). */
 typedef struct brg__process_limits {
     size_t memory_bytes;
     size_t stack_bytes;

@@ -343,7 +343,7 @@ static void know_oneself(void **state)
     close(ends[1]);
     assert_true(brg__object_path((const void *)(uintptr_t)know_oneself, path, sizeof(path)));
     assert_int_equal(path[0], '/');
-    assert_non_null(strstr(path, "process_test"));
+    assert_non_null(strstr(path, program_invocation_short_name));
     assert_false(brg__object_path((const void *)(uintptr_t)know_oneself, path, 3));
     assert_false(brg__object_path(NULL, path, sizeof(path)));
     assert_true(brg__object_path((const void *)(uintptr_t)getpid, path, sizeof(path)));

@@ -64,13 +64,13 @@ static brg_status socket_send_error(int failed, brg_error *error)
 brg_status brg__socket_send(int fd, const void *bytes, size_t size, const int *fds, size_t fd_count, brg_error *error)
 {
     /* An empty packet would read as the end. */
-    if (size == 0 || fd_count > BRG__SEND_FDS_MAX)
+    if (size == 0 || fd_count > BRG__SEND_FDS_MAX || (fds == NULL && fd_count > 0))
         return brg_error_set(error, BRG_INVALID, "os", "sending a packet: it has %zu bytes and %zu descriptors", size,
                              fd_count);
     struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     socket_control control;
-    if (fd_count > 0)
+    if (fds != NULL && fd_count > 0)
         socket_attach(&message, &control, fds, fd_count);
     ssize_t sent;
     do

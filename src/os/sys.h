@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one table through which the library allocates, calls the kernel, starts threads and reads the clock.
- * Tests swap entries to make them fail or to fake time (src/os/fault.h); nothing else writes it, and only before
- * other threads run. Functions follow their libc namesakes: -1 and errno, NULL and errno (map too); thread_start and spawn return
- * the error number.
+ * Tests swap entries to make them fail or to fake time (src/os/fault.h), before main; nothing else writes it.
+ * Functions follow their libc namesakes: -1 and errno, NULL and errno (map too); thread_start and spawn return the
+ * error number.
  */
 #ifndef BRG_OS_SYS_H
 #define BRG_OS_SYS_H

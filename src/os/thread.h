@@ -18,7 +18,8 @@ void brg__thread_detach(brg__thread *thread);
 /* A small number unique to the calling thread for its life, from 1; cheap. */
 uint32_t brg__thread_id(void);
 
-/* CPUs this process may use: affinity, then the cgroup quota (v2 cpu.max, v1 cfs_quota) rounded up; at least 1. Reads files. */
+/* CPUs this process may use: affinity, then the cgroup quota (v2 cpu.max, v1 cfs_quota) rounded up; at least 1. Reads
+ * files. */
 uint32_t brg__cpu_count(void);
 /* CPUs in the affinity mask when first asked; cached, cheap. */
 uint32_t brg__cpu_online(void);
@@ -34,7 +35,8 @@ static inline void brg__cpu_pause(void)
 #endif
 }
 
-/* How often this process is a forked child of the one that loaded the library: 0 in that one. Cheap. */
+/* How many forks lie between this process and the one that loaded the library, 0 in that one; siblings made by
+ * brg__process_fork_sibling do not count. Cheap. */
 uint32_t brg__fork_generation(void);
 
 #endif

@@ -37,27 +37,35 @@ typedef enum brg__task_place {
     BRG__PLACE_NOWHERE    /* running on a thread, or settled */
 } brg__task_place;
 
+/*
+ * What every task uses lies in its first two cache lines, which travel from the submitter to the worker and back; the rest is
+ * touched only by tasks with a handle, a callback, a value or a clock.
+ */
 struct brg_task {
-    brg__node queue_node; /* the queue policy's */
-    struct brg_task *next; /* in free lists */
+    BRG__ALIGNED(64) brg__node queue_node; /* the queue policy's */
     brg_pool *pool;
-    uint32_t xstate;
-    uint32_t xreferences; /* only counted with a handle */
-    bool has_handle, has_clock, cancel_asked; /* cancel_asked: under lock */
-    uint8_t place;        /* under lock, but a thread worker's own while in its hand */
-    brg_call_fn call;     /* or a named task */
+    brg_call_fn call; /* or a named task */
     void *argument;
-    brg_value *input;
-    size_t input_bytes;
     brg_done_fn done;
     void *user_data;
-    brg__completion completion;
-    brg__slot *slot;      /* where it runs, or is ahead */
+    uint32_t xstate;
+    bool has_handle, has_clock, cancel_asked; /* cancel_asked: under lock */
+    uint8_t place; /* under lock, but a thread worker's own while in its hand */
+
+    BRG__ALIGNED(64) brg__slot *slot; /* where it runs, or is ahead */
     uint64_t ticket;
-    uint32_t attempts, attempts_max, crashes;
-    uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns;
-    brg__heap_item expiry; /* in pool->expiries while it waits with a bound */
-    brg_result result;
+    brg_value *input;
+    size_t input_bytes;
+    struct brg_task *next; /* in free lists */
+    brg__heap_item *expiry_if_linked; /* &expiry while it waits with a bound, in pool->expiries */
+    uint32_t attempts, attempts_max;
+    uint32_t xreferences; /* only counted with a handle */
+    uint32_t crashes;
+
+    brg__completion completion;
+    uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns; /* the times: with a clock only */
+    brg__heap_item expiry;
+    brg_result result; /* with a handle or a callback only */
     brg_error *error;
     char name[BRG_TASK_NAME_MAX + 1];
 };
@@ -102,7 +110,7 @@ struct brg__slot {
     uint64_t tickets;   /* given so far, one per attempt; its worker's only */
     uint64_t xticket;   /* of the running task, 0 between tasks */
     uint64_t xdeadline; /* of the running task; UINT64_MAX: none */
-    bool xsearching;
+    bool searching; /* counted in pool->xsearching; its worker's only */
     uint64_t run_ewma_ns; /* thread: this worker's */
     brg_task *free_first, *free_last;
     uint32_t free_count;
@@ -125,7 +133,7 @@ struct brg_pool {
     uint64_t queued_bytes, queued_peak, submitted, rejected;
     brg__settled settled; /* under the lock; slots have their own */
     uint64_t with_done;   /* submitted with a callback */
-    uint64_t task_ids, tickets;
+    uint64_t tickets;
     uint32_t workers, online; /* workers: slots in use */
     uint32_t room_waiters;
     uint64_t run_ewma_ns; /* process workers */

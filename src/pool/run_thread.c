@@ -9,8 +9,9 @@
  * behind a long one that was taken with it while somebody is idle.
  *
  * Sleeping: an idle worker that found nothing puts itself on the idle list under the lock that submit holds, so no
- * submit is missed; at most half the CPUs' worth of workers spin first, and submit wakes nobody while one does. A worker that takes
- * tasks and leaves some wakes the next (Go's and tokio's rule).
+ * submit is missed. A few workers, half as many as CPUs, may be searching: from just before they settle the last task they hold,
+ * through their spin, until they take tasks or go to sleep. Submit wakes nobody while one searches; it always looks at the
+ * queue under the lock before it sleeps. A worker that takes tasks and leaves some wakes the next (Go's and tokio's rule).
  */
 #include <string.h>
 
@@ -108,6 +109,30 @@ static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
             brg__hand_reclaim_locked(&pool->slots[i]);
 }
 
+/* Counts the worker as searching, if not too many are: half the CPUs, at least one. */
+static bool search_begin(brg_pool *pool, brg__slot *slot)
+{
+    if (slot->searching)
+        return true;
+    uint32_t allowed = (uint32_t)brg__max(1, brg__cpu_online() / 2);
+    if (brg_load_relaxed(&pool->xsearching) >= allowed)
+        return false;
+    if (brg_add_seq_cst(&pool->xsearching, 1u) < allowed) {
+        slot->searching = true;
+        return true;
+    }
+    brg_sub_relaxed(&pool->xsearching, 1u);
+    return false;
+}
+
+static void search_end(brg_pool *pool, brg__slot *slot)
+{
+    if (!slot->searching)
+        return;
+    slot->searching = false;
+    brg_sub_relaxed(&pool->xsearching, 1u);
+}
+
 /* Fills the worker's hand; false when there is nothing. */
 static bool take(brg_pool *pool, brg__slot *slot)
 {
@@ -119,6 +144,7 @@ static bool take(brg_pool *pool, brg__slot *slot)
     if (count != 0) {
         hand_fill_locked(pool, slot, count);
         brg__pool_room_locked(pool);
+        search_end(pool, slot);
         if (pool->xqueued != 0)
             wake = brg__pool_wake_locked(pool);
     } else {
@@ -204,6 +230,18 @@ static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_cont
     brg__task_settle(task, outcome, &slot->xsettled, slot);
 }
 
+/* A named task's output keeps to the same bound as in a process. */
+static void run_check_output(brg_pool *pool, brg_context *context, brg__outcome *outcome)
+{
+    size_t size = brg_value_size_with_buffers(outcome->output);
+    if (size <= pool->options.message_bytes_max)
+        return;
+    brg_value_unref(outcome->output);
+    outcome->output = NULL;
+    outcome->status = brg_error_set(&context->failure, BRG_TOO_LARGE, "worker",
+                                    "the result has %zu bytes, message_bytes_max is %zu", size, pool->options.message_bytes_max);
+}
+
 /* Runs one started task; false when the thread was abandoned in it. */
 static bool run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_context *context, brg_task *task)
 {
@@ -229,7 +267,12 @@ static bool run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_con
     }
     if (task->has_clock)
         outcome.run_ns = brg__now() - task->started_ns;
+    if (outcome.output != NULL)
+        run_check_output(pool, context, &outcome);
     brg_store_release(&slot->xticket, (uint64_t)0);
+    uint64_t hand = brg_load_relaxed(&slot->xhand);
+    if (hand_next(hand) == hand_end(hand)) /* who waits for this result may submit the next task at once: we look already */
+        search_begin(pool, slot);
     run_settle(pool, slot, task, context, &outcome);
     brg__context_end(context);
     return true;
@@ -276,26 +319,16 @@ static bool thread_ready(void *owner, brg_worker *worker)
     return brg_load_relaxed(&pool->xqueued) != 0;
 }
 
-/* Whether this worker may spin: half the CPUs may, at least one. */
 static bool thread_spin(void *owner, brg_worker *worker, bool begin)
 {
-    brg_pool *pool = owner;
-    (void)worker;
-    if (!begin) {
-        brg_sub_relaxed(&pool->xsearching, 1u);
-        return false;
-    }
-    uint32_t allowed = (uint32_t)brg__max(1, brg__cpu_online() / 2);
-    if (brg_add_seq_cst(&pool->xsearching, 1u) < allowed)
-        return true;
-    brg_sub_relaxed(&pool->xsearching, 1u);
-    return false;
+    return begin && search_begin(owner, worker->slot); /* it ends in take or sleep */
 }
 
 static bool thread_sleep(void *owner, brg_worker *worker)
 {
     brg_pool *pool = owner;
     brg__slot *slot = worker->slot;
+    search_end(pool, slot); /* before looking: a submit after this wakes somebody */
     brg__lock_acquire(&pool->lock);
     if (pool->xqueued == 0)
         take_from_others_locked(pool, slot);

@@ -35,7 +35,7 @@ brg_task *brg__task_new_locked(brg_pool *pool)
         pool->free_tasks = task->next;
         return task;
     }
-    task = brg__calloc(1, sizeof(*task));
+    task = brg__calloc_aligned(sizeof(*task));
     if (task != NULL)
         task->pool = pool;
     return task;
@@ -58,18 +58,20 @@ void brg__pool_flush_free(brg_pool *pool, brg__slot *slot)
     slot->free_count = 0;
 }
 
+/* What only tasks with a handle or a callback have. */
+static void task_free_result(brg_task *task)
+{
+    brg__mfree(task->error);
+    brg_value_unref(task->result.output);
+    brg_value_unref(task->result.detail);
+    task->result.output = task->result.detail = NULL;
+    task->error = NULL;
+}
+
 static void task_recycle(brg_task *task, brg__slot *slot)
 {
-    if (task->input != NULL)
-        brg_value_unref(task->input);
-    if (task->error != NULL)
-        brg__mfree(task->error);
-    if (task->result.output != NULL)
-        brg_value_unref(task->result.output);
-    if (task->result.detail != NULL)
-        brg_value_unref(task->result.detail);
-    task->input = task->result.output = task->result.detail = NULL;
-    task->error = NULL;
+    if (task->has_handle || task->done != NULL)
+        task_free_result(task);
     if (slot == NULL) {
         task_push_free(task->pool, task, task);
         return;
@@ -138,9 +140,8 @@ static void settle_error(brg_task *task, const brg__outcome *outcome)
 /* Writer-only counters that others may read at any time. */
 static void settle_count(uint64_t *counter) { brg_store_relaxed(counter, *counter + 1); }
 
-void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot)
+static void settle_fill(brg_task *task, const brg__outcome *outcome, brg_task_state state)
 {
-    brg_task_state state = settle_state(outcome->status);
     brg_result *result = &task->result;
     result->status = outcome->status;
     result->state = state;
@@ -149,23 +150,35 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
     result->error = NULL;
     result->attempts = task->attempts;
     result->worker_id = outcome->worker_id;
-    result->queued_ns = task->started_ns != 0 ? task->started_ns - task->submitted_ns : 0;
-    result->run_ns = outcome->run_ns;
+    result->queued_ns = result->run_ns = 0;
+    if (task->has_clock) {
+        result->queued_ns = task->started_ns != 0 ? task->started_ns - task->submitted_ns : 0;
+        result->run_ns = outcome->run_ns;
+    }
     if (BRG__UNLIKELY(outcome->status != BRG_OK))
         settle_error(task, outcome);
+}
+
+void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot)
+{
+    brg_task_state state = settle_state(outcome->status);
+    bool has_handle = task->has_handle, has_done = task->done != NULL;
+    if (has_handle || has_done) {
+        settle_fill(task, outcome, state);
+    } else {
+        brg_value_unref(outcome->output);
+        brg_value_unref(outcome->detail);
+    }
     if (task->input != NULL) {
         brg_value_unref(task->input);
         task->input = NULL;
     }
     task->place = BRG__PLACE_NOWHERE;
     settle_count(&counts->by_state[state]);
-    bool has_done = task->done != NULL;
-    if (task->has_handle) {
-        uint32_t before = brg_exchange_seq_cst(&task->xstate, (uint32_t)state); /* pairs with task_wait's load */
+    if (has_handle) {
+        uint32_t before = brg_exchange_seq_cst(&task->xstate, (uint32_t)state); /* pairs with task_is_settled */
         if ((before & BRG__TASK_WAITED) != 0)
             brg__futex_wake(&task->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
-    } else {
-        brg_store_release(&task->xstate, (uint32_t)state);
     }
     if (has_done) {
         task->completion.run = settle_deliver;
@@ -182,8 +195,6 @@ void brg__task_settle_plain(brg_task *task, brg_status status, const char *messa
     memset(&error, 0, sizeof(error));
     brg_error_set(&error, status, "pool", "%s", message);
     brg__outcome outcome = {.status = status, .error = &error};
-    if (task->slot != NULL && task->attempts != 0)
-        outcome.worker_id = task->result.worker_id;
     brg__task_settle(task, &outcome, &task->pool->settled, NULL);
 }
 
@@ -210,7 +221,7 @@ bool brg__task_may_retry(const brg_task *task, brg_status status)
         kind = BRG_RETRY_FAILED;
     }
     return task->attempts < task->attempts_max && (options->retry_on & kind) != 0 && !task->cancel_asked &&
-           task->pool->mode < BRG__POOL_STOP && (task->deadline_ns == UINT64_MAX || brg__now() < task->deadline_ns);
+           task->pool->mode < BRG__POOL_STOP && (!task->has_clock || brg__now() < task->deadline_ns);
 }
 
 void brg__task_retry_locked(brg_task *task, brg__settled *counts)

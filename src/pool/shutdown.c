@@ -13,7 +13,7 @@ static void pool_free_tasks(brg_task *task)
 {
     while (task != NULL) {
         brg_task *next = task->next;
-        brg__mfree(task);
+        brg__mfree_aligned(task);
         task = next;
     }
 }

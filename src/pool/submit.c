@@ -23,8 +23,10 @@ static void submit_dequeued_locked(brg_pool *pool, brg_task *task)
 {
     brg_store_relaxed(&pool->xqueued, pool->xqueued - 1);
     pool->queued_bytes -= task->input_bytes;
-    if (brg__heap_is_linked(&task->expiry))
+    if (task->expiry_if_linked != NULL) {
         brg__heap_remove(&pool->expiries, &task->expiry);
+        task->expiry_if_linked = NULL;
+    }
 }
 
 /* When the waiting task's time is over: queue timeout or deadline, whichever is first. */
@@ -36,6 +38,7 @@ static void submit_watch_expiry_locked(brg_pool *pool, brg_task *task, uint64_t 
     if (at == UINT64_MAX)
         return;
     brg__heap_insert(&pool->expiries, &task->expiry, at);
+    task->expiry_if_linked = &task->expiry;
     brg__pool_timer_at(pool, at);
 }
 
@@ -51,7 +54,8 @@ void brg__task_push_front_locked(brg_pool *pool, brg_task *task)
 {
     pool->options.queue->push_front(pool->queue, task);
     submit_enqueued_locked(pool, task);
-    submit_watch_expiry_locked(pool, task, UINT64_MAX);
+    if (task->has_clock)
+        submit_watch_expiry_locked(pool, task, UINT64_MAX);
 }
 
 void brg__task_unqueue_locked(brg_pool *pool, brg_task *task)
@@ -125,39 +129,46 @@ typedef struct submit_work {
     size_t input_bytes;
 } submit_work;
 
+/* The clocks of a task that has any. */
+static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options, uint64_t queue_timeout)
+{
+    task->started_ns = 0;
+    task->submitted_ns = brg__now();
+    task->deadline_ns = UINT64_MAX;
+    if (options->deadline_ns != 0)
+        task->deadline_ns = brg__add_saturated(task->submitted_ns, options->deadline_ns);
+    task->run_timeout_ns = options->run_timeout_ns != 0 ? options->run_timeout_ns : pool->options.run_timeout_ns;
+    submit_watch_expiry_locked(pool, task, queue_timeout);
+}
+
 static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work *work, const brg_submit_options *options,
                                bool has_handle)
 {
     const brg_pool_options *defaults = &pool->options;
-    task->xstate = BRG_TASK_QUEUED;
-    task->has_handle = has_handle;
-    task->xreferences = has_handle ? 2 : 1;
-    task->cancel_asked = false;
     task->call = work->call;
     task->argument = work->argument;
-    task->input = work->input;
-    task->input_bytes = work->input_bytes;
     task->done = options->done;
     task->user_data = options->user_data;
+    task->xstate = BRG_TASK_QUEUED;
+    task->has_handle = has_handle;
+    task->cancel_asked = false;
     task->slot = NULL;
-    task->ticket = 0;
+    task->input = work->input;
+    task->input_bytes = work->input_bytes;
     task->attempts = task->crashes = 0;
     task->attempts_max = options->attempts_max != 0 ? options->attempts_max : defaults->attempts_max;
-    task->id = ++pool->task_ids;
-    task->run_timeout_ns = options->run_timeout_ns != 0 ? options->run_timeout_ns : defaults->run_timeout_ns;
-    task->deadline_ns = UINT64_MAX;
-    uint64_t queue_timeout = options->queue_timeout_ns != 0 ? options->queue_timeout_ns : defaults->queue_timeout_ns;
-    bool bounded = queue_timeout != UINT64_MAX || (options->deadline_ns != 0 && options->deadline_ns != UINT64_MAX);
-    task->has_clock = defaults->timing || bounded || task->run_timeout_ns != UINT64_MAX;
-    task->started_ns = 0;
-    task->submitted_ns = task->has_clock ? brg__now() : 0;
+    if (has_handle) {
+        task->xreferences = 2;
+        task->id = pool->submitted + 1;
+        task->ticket = 0;
+    }
     if (work->name != NULL)
         memcpy(task->name, work->name, strlen(work->name) + 1);
-    if (bounded) {
-        if (options->deadline_ns != 0)
-            task->deadline_ns = brg__add_saturated(task->submitted_ns, options->deadline_ns);
-        submit_watch_expiry_locked(pool, task, queue_timeout);
-    }
+    uint64_t queue_timeout = options->queue_timeout_ns != 0 ? options->queue_timeout_ns : defaults->queue_timeout_ns;
+    task->has_clock = defaults->timing || queue_timeout != UINT64_MAX || options->deadline_ns != 0 ||
+                      options->run_timeout_ns != 0 || defaults->run_timeout_ns != UINT64_MAX;
+    if (task->has_clock)
+        submit_fill_clocks_locked(pool, task, options, queue_timeout);
 }
 
 static brg_status submit_error(const brg_pool *pool, const brg_submit_options *options, brg_status status)

@@ -311,6 +311,10 @@ static bool supervise_end_tasks_locked(brg__slot *slot, const brg_exit *exit)
         return any;
     }
     brg__hand_reclaim_locked(slot);
+    if (slot->searching) { /* it ended while it looked for work */
+        slot->searching = false;
+        brg_sub_relaxed(&slot->pool->xsearching, 1u);
+    }
     if (brg_load_acquire(&slot->xticket) == 0)
         return false;
     brg_task *task = brg_load_relaxed(&slot->xrunning); /* the thread was abandoned in it */

@@ -522,7 +522,6 @@ static void process_start_call(brg__call *call)
         return;
     }
     process->event_watched = true;
-    brg__supervisor_timer_set(&worker->timer, brg__deadline(worker->options.start_timeout_ns));
     brg__template_spawn(&process->spawn, worker->options.module, worker->options.helper);
 }
 

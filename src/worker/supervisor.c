@@ -117,11 +117,12 @@ bool brg__supervisor_is_current(void)
     return self != NULL && brg_load_acquire(&self->thread) == brg__thread_id();
 }
 
-void brg__supervisor_timer_set(brg__timer *timer, uint64_t deadline_ns)
+bool brg__supervisor_timer_set(brg__timer *timer, uint64_t deadline_ns)
 {
     supervisor *self = supervisor_get();
     brg__lock_acquire(&self->lock);
-    if (brg__heap_is_linked(&timer->item))
+    bool was_set = brg__heap_is_linked(&timer->item);
+    if (was_set)
         brg__heap_remove(&self->timers, &timer->item);
     bool earliest = false;
     if (deadline_ns != UINT64_MAX) {
@@ -131,6 +132,7 @@ void brg__supervisor_timer_set(brg__timer *timer, uint64_t deadline_ns)
     brg__lock_release(&self->lock);
     if (earliest && !brg__supervisor_is_current())
         brg__poller_wake(&self->poller);
+    return was_set;
 }
 
 void brg__supervisor_call(brg__call *call)

@@ -21,8 +21,11 @@ typedef struct brg__timer {
     void (*fire)(struct brg__timer *timer);
 } brg__timer;
 
-/* Fires at `deadline_ns` (brg__now terms); setting it again moves it; UINT64_MAX clears it. Any thread. */
-void brg__supervisor_timer_set(brg__timer *timer, uint64_t deadline_ns);
+/*
+ * Fires at `deadline_ns` (brg__now terms); setting it again moves it; UINT64_MAX clears it. Returns whether it was set, so
+ * that whoever counts references for a set timer knows. Any thread.
+ */
+bool brg__supervisor_timer_set(brg__timer *timer, uint64_t deadline_ns);
 
 /* A function to run on the supervisor; the node must stay until it ran. */
 typedef struct brg__call {

@@ -145,24 +145,34 @@ static brg_worker *worker_new(const brg_worker_options *options, const brg__sour
     return worker;
 }
 
-/* The start timer, then the grace timer. */
+void brg__worker_set_timer(brg_worker *worker, uint64_t deadline_ns)
+{
+    if (deadline_ns != UINT64_MAX)
+        brg__worker_ref(worker);
+    if (brg__supervisor_timer_set(&worker->timer, deadline_ns))
+        brg__worker_unref(worker); /* the earlier setting's */
+}
+
+/* The worker did not start in time, or its grace is over. */
+static void worker_time_over(brg_worker *worker)
+{
+    if (brg__worker_is_over(worker))
+        return;
+    if (brg_load_acquire(&worker->xasked) == 0) {
+        if (brg__worker_state(worker) != BRG_WORKER_STARTING)
+            return; /* it came online in time */
+        brg__worker_end_now(worker, BRG_START_FAILED, "the worker was not online within its start timeout");
+        return;
+    }
+    if (!worker->ops->end(worker))
+        brg__worker_set_timer(worker, brg__deadline(WORKER_RETRY_NS));
+}
+
 static void worker_timer(brg__timer *timer)
 {
     brg_worker *worker = brg__container_of(timer, brg_worker, timer);
-    if (brg__worker_is_over(worker))
-        return;
-    if (brg_load_acquire(&worker->xasked) == 0 && brg__worker_state(worker) == BRG_WORKER_STARTING) {
-        brg__lock_acquire(&worker->life_lock);
-        brg_error_set(&worker->exit.error, BRG_START_FAILED, "worker", "the worker was not online within its start timeout");
-        worker->exit.status = BRG_START_FAILED;
-        brg__lock_release(&worker->life_lock);
-        brg_store_release(&worker->xasked, 2u); /* ended by us, but nobody asked */
-        worker->ops->ask(worker);
-    } else if (brg_load_acquire(&worker->xasked) == 0) {
-        return; /* it came online in time */
-    }
-    if (!worker->ops->end(worker))
-        brg__supervisor_timer_set(timer, brg__deadline(WORKER_RETRY_NS));
+    worker_time_over(worker);
+    brg__worker_unref(worker); /* the setting's that fired */
 }
 
 brg_status brg__worker_create(brg_worker **out, const brg_worker_options *given, const brg__source *source,
@@ -188,6 +198,9 @@ brg_status brg__worker_create(brg_worker **out, const brg_worker_options *given,
         }
         status = worker->ops->start(worker, error);
         if (status == BRG_OK) {
+            brg__worker_set_timer(worker, brg__deadline(options.start_timeout_ns));
+            if (brg__worker_is_over(worker)) /* already: its end did not see the timer */
+                brg__worker_set_timer(worker, UINT64_MAX);
             *out = worker;
             return BRG_OK;
         }
@@ -266,7 +279,7 @@ void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit
     brg_store_release(&worker->xstate, (uint32_t)brg__life_next(brg__worker_state(worker), event));
     brg__lock_release(&worker->life_lock);
     brg__futex_wake(&worker->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
-    brg__supervisor_timer_set(&worker->timer, UINT64_MAX);
+    brg__worker_set_timer(worker, UINT64_MAX);
     brg__mailbox_close(&worker->outbox);
     brg__mailbox_close(&worker->inbox); /* what is in it can still be taken */
     if (worker->source != NULL)
@@ -283,7 +296,7 @@ void brg__worker_ask(brg_worker *worker)
     brg__worker_live(worker, BRG__LIFE_ASKED);
     brg__mailbox_close(&worker->outbox);
     worker->ops->ask(worker);
-    brg__supervisor_timer_set(&worker->timer, brg__deadline(worker->options.grace_ns));
+    brg__worker_set_timer(worker, brg__deadline(worker->options.grace_ns));
 }
 
 void brg__worker_end_now(brg_worker *worker, brg_status why, const char *message)
@@ -300,7 +313,7 @@ void brg__worker_end_now(brg_worker *worker, brg_status why, const char *message
         brg__mailbox_close(&worker->outbox);
         worker->ops->ask(worker);
     }
-    brg__supervisor_timer_set(&worker->timer, 0);
+    brg__worker_set_timer(worker, 0);
 }
 
 void brg__worker_cancel_task(brg_worker *worker, uint64_t ticket)

@@ -75,7 +75,7 @@ struct brg_worker {
     uint32_t xwhere;    /* brg__where; threads only */
     bool was_online;    /* under life_lock */
     brg_exit exit;      /* written before xstate says exited or lost */
-    brg__timer timer;   /* start timeout, then grace */
+    brg__timer timer;   /* start timeout, then grace; holds a reference while it is set */
 
     /* To the owner. */
     brg__gate inbox_gate;
@@ -107,6 +107,8 @@ brg_status brg__worker_create(brg_worker **out, const brg_worker_options *option
 void brg__worker_ref(brg_worker *worker);
 void brg__worker_unref(brg_worker *worker);
 
+/* Sets or clears its timer. Any thread. */
+void brg__worker_set_timer(brg_worker *worker, uint64_t deadline_ns);
 /* An event of its life. False when it changed nothing. Any thread. */
 bool brg__worker_live(brg_worker *worker, brg__life_event event);
 /* It started: tells owner and source. */

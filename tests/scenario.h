@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What the scenario tests share: pools and workers on the scenario module in either isolation, and places to meet. */
+#ifndef TESTS_SCENARIO_H
+#define TESTS_SCENARIO_H
+
+/* cmocka wants these before its own header. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <brigade.h>
+
+/* One test in each isolation; inside, scenario_isolation(state). */
+#define SCENARIO_THREAD(test) {#test " (thread)", test, NULL, NULL, (void *)(intptr_t)BRG_ISOLATION_THREAD}
+#define SCENARIO_PROCESS(test) {#test " (process)", test, NULL, NULL, (void *)(intptr_t)BRG_ISOLATION_PROCESS}
+#define SCENARIO_BOTH(test) SCENARIO_THREAD(test), SCENARIO_PROCESS(test)
+
+static inline brg_isolation scenario_isolation(void **state) { return (brg_isolation)(intptr_t)*state; }
+
+/* Where the scenario module lies. */
+const char *scenario_module(void);
+
+/* A pool on the scenario module; fails the test when it cannot be made. `options` is completed and may be NULL. */
+brg_pool *scenario_pool(brg_isolation isolation, const brg_pool_options *options);
+
+/* Submits, fails the test when that fails. `input` is taken. */
+brg_task *scenario_submit(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *options);
+/* Waits for it and returns its result. */
+const brg_result *scenario_result(brg_task *task);
+/* Runs one task; fails unless it ends with `status`. */
+void scenario_expect(brg_pool *pool, const char *name, brg_value *input, brg_status status);
+
+brg_pool_stats scenario_stats(const brg_pool *pool);
+
+/* A map with one field. */
+brg_value *scenario_int(const char *key, int64_t value);
+brg_value *scenario_string(const char *key, const char *value);
+
+/* A FIFO the tasks "reach" and "hold" at. */
+typedef struct scenario_gate {
+    char directory[64];
+    char reach[96], hold[96];
+} scenario_gate;
+void scenario_gate_open(scenario_gate *gate);
+void scenario_gate_close(scenario_gate *gate);
+brg_value *scenario_gate_input(const scenario_gate *gate, bool hold); /* {"reach":..., "hold":...} */
+void scenario_gate_reached(const scenario_gate *gate);                /* waits until a task is there */
+void scenario_gate_release(const scenario_gate *gate);                /* lets a holding task go */
+
+/* Open descriptors of this process. */
+int scenario_open_files(void);
+
+#endif
