@@ -42,7 +42,11 @@ typedef enum brg__task_place {
  * touched only by tasks with a handle, a callback, a value or a clock.
  */
 struct brg_task {
-    BRG__ALIGNED(64) brg__node queue_node; /* the queue policy's */
+    union { /* a task is in one of these at a time */
+        BRG__ALIGNED(64) brg__node queue_node; /* the queue policy's */
+        brg__completion completion;            /* on its way to the loop */
+        struct brg_task *next;                 /* in a free list */
+    };
     brg_pool *pool;
     brg_call_fn call; /* or a named task */
     void *argument;
@@ -56,13 +60,13 @@ struct brg_task {
     uint64_t ticket;
     brg_value *input;
     size_t input_bytes;
-    struct brg_task *next; /* in free lists */
+    uint64_t worker_id;               /* of the last attempt */
     brg__heap_item *expiry_if_linked; /* &expiry while it waits with a bound, in pool->expiries */
     uint32_t attempts, attempts_max;
     uint32_t xreferences; /* only counted with a handle */
-    uint32_t crashes;
+    uint16_t crashes;
+    bool has_result;      /* `result` is filled; otherwise a success without output, filled when its callback runs */
 
-    brg__completion completion;
     uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns; /* the times: with a clock only */
     brg__heap_item expiry;
     brg_result result; /* with a handle or a callback only */

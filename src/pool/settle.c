@@ -70,7 +70,7 @@ static void task_free_result(brg_task *task)
 
 static void task_recycle(brg_task *task, brg__slot *slot)
 {
-    if (task->has_handle || task->done != NULL)
+    if (task->has_result)
         task_free_result(task);
     if (slot == NULL) {
         task_push_free(task->pool, task, task);
@@ -108,21 +108,6 @@ static brg_task_state settle_state(brg_status status)
     }
 }
 
-static void settle_deliver(brg__completion *completion)
-{
-    brg_task *task = brg__container_of(completion, brg_task, completion);
-    brg_pool *pool = task->pool;
-    task->done(&task->result, task->user_data);
-    brg_loop *loop = pool->options.loop;
-    brg__task_drop(task, NULL);
-    brg_store_seq_cst(&pool->xdelivered, pool->xdelivered + 1); /* the owner thread is its only writer */
-    if (BRG__UNLIKELY(brg_load_seq_cst(&pool->xidle_waiters) != 0)) {
-        brg_add_acq_rel(&pool->xidle_epoch, 1u);
-        brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
-    }
-    brg__loop_unhold(loop);
-}
-
 static void settle_error(brg_task *task, const brg__outcome *outcome)
 {
     const brg_error *error = outcome->error != NULL ? outcome->error : brg__error_of_status(outcome->status);
@@ -149,7 +134,7 @@ static void settle_fill(brg_task *task, const brg__outcome *outcome, brg_task_st
     result->detail = outcome->detail;
     result->error = NULL;
     result->attempts = task->attempts;
-    result->worker_id = outcome->worker_id;
+    result->worker_id = task->worker_id;
     result->queued_ns = result->run_ns = 0;
     if (task->has_clock) {
         result->queued_ns = task->started_ns != 0 ? task->started_ns - task->submitted_ns : 0;
@@ -159,15 +144,36 @@ static void settle_fill(brg_task *task, const brg__outcome *outcome, brg_task_st
         settle_error(task, outcome);
 }
 
+static void settle_deliver(brg__completion *completion)
+{
+    brg_task *task = brg__container_of(completion, brg_task, completion);
+    brg_pool *pool = task->pool;
+    if (!task->has_result)
+        settle_fill(task, &(brg__outcome){.status = BRG_OK}, BRG_TASK_DONE);
+    task->done(&task->result, task->user_data);
+    brg_loop *loop = pool->options.loop;
+    brg__task_drop(task, NULL);
+    brg_store_seq_cst(&pool->xdelivered, pool->xdelivered + 1); /* the owner thread is its only writer */
+    if (BRG__UNLIKELY(brg_load_seq_cst(&pool->xidle_waiters) != 0)) {
+        brg_add_acq_rel(&pool->xidle_epoch, 1u);
+        brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+    }
+    brg__loop_unhold(loop);
+}
+
 void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot)
 {
     brg_task_state state = settle_state(outcome->status);
     bool has_handle = task->has_handle, has_done = task->done != NULL;
-    if (has_handle || has_done) {
+    task->worker_id = outcome->worker_id;
+    task->has_result = has_handle || (has_done && (outcome->status != BRG_OK || outcome->output != NULL || task->has_clock));
+    if (task->has_result) {
         settle_fill(task, outcome, state);
     } else {
-        brg_value_unref(outcome->output);
-        brg_value_unref(outcome->detail);
+        if (outcome->output != NULL)
+            brg_value_unref(outcome->output);
+        if (outcome->detail != NULL)
+            brg_value_unref(outcome->detail);
     }
     if (task->input != NULL) {
         brg_value_unref(task->input);
@@ -181,8 +187,9 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
             brg__futex_wake(&task->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
     }
     if (has_done) {
+        brg_pool *pool = task->pool;
         task->completion.run = settle_deliver;
-        brg__loop_post(task->pool->options.loop, &task->completion);
+        brg__loop_post(pool->options.loop, &task->completion);
     } else {
         brg__task_drop(task, slot);
     }

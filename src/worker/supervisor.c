@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One thread, one poller, one timer heap, one list of calls. The lock (BRG__RANK_SUPERVISOR) guards heap and list;
- * callbacks run without it. The poller is woken only when a new timer is the earliest or the list was empty.
+ * callbacks run without it. The poller is woken only for a timer that is due before it wakes anyway, or a first call:
+ * timers that are set and cleared again, as most are, cost no wake-up.
  *
  * The thread is never joined: it lives as long as the program, so its children live as long as it. A forked
  * child does not have the thread; it notices by the fork generation and starts over with fresh state.
@@ -19,6 +20,7 @@ typedef struct supervisor {
     brg__lock lock;
     brg__poller poller;
     brg__heap timers;
+    uint64_t wakes_at; /* when the poller wakes by itself */
     brg__call *calls_first, *calls_last;
     uint32_t thread; /* brg__thread_id of the supervisor, once it runs */
 } supervisor;
@@ -52,6 +54,7 @@ static uint64_t supervisor_run_timers(supervisor *self)
             uint64_t next = item == NULL ? UINT64_MAX : item->key;
             if (self->calls_first != NULL)
                 next = 0;
+            self->wakes_at = next;
             brg__lock_release(&self->lock);
             return next;
         }
@@ -124,13 +127,15 @@ bool brg__supervisor_timer_set(brg__timer *timer, uint64_t deadline_ns)
     bool was_set = brg__heap_is_linked(&timer->item);
     if (was_set)
         brg__heap_remove(&self->timers, &timer->item);
-    bool earliest = false;
+    bool too_late = false;
     if (deadline_ns != UINT64_MAX) {
         brg__heap_insert(&self->timers, &timer->item, deadline_ns);
-        earliest = brg__heap_peek(&self->timers) == &timer->item;
+        too_late = deadline_ns < self->wakes_at;
+        if (too_late)
+            self->wakes_at = deadline_ns;
     }
     brg__lock_release(&self->lock);
-    if (earliest && !brg__supervisor_is_current())
+    if (too_late && !brg__supervisor_is_current())
         brg__poller_wake(&self->poller);
     return was_set;
 }
