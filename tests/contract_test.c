@@ -6,17 +6,17 @@
 
 /* ---- 1: the callback runs exactly once, later, on the loop; a failed submit leaves everything with the caller -------- */
 
-typedef struct calls {
+typedef struct call_record {
     int count;
     brg_status status;
     bool inside_submit, was_inside;
     brg_value *output;
     pthread_t thread;
-} calls;
+} call_record;
 
 static void count_call(const brg_result *result, void *user_data)
 {
-    calls *calls = user_data;
+    call_record *calls = user_data;
     calls->count++;
     calls->status = result->status;
     calls->was_inside = calls->inside_submit;
@@ -31,7 +31,7 @@ static void callback_runs_once_on_the_loop(void **state)
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
     enum { COUNT = 500 };
-    static calls all[COUNT];
+    static call_record all[COUNT];
     memset(all, 0, sizeof(all));
     for (int i = 0; i < COUNT; i++) {
         all[i].inside_submit = true;
@@ -63,7 +63,7 @@ static void failed_submit_leaves_everything(void **state)
     scenario_gate_open(&gate);
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop, .workers_max = 1, .queue_max = 1));
-    calls held = {0}, queued = {0}, refused = {0};
+    call_record held = {0}, queued = {0}, refused = {0};
     assert_int_equal(brg_pool_submit(pool, "noop", scenario_gate_input(&gate, true),
                                      brg_submit_opts(.done = count_call, .user_data = &held), NULL),
                      BRG_OK);
@@ -98,7 +98,7 @@ static void destroy_delivers_what_is_out(void **state)
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
     brg_pool *pool = scenario_pool(scenario_isolation(state),
                                    brg_pool_opts(.loop = loop, .workers_max = 1, .grace_ns = BRG_SECONDS(20)));
-    calls running = {0}, queued[10] = {{0}};
+    call_record running = {0}, queued[10] = {{0}};
     assert_int_equal(brg_pool_submit(pool, "spin_politely", scenario_gate_input(&gate, false),
                                      brg_submit_opts(.done = count_call, .user_data = &running), NULL),
                      BRG_OK);

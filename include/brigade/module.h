@@ -104,7 +104,8 @@ BRG_API int brg_context_cancel_fd(brg_context *context);
 
 /*
  * Sends a message to the owner. Taken on success. Waits up to `timeout_ns` for room; 0 tries once. Errors: BRG_FULL or
- * BRG_TIMED_OUT; BRG_TOO_LARGE; BRG_CLOSED when the owner is shutting the worker down.
+ * BRG_TIMED_OUT; BRG_TOO_LARGE; BRG_CLOSED when the owner is shutting the worker down; BRG_UNSUPPORTED
+ * on a worker of a pool, which takes results, not messages.
  */
 BRG_API brg_status brg_context_post(brg_context *context, brg_value *message, uint64_t timeout_ns, brg_error *error);
 

@@ -204,7 +204,7 @@ BRG_API brg_status brg_value_from_fields(brg_value **out, const brg_field *field
 /* ---- the whole value ----------------------------------------------------------------------------------- */
 
 /* Another owner of the same value; the last unref frees it and its buffers. unref accepts NULL. Any thread. */
-BRG_API brg_value *brg_value_ref(brg_value *value);
+BRG_API brg_value *brg_value_ref(const brg_value *value);
 BRG_API void brg_value_unref(brg_value *value);
 
 /* Bytes of the flat block, and of that plus its buffers. Any thread. */

@@ -20,10 +20,11 @@ brg_value *brg__value_allocate(size_t size_bytes)
     return value;
 }
 
-brg_value *brg_value_ref(brg_value *value)
+brg_value *brg_value_ref(const brg_value *value)
 {
-    brg_add_relaxed(&value->xrefs, 1);
-    return value;
+    brg_value *shared = (brg_value *)value; /* immutable but for its count, which is not part of what const promises */
+    brg_add_relaxed(&shared->xrefs, 1);
+    return shared;
 }
 
 void brg_value_unref(brg_value *value)

@@ -200,7 +200,7 @@ static brg_status process_message(brg__process *process, const brg__frame *frame
     brg_value *message = NULL;
     brg_error error;
     memset(&error, 0, sizeof(error));
-    if (frame->payload_bytes > process->segment_bytes)
+    if (frame->payload_bytes > process->segment_bytes || worker->source != NULL)
         return BRG_PROTOCOL;
     if (worker->inbox.xcount >= worker->inbox.capacity)
         return BRG_FULL;
@@ -556,6 +556,7 @@ static brg_status process_segment(brg__process *process, brg_error *error)
     segment->message_bytes_max = options->message_bytes_max;
     segment->owner_pid = brg__process_id();
     segment->spin_ns = options->spin_ns;
+    segment->is_pooled = process->worker->source != NULL;
     segment->limits = (brg__segment_limits){.arena_bytes_max = options->limits.arena_bytes_max,
                                             .memory_bytes_max = options->limits.memory_bytes_max,
                                             .stack_bytes = options->limits.stack_bytes,

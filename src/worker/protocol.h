@@ -36,6 +36,7 @@ typedef struct brg__segment {
     uint64_t message_bytes_max;
     int64_t owner_pid;
     uint64_t spin_ns;
+    uint64_t is_pooled; /* its owner takes no messages */
     brg__segment_limits limits;
     char name[64];
 

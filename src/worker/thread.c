@@ -25,6 +25,8 @@ size_t brg_workers_lost(void) { return brg_load_relaxed(&xthread_lost); }
 static brg_status thread_post(brg_context *context, brg_value *message, uint64_t timeout_ns, brg_error *error)
 {
     brg_worker *worker = context->owner;
+    if (worker->source != NULL)
+        return brg__context_no_owner(error);
     size_t size = brg_value_size_with_buffers(message);
     if (size > worker->options.message_bytes_max)
         return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu", size,

@@ -63,7 +63,7 @@ static brg_status scenario_noop(brg_context *context, const brg_value *input, br
 static brg_status scenario_echo(brg_context *context, const brg_value *input, brg_value **output)
 {
     (void)context;
-    *output = input == NULL ? NULL : brg_value_ref((brg_value *)input);
+    *output = input == NULL ? NULL : brg_value_ref(input);
     return BRG_OK;
 }
 
@@ -385,7 +385,7 @@ static brg_status scenario_message(brg_context *context, const brg_value *messag
             _exit(0);
         return BRG_OK;
     }
-    brg_value *copy = brg_value_ref((brg_value *)message);
+    brg_value *copy = brg_value_ref(message);
     brg_status status = brg_context_post(context, copy, BRG_FOREVER, NULL);
     if (status != BRG_OK)
         brg_value_unref(copy);

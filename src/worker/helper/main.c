@@ -4,7 +4,7 @@
  * so that a crash that follows is reported as what it is: it stands in front of the C library's allocator, and tells the
  * library when that returns NULL.
  */
-#include <stddef.h>
+#include <stdlib.h> /* before asking for __GLIBC__: it defines it */
 
 int brg__worker_main(int argc, char **argv);
 
@@ -17,9 +17,6 @@ void brg__worker_memory_failed(void);
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
-void *malloc(size_t size);
-void *calloc(size_t count, size_t size);
-void *realloc(void *memory, size_t size);
 
 void *malloc(size_t size)
 {

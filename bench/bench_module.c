@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The module the benchmarks run: a task that does nothing, one that never ends, and a message that comes back. */
+#include <brigade.h>
+
+static brg_status module_noop(brg_context *context, const brg_value *input, brg_value **output)
+{
+    (void)context;
+    (void)input;
+    (void)output;
+    return BRG_OK;
+}
+
+/* Deaf to every request to end. */
+static brg_status module_stuck(brg_context *context, const brg_value *input, brg_value **output)
+{
+    (void)context;
+    (void)input;
+    (void)output;
+    for (volatile uint64_t turns = 0;; turns++) {
+    }
+    return BRG_OK;
+}
+
+static brg_status module_echo(brg_context *context, const brg_value *message)
+{
+    /* Borrowed, and immutable: another reference is what goes back. */
+    brg_value *reply = brg_value_ref((brg_value *)(uintptr_t)message);
+    brg_status status = brg_context_post(context, reply, BRG_FOREVER, NULL);
+    if (status != BRG_OK)
+        brg_value_unref(reply);
+    return status;
+}
+
+BRG_MODULE(bench, .tasks = BRG_TASKS({"noop", module_noop}, {"stuck", module_stuck}), .message = module_echo);
