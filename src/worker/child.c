@@ -97,8 +97,6 @@ static void child_send_error(child *self, brg__reply_kind kind, const brg_error 
 static brg_status child_post(brg_context *context, brg_value *message, uint64_t timeout_ns, brg_error *error)
 {
     child *self = context->owner;
-    if (self->segment->is_pooled != 0)
-        return brg__context_no_owner(error);
     size_t size = brg_value_size_with_buffers(message);
     if (size > self->segment->message_bytes_max)
         return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %llu", size,
@@ -353,6 +351,7 @@ static void child_context(child *self, const brg_module *module)
     context->worker_id = self->segment->worker_id;
     context->worker_name = self->segment->name;
     context->isolation = BRG_ISOLATION_PROCESS;
+    context->is_pooled = self->segment->is_pooled != 0;
     context->init_data = self->init_data;
     context->xcancel = &self->segment->xcancel;
     context->arena_max = (size_t)self->segment->limits.arena_bytes_max;

@@ -229,6 +229,8 @@ brg_status brg_context_post(brg_context *context, brg_value *message, uint64_t t
 {
     if (message == NULL)
         return brg_error_set(error, BRG_INVALID, "worker", "a message must not be NULL");
+    if (context->is_pooled)
+        return brg_error_set(error, BRG_UNSUPPORTED, "worker", "a pool takes results, not messages: return the value as output");
     return context->ops->post(context, message, timeout_ns, error);
 }
 

@@ -21,6 +21,7 @@ struct brg_context {
     uint64_t worker_id;
     const char *worker_name;
     brg_isolation isolation;
+    bool is_pooled; /* nobody takes its messages */
     const brg_value *init_data;
     const brg_module *module; /* may be NULL */
     void *state;

@@ -25,8 +25,6 @@ size_t brg_workers_lost(void) { return brg_load_relaxed(&xthread_lost); }
 static brg_status thread_post(brg_context *context, brg_value *message, uint64_t timeout_ns, brg_error *error)
 {
     brg_worker *worker = context->owner;
-    if (worker->source != NULL)
-        return brg__context_no_owner(error);
     size_t size = brg_value_size_with_buffers(message);
     if (size > worker->options.message_bytes_max)
         return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu", size,
@@ -202,6 +200,7 @@ static void thread_main(void *argument)
     context.worker_id = worker->id;
     context.worker_name = worker->name;
     context.isolation = BRG_ISOLATION_THREAD;
+    context.is_pooled = worker->source != NULL;
     context.init_data = worker->options.init_data;
     context.xcancel = &worker->xcancel;
     context.arena_max = worker->options.limits.arena_bytes_max;

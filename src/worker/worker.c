@@ -261,6 +261,8 @@ void brg__worker_started(brg_worker *worker)
 
 void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit *exit)
 {
+    brg__mailbox_close(&worker->outbox); /* before it shows as ended: who saw that is refused */
+    brg__mailbox_close(&worker->inbox);  /* what is in it can still be taken */
     brg__lock_acquire(&worker->life_lock);
     if (brg__worker_is_over(worker)) {
         brg__lock_release(&worker->life_lock);
@@ -280,8 +282,6 @@ void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit
     brg__lock_release(&worker->life_lock);
     brg__futex_wake(&worker->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
     brg__worker_set_timer(worker, UINT64_MAX);
-    brg__mailbox_close(&worker->outbox);
-    brg__mailbox_close(&worker->inbox); /* what is in it can still be taken */
     if (worker->source != NULL)
         worker->source->ended(worker->source_owner, worker, &worker->exit);
     brg_store_release(&worker->xpending_exit, 1u);
