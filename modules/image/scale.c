@@ -90,6 +90,13 @@ static bool scale_build(const image_graph_key *key, image_graph *graph, image_er
     return true;
 }
 
+static bool scale_same_key(const image_graph_key *a, const image_graph_key *b)
+{
+    return a->from_width == b->from_width && a->from_height == b->from_height && a->to_width == b->to_width &&
+           a->to_height == b->to_height && a->left == b->left && a->top == b->top && a->width == b->width &&
+           a->height == b->height;
+}
+
 /* The cached graph for `key`, built into the place used longest ago where there is none. */
 static image_graph *scale_find(image_cache *cache, const image_graph_key *key, image_error *error)
 {
@@ -98,14 +105,14 @@ static image_graph *scale_find(image_cache *cache, const image_graph_key *key, i
     cache->count++;
     for (size_t i = 0; i < IMAGE_CACHE_GRAPHS; i++) {
         image_graph *graph = &cache->graphs[i];
-        if (graph->graph != NULL && memcmp(&graph->key, key, sizeof(*key)) == 0) {
+        if (graph->graph != NULL && scale_same_key(&graph->key, key)) {
             graph->used = cache->count;
             return graph;
         }
         if (graph->used < oldest->used)
             oldest = graph;
     }
-    image_graph built;
+    image_graph built = {.graph = NULL};
     if (!scale_build(key, &built, error))
         return NULL;
     if (oldest->graph != NULL)
@@ -126,6 +133,7 @@ static bool scale_process(const image_graph *graph, const image_plane *from, ima
     target.plane[0].data = to->data;
     target.plane[0].stride = (ptrdiff_t)to->stride;
     target.plane[0].mask = ZIMG_BUFFER_MAX;
+    /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): scale_build sets it */
     if (zimg_filter_graph_process(graph->graph, &source, &target, graph->scratch, NULL, NULL, NULL, NULL) !=
         ZIMG_ERROR_SUCCESS)
         return scale_failed(error);

@@ -75,7 +75,7 @@ brg_status brg_loop_create(brg_loop **out, const brg_loop_options *options, brg_
     brg_status status = brg__loop_new(&loop, options, error);
     if (status != BRG_OK)
         return status;
-    if (!loop->options.external) {
+    if (!loop->options.external) { /* NOLINT(clang-analyzer-core.NullDereference): it is set on success */
         status = brg__loop_uv_own(loop, error);
         if (status != BRG_OK) {
             brg__fd_close(&loop->event);

