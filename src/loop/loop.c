@@ -26,6 +26,7 @@ struct brg_loop {
     const brg__loop_adapter *adapter;
     void *adapter_state;
     uint32_t owner; /* brg__thread_id */
+    uint32_t generation; /* a forked child must not touch it: epoll and eventfd are the parent's */
     int event;
     bool held;              /* the adapter was told to keep the loop alive */
     brg__completion *ready; /* taken from xposted, in order; owner thread */
@@ -49,6 +50,7 @@ brg_status brg__loop_new(brg_loop **out, const brg_loop_options *options, brg_er
     if (loop->options.batch_max == 0)
         loop->options.batch_max = LOOP_BATCH_DEFAULT;
     loop->owner = brg__thread_id();
+    loop->generation = brg__fork_generation();
     status = brg__event_create(&loop->event, error);
     if (status != BRG_OK) {
         brg__mfree_aligned(loop);
@@ -87,9 +89,11 @@ brg_status brg_loop_create(brg_loop **out, const brg_loop_options *options, brg_
     return BRG_OK;
 }
 
+static bool loop_is_forked(const brg_loop *loop) { return loop->generation != brg__fork_generation(); }
+
 brg_status brg_loop_destroy(brg_loop *loop)
 {
-    if (loop == NULL)
+    if (loop == NULL || loop_is_forked(loop))
         return BRG_OK;
     if (brg_load_acquire(&loop->xusers) != 0)
         return BRG_STATE;
@@ -208,6 +212,8 @@ static bool loop_spin(brg_loop *loop)
 
 size_t brg_loop_dispatch(brg_loop *loop)
 {
+    if (BRG__UNLIKELY(loop_is_forked(loop)))
+        return 0;
     size_t count = 0, limit = loop->options.batch_max;
     if (brg_exchange_seq_cst(&loop->xarmed, 0u) == 0)
         brg__event_clear(loop->event); /* somebody took the mark, so the descriptor was or will be written */
@@ -239,6 +245,8 @@ bool brg__loop_dispatch_until(brg_loop *loop, bool (*done)(void *argument), void
 
 brg_status brg_loop_run(brg_loop *loop)
 {
+    if (loop_is_forked(loop))
+        return BRG_FORKED;
     if (loop->adapter == NULL || loop->adapter->run == NULL)
         return BRG_STATE;
     brg_store_relaxed(&loop->xstop, 0u);
@@ -247,6 +255,8 @@ brg_status brg_loop_run(brg_loop *loop)
 
 void brg_loop_stop(brg_loop *loop)
 {
+    if (loop_is_forked(loop))
+        return;
     brg_store_relaxed(&loop->xstop, 1u);
     brg__loop_nudge(loop);
 }

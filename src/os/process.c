@@ -19,6 +19,13 @@
 
 extern char **environ;
 
+void brg__process_end_child(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+        ;
+}
+
 brg_status brg__process_spawn(pid_t *pid, int *pidfd, const char *path, char *const argv[], int inherited_fd,
                               brg_error *error)
 {
@@ -29,10 +36,7 @@ brg_status brg__process_spawn(pid_t *pid, int *pidfd, const char *path, char *co
     int fd = brg__os.pidfd(started);
     if (fd < 0) {
         failed = errno;
-        /* Not reaped yet, so the number is still this child's. */
-        kill(started, SIGKILL);
-        while (waitpid(started, NULL, 0) < 0 && errno == EINTR)
-            ;
+        brg__process_end_child(started);
         return brg__error_errno(error, "opening a pidfd", failed);
     }
     *pid = started;

@@ -31,6 +31,9 @@ typedef struct brg__process_end {
 bool brg__process_reap(int pidfd, brg__process_end *out);
 /* "SIGSEGV" for 11 and so on; "?" for one without a name. */
 const char *brg__signal_name(int signal);
+/* Kills and reaps a child that nobody has a pidfd of: it is not reaped yet, so the number is still its own. */
+void brg__process_end_child(pid_t pid);
+
 /* Sends a signal; false when it is gone. */
 bool brg__process_signal(int pidfd, int signal);
 

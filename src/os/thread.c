@@ -55,14 +55,14 @@ static size_t thread_stack_size(size_t wanted)
     return (size_t)brg__align_up(size, (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
-/* The new thread inherits the mask of its creator, so that no signal finds it with another. */
-static int thread_create_masked(pthread_t *handle, const pthread_attr_t *attributes, thread_start *start)
+/* The mask is part of the attributes, so that no signal finds the new thread with another. */
+static int thread_attributes(pthread_attr_t *attributes, size_t stack_bytes)
 {
-    sigset_t mask, before;
+    sigset_t mask;
     thread_signal_mask(&mask);
-    pthread_sigmask(SIG_SETMASK, &mask, &before);
-    int failed = brg__os.thread_start(handle, attributes, thread_main, start);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = pthread_attr_setsigmask_np(attributes, &mask);
+    if (failed == 0 && stack_bytes != 0)
+        failed = pthread_attr_setstacksize(attributes, thread_stack_size(stack_bytes));
     return failed;
 }
 
@@ -79,10 +79,9 @@ brg_status brg__thread_start(brg__thread *thread, const char *name, size_t stack
     pthread_t handle;
     int failed = pthread_attr_init(&attributes);
     if (failed == 0) {
-        if (stack_bytes != 0)
-            failed = pthread_attr_setstacksize(&attributes, thread_stack_size(stack_bytes));
+        failed = thread_attributes(&attributes, stack_bytes);
         if (failed == 0)
-            failed = thread_create_masked(&handle, &attributes, start);
+            failed = brg__os.thread_start(&handle, &attributes, thread_main, start);
         pthread_attr_destroy(&attributes);
     }
     if (failed != 0) {

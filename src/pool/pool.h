@@ -67,7 +67,7 @@ struct brg_task {
     uint16_t crashes;
     bool has_result;      /* `result` is filled; otherwise a success without output, filled when its callback runs */
 
-    uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns; /* the times: with a clock only */
+    uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns, start_by_ns; /* the times: with a clock only */
     brg__heap_item expiry;
     brg_result result; /* with a handle or a callback only */
     brg_error *error;

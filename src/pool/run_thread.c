@@ -28,15 +28,24 @@ static uint64_t hand_pack(uint64_t epoch, uint32_t next, uint32_t end) { return 
 static uint32_t hand_next(uint64_t hand) { return (uint32_t)(hand >> 16) & 0xffff; }
 static uint32_t hand_end(uint64_t hand) { return (uint32_t)hand & 0xffff; }
 
-/* The worker's thread: the next task of its hand, or NULL. */
+/*
+ * The worker's thread: the next task of its hand, or NULL. It shows as running before it leaves the hand: who finds it neither
+ * in the hand nor to be claimed sees whom to ask, so that no cancel is lost on the way. Nothing of the task is touched
+ * before, since another may take it back.
+ */
 static brg_task *hand_pop(brg__slot *slot)
 {
-    uint64_t hand = brg_load_acquire(&slot->xhand);
+    uint64_t hand = brg_load_acquire(&slot->xhand), ticket = ++slot->tickets;
     for (;;) {
         uint32_t next = hand_next(hand);
-        if (next == hand_end(hand))
+        if (next == hand_end(hand)) {
+            brg_store_release(&slot->xticket, (uint64_t)0);
             return NULL;
+        }
         brg_task *task = brg_load_relaxed(&slot->xhand_tasks[next]);
+        brg_store_relaxed(&slot->xdeadline, UINT64_MAX);
+        brg_store_relaxed(&slot->xrunning, task);
+        brg_store_release(&slot->xticket, ticket); /* pairs with the looks of task.c, shutdown.c and supervise.c */
         if (brg_cas_acq_rel(&slot->xhand, &hand, hand_pack(hand >> 32, next + 1, hand_end(hand))))
             return task;
     }
@@ -139,7 +148,7 @@ static bool take(brg_pool *pool, brg__slot *slot)
     brg__lock_acquire(&pool->lock);
     if (pool->xqueued == 0)
         take_from_others_locked(pool, slot);
-    uint32_t count = take_count_locked(pool, slot);
+    uint32_t count = slot->ending ? 0 : take_count_locked(pool, slot); /* it is being ended: a task would go with it */
     brg_worker *wake = NULL;
     if (count != 0) {
         hand_fill_locked(pool, slot, count);
@@ -170,18 +179,12 @@ static bool run_start(brg_task *task)
     return false;
 }
 
-/* Makes the running task visible to cancels and timeouts. */
-static void run_announce(brg_pool *pool, brg__slot *slot, brg_task *task, uint64_t ticket)
+/* Starts the clocks of the running task. */
+static void run_clock(brg_pool *pool, brg__slot *slot, brg_task *task)
 {
-    uint64_t deadline = UINT64_MAX;
-    if (task->has_clock) {
-        task->started_ns = brg__now();
-        deadline = brg__min(task->deadline_ns, brg__add_saturated(task->started_ns, task->run_timeout_ns));
-    }
+    task->started_ns = brg__now();
+    uint64_t deadline = brg__min(task->deadline_ns, brg__add_saturated(task->started_ns, task->run_timeout_ns));
     brg_store_relaxed(&slot->xdeadline, deadline);
-    brg_store_relaxed(&slot->xrunning, task);
-    task->ticket = ticket;
-    brg_store_release(&slot->xticket, ticket); /* pairs with the looks of task.c and supervise.c */
     if (deadline < brg_load_relaxed(&pool->xtimer_at)) {
         brg__lock_acquire(&pool->lock);
         brg__pool_timer_at(pool, deadline);
@@ -245,15 +248,13 @@ static void run_check_output(brg_pool *pool, brg_context *context, brg__outcome 
 /* Runs one started task; false when the thread was abandoned in it. */
 static bool run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_context *context, brg_task *task)
 {
-    uint64_t ticket = ++slot->tickets;
     brg_value *input = task->input;
     brg__outcome outcome = {.worker_id = worker->id};
     task->attempts++;
-    task->place = BRG__PLACE_NOWHERE;
-    if (BRG__UNLIKELY(worker->xcancel_event >= 0))
-        brg__event_clear(worker->xcancel_event);
-    brg__context_begin(context, ticket, task->attempts);
-    run_announce(pool, slot, task, ticket);
+    task->ticket = slot->tickets;
+    brg__context_begin(context, task->ticket, task->attempts);
+    if (task->has_clock)
+        run_clock(pool, slot, task);
     brg__worker_enter_user(worker);
     if (task->call != NULL)
         outcome.status = brg__context_conclude(context, task->call(context, task->argument), "function");
@@ -295,8 +296,12 @@ static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
     }
     uint64_t start = brg__now_real();
     uint32_t count = 0;
-    brg_task *task;
-    while ((task = hand_pop(slot)) != NULL) {
+    for (;;) {
+        if (BRG__UNLIKELY(worker->xcancel_event >= 0)) /* it told an earlier task; from hand_pop on it tells the next */
+            brg__event_clear(worker->xcancel_event);
+        brg_task *task = hand_pop(slot);
+        if (task == NULL)
+            break;
         count++;
         if (!run_start(task)) {
             brg__task_drop(task, slot); /* cancelled: the hand's reference */

@@ -30,11 +30,9 @@ static void submit_dequeued_locked(brg_pool *pool, brg_task *task)
 }
 
 /* When the waiting task's time is over: queue timeout or deadline, whichever is first. */
-static void submit_watch_expiry_locked(brg_pool *pool, brg_task *task, uint64_t queue_timeout_ns)
+static void submit_watch_expiry_locked(brg_pool *pool, brg_task *task)
 {
-    uint64_t at = task->deadline_ns;
-    if (queue_timeout_ns != UINT64_MAX)
-        at = brg__min(at, brg__add_saturated(task->submitted_ns, queue_timeout_ns));
+    uint64_t at = task->attempts == 0 ? brg__min(task->start_by_ns, task->deadline_ns) : task->deadline_ns;
     if (at == UINT64_MAX)
         return;
     brg__heap_insert(&pool->expiries, &task->expiry, at);
@@ -55,7 +53,7 @@ void brg__task_push_front_locked(brg_pool *pool, brg_task *task)
     pool->options.queue->push_front(pool->queue, task);
     submit_enqueued_locked(pool, task);
     if (task->has_clock)
-        submit_watch_expiry_locked(pool, task, UINT64_MAX);
+        submit_watch_expiry_locked(pool, task);
 }
 
 void brg__task_unqueue_locked(brg_pool *pool, brg_task *task)
@@ -138,7 +136,8 @@ static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_
     if (options->deadline_ns != 0)
         task->deadline_ns = brg__add_saturated(task->submitted_ns, options->deadline_ns);
     task->run_timeout_ns = options->run_timeout_ns != 0 ? options->run_timeout_ns : pool->options.run_timeout_ns;
-    submit_watch_expiry_locked(pool, task, queue_timeout);
+    task->start_by_ns = queue_timeout == UINT64_MAX ? UINT64_MAX : brg__add_saturated(task->submitted_ns, queue_timeout);
+    submit_watch_expiry_locked(pool, task);
 }
 
 static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work *work, const brg_submit_options *options,

@@ -235,8 +235,11 @@ static void process_reply_error(brg__task_reply *reply, const void *from, uint64
         memcpy(&wire, from, sizeof(wire));
     wire.status = reply->status;
     reply->error = brg__calloc(1, sizeof(*reply->error));
-    if (reply->error != NULL)
-        brg__wire_error_to(reply->error, &wire);
+    if (reply->error == NULL)
+        return;
+    brg__wire_error_to(reply->error, &wire);
+    if (reply->error->message[0] == '\0')
+        brg_error_set(reply->error, reply->status, "worker", "the result of the task: %s", brg_status_text(reply->status));
 }
 
 static brg_status process_result(brg__process *process, const brg__frame *frame, const void *payload)
@@ -505,6 +508,7 @@ static void process_spawn_failed(brg__spawn *spawn, const brg_error *error)
     brg__process *process = brg__container_of(spawn, brg__process, spawn);
     brg_worker *worker = process->worker;
     process_unwatch(process);
+    brg_store_release(&process->segment->xstop, 1u); /* if it was started all the same, it ends by itself */
     brg_exit exit = {.status = BRG_START_FAILED, .error = *error};
     brg__worker_ended(worker, BRG__LIFE_ENDED, &exit);
     brg__worker_unref(worker);

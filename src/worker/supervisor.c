@@ -50,10 +50,13 @@ static uint64_t supervisor_run_timers(supervisor *self)
     for (;;) {
         brg__lock_acquire(&self->lock);
         brg__heap_item *item = brg__heap_peek(&self->timers);
-        if (item == NULL || item->key > brg__now()) {
+        uint64_t now = brg__now();
+        if (item == NULL || item->key > now) {
             uint64_t next = item == NULL ? UINT64_MAX : item->key;
             if (self->calls_first != NULL)
                 next = 0;
+            else if (self->wakes_at > now) /* a promise stays: one idle wake-up, for many timers set meanwhile without one */
+                next = brg__min(next, self->wakes_at);
             self->wakes_at = next;
             brg__lock_release(&self->lock);
             return next;

@@ -2,6 +2,7 @@
 /* See template.h. One packet out per request, one back; at most TEMPLATE_IN_FLIGHT unanswered, so no send ever blocks. */
 #include "worker/template.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,6 +221,23 @@ static void template_answer(brg__template *self, const brg__template_packet *pac
     template_send(self);
 }
 
+/* A worker was started, and there was no descriptor left to hold it by. */
+static void template_lost(brg__template *self, const brg__template_packet *packet)
+{
+    brg__spawn *spawn = template_take_sent(self, packet->request);
+    brg__process_end_child((pid_t)packet->pid);
+    if (spawn == NULL)
+        return;
+    brg_error error;
+    memset(&error, 0, sizeof(error));
+    brg_error_set(&error, BRG_SYSTEM, "worker", "no descriptor is left for a new worker");
+    error.os_errno = EMFILE;
+    spawn->template = NULL;
+    self->users--;
+    spawn->failed(spawn, &error);
+    template_send(self);
+}
+
 static void template_packet(brg__template *self, const brg__template_packet *packet, int pidfd)
 {
     switch (packet->kind) {
@@ -243,6 +261,7 @@ static void template_readable(brg__poll_source *source)
         brg__template_packet packet;
         size_t size = sizeof(packet), fd_count = 1;
         int pidfd = -1;
+        memset(&packet, 0, sizeof(packet));
         brg_status status = brg__socket_receive(self->socket, &packet, &size, &pidfd, &fd_count, NULL);
         if (status == BRG_EMPTY)
             break;
@@ -253,6 +272,12 @@ static void template_readable(brg__poll_source *source)
                 self->state = TEMPLATE_STARTING;
             break;
         }
+        if (status == BRG_MALFORMED && packet.kind == BRG__TEMPLATE_SPAWNED && packet.version == BRG__PROTOCOL_VERSION) {
+            template_lost(self, &packet);
+            continue;
+        }
+        if (status == BRG_SYSTEM || status == BRG_NO_MEMORY) /* what is there stays there, and wakes us again */
+            break;
         if (status != BRG_OK || size != sizeof(packet) || packet.version != BRG__PROTOCOL_VERSION) {
             brg_error error;
             memset(&error, 0, sizeof(error));
@@ -373,9 +398,10 @@ void brg__template_spawn(brg__spawn *spawn, const char *module, const char *help
     brg__supervisor_timer_set(&self->linger, UINT64_MAX);
     spawn->template = self;
     spawn->number = ++self->numbers;
-    self->users++;
+    self->users += 2; /* one for us: sending may fail, and take the last away */
     brg__list_push_back(&self->waiting, &spawn->node);
     template_send(self);
+    template_put(self);
 }
 
 void brg__template_release(brg__spawn *spawn)

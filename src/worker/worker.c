@@ -234,6 +234,14 @@ brg_status brg_worker_create(brg_worker **out, const brg_worker_options *options
 
 /* ---- life ------------------------------------------------------------------------------------------------- */
 
+/* After a change of state: wakes those who wait for one. */
+static void worker_tell_waiters(brg_worker *worker)
+{
+    brg_fence_seq_cst(); /* pairs with the one in worker_wait_state: it sees the state, or we see the waiter */
+    if (brg_load_relaxed(&worker->xwaiters) != 0)
+        brg__futex_wake(&worker->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
+}
+
 bool brg__worker_live(brg_worker *worker, brg__life_event event)
 {
     brg__lock_acquire(&worker->life_lock);
@@ -243,7 +251,7 @@ bool brg__worker_live(brg_worker *worker, brg__life_event event)
         brg_store_release(&worker->xstate, (uint32_t)after); /* pairs with brg__worker_state */
     brg__lock_release(&worker->life_lock);
     if (after != before)
-        brg__futex_wake(&worker->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
+        worker_tell_waiters(worker);
     return after != before;
 }
 
@@ -280,7 +288,7 @@ void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit
     }
     brg_store_release(&worker->xstate, (uint32_t)brg__life_next(brg__worker_state(worker), event));
     brg__lock_release(&worker->life_lock);
-    brg__futex_wake(&worker->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
+    worker_tell_waiters(worker);
     brg__worker_set_timer(worker, UINT64_MAX);
     if (worker->source != NULL)
         worker->source->ended(worker->source_owner, worker, &worker->exit);
@@ -410,17 +418,22 @@ brg_status brg_worker_terminate(brg_worker *worker)
     return status;
 }
 
-/* Waits until the state is at least `least`. */
+/*
+ * Waits until the state is at least `least`. No spin: a new thread is often put on the CPU of its creator, who would only
+ * keep it from running.
+ */
 static bool worker_wait_state(brg_worker *worker, brg_worker_state least, uint64_t timeout_ns)
 {
     uint64_t deadline = brg__deadline(timeout_ns);
-    for (;;) {
+    bool reached = false, in_time = true;
+    brg_add_seq_cst(&worker->xwaiters, 1u);
+    brg_fence_seq_cst();
+    while (!(reached = brg__worker_state(worker) >= least) && in_time) {
         uint32_t state = brg_load_acquire(&worker->xstate);
-        if (state >= (uint32_t)least)
-            return true;
-        if (!brg__futex_wait(&worker->xstate, state, deadline, BRG__FUTEX_PRIVATE))
-            return brg_load_acquire(&worker->xstate) >= (uint32_t)least;
+        in_time = state >= (uint32_t)least || brg__futex_wait(&worker->xstate, state, deadline, BRG__FUTEX_PRIVATE);
     }
+    brg_sub_relaxed(&worker->xwaiters, 1u);
+    return reached;
 }
 
 brg_status brg_worker_wait_online(brg_worker *worker, uint64_t timeout_ns, brg_error *error)
@@ -437,8 +450,10 @@ brg_status brg_worker_wait_online(brg_worker *worker, uint64_t timeout_ns, brg_e
         return BRG_OK;
     if (!worker_wait_state(worker, BRG_WORKER_EXITED, timeout_ns))
         return brg_error_set(error, BRG_TIMED_OUT, "worker", "the worker is ending and was never online");
-    if (error != NULL)
+    if (error != NULL) {
         *error = worker->exit.error;
+        error->status = BRG_START_FAILED;
+    }
     return brg_error_set(worker->exit.error.message[0] != '\0' ? NULL : error, BRG_START_FAILED, "worker",
                          "the worker ended before it was online");
 }

@@ -71,6 +71,7 @@ struct brg_worker {
 
     brg__lock life_lock;
     uint32_t xstate;    /* brg_worker_state; futex of those who wait for it */
+    uint32_t xwaiters;  /* how many sleep on it */
     uint32_t xasked;    /* the owner asked it to end */
     uint32_t xwhere;    /* brg__where; threads only */
     bool was_online;    /* under life_lock */
