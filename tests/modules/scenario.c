@@ -182,6 +182,8 @@ static brg_status scenario_poll_politely(brg_context *context, const brg_value *
 {
     (void)output;
     struct pollfd poller = {.fd = brg_context_cancel_fd(context), .events = POLLIN};
+    if (poller.fd < 0)
+        return brg_context_fail(context, 2, "there is no descriptor to wait for");
     meet(input);
     while (!brg_context_cancelled(context))
         if (poll(&poller, 1, -1) < 0 && errno != EINTR)
@@ -340,6 +342,8 @@ static brg_status scenario_worker_start(brg_context *context)
     if (strcmp(start, "hang") == 0)
         for (;;)
             pause();
+    if (strcmp(start, "meet") == 0)
+        meet(init);
     int *count = calloc(1, sizeof(*count));
     if (count == NULL)
         return BRG_NO_MEMORY;
@@ -356,7 +360,22 @@ static void scenario_worker_end(brg_context *context)
     free(brg_context_state(context));
 }
 
-/* Messages: {"do": "echo" | "fail" | "crash" | "exit" | "spin", ...}; without "do" an echo. */
+/* Answers who the worker is and what it was given. */
+static brg_status message_who(brg_context *context)
+{
+    const brg_value *init = brg_context_init_data(context);
+    brg_value *answer = NULL;
+    brg_status status = brg_value_map(
+        &answer, NULL, brg_field_int("worker", (int64_t)brg_context_worker_id(context)), brg_field_int("pid", getpid()),
+        brg_field_int("isolation", brg_context_isolation(context)), brg_field_int("attempt", brg_context_attempt(context)),
+        brg_field_string("name", brg_context_worker_name(context)),
+        brg_field_string("greeting", init == NULL ? NULL : brg_view_get_string(brg_value_root(init), "greeting", NULL)));
+    if (status == BRG_OK && (status = brg_context_post(context, answer, BRG_FOREVER, NULL)) != BRG_OK)
+        brg_value_unref(answer);
+    return status;
+}
+
+/* Messages: {"do": "echo" | "who" | "fail" | "crash" | "exit" | "spin" | "polite" | "many", ...}; without "do" an echo. */
 static brg_status scenario_message(brg_context *context, const brg_value *message)
 {
     brg_view root = brg_value_root(message);
@@ -372,6 +391,14 @@ static brg_status scenario_message(brg_context *context, const brg_value *messag
         for (;;)
             __asm__ __volatile__("");
     }
+    if (strcmp(what, "polite") == 0) {
+        meet(message);
+        while (!brg_context_cancelled(context))
+            __asm__ __volatile__("");
+        return BRG_OK;
+    }
+    if (strcmp(what, "who") == 0)
+        return message_who(context);
     if (strcmp(what, "many") == 0) {
         for (int64_t i = 0; i < brg_view_get_int(root, "count", 0); i++) {
             brg_value *value = NULL;

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CLI_OPTIONS_MAX 64
+#define CLI_HELP_COLUMN 30
+
+bool cli_complain(const char *command, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "brigade%s%s: ", command[0] != '\0' ? " " : "", command);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    return false;
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------------------- */
+
+/* The option as --help shows it: "-o, --output=DIR". */
+static void cli_spell(const cli_option *option, char *text, size_t size)
+{
+    char letter[8] = "    ";
+    if (option->letter != 0)
+        snprintf(letter, sizeof(letter), "-%c, ", option->letter);
+    const char *open = option->argument == CLI_OPTIONAL ? "[=" : option->argument == CLI_REQUIRED ? " " : "";
+    const char *close = option->argument == CLI_OPTIONAL ? "]" : "";
+    snprintf(text, size, "  %s--%s%s%s%s", letter, option->name, open, option->argument == CLI_NONE ? "" : option->value, close);
+}
+
+/* Words of `text` wrapped behind `column`. */
+static void cli_wrap(FILE *to, const char *text, int column)
+{
+    int at = column;
+    while (*text != '\0') {
+        int word = (int)strcspn(text, " ");
+        if (at + word > 100 && at > column) {
+            fprintf(to, "\n%*s", column, "");
+            at = column;
+        }
+        fprintf(to, "%.*s", word, text);
+        at += word;
+        text += word;
+        if (*text == ' ') {
+            fputc(' ', to);
+            at++;
+            text++;
+        }
+    }
+    fputc('\n', to);
+}
+
+void cli_print_help(const cli_command *command, FILE *to)
+{
+    fprintf(to, "usage: %s\n\n%s\n", command->usage, command->summary);
+    for (const cli_option *option = command->options; option->name != NULL; option++) {
+        if (option->name[0] == '\0') {
+            fprintf(to, "\n%s\n", option->help);
+            continue;
+        }
+        char text[80];
+        cli_spell(option, text, sizeof(text));
+        int length = fprintf(to, "%s", text);
+        if (length >= CLI_HELP_COLUMN - 1)
+            fprintf(to, "\n%*s", CLI_HELP_COLUMN, "");
+        else
+            fprintf(to, "%*s", CLI_HELP_COLUMN - length, "");
+        cli_wrap(to, option->help, CLI_HELP_COLUMN);
+    }
+}
+
+void cli_print_options(const cli_command *command, FILE *to)
+{
+    for (const cli_option *option = command->options; option->name != NULL; option++)
+        if (option->name[0] != '\0')
+            fprintf(to, "--%s\n", option->name);
+}
+
+typedef struct cli_table {
+    struct option list[CLI_OPTIONS_MAX + 1];
+    const cli_option *of[CLI_OPTIONS_MAX];
+    char letters[2 * CLI_OPTIONS_MAX + 2];
+    int count;
+} cli_table;
+
+static void cli_build_table(const cli_command *command, cli_table *table)
+{
+    static const int kinds[] = {no_argument, required_argument, optional_argument};
+    char *letters = table->letters;
+    *letters++ = ':';
+    table->count = 0;
+    for (const cli_option *option = command->options; option->name != NULL && table->count < CLI_OPTIONS_MAX; option++) {
+        if (option->name[0] == '\0')
+            continue;
+        table->list[table->count] = (struct option){option->name, kinds[option->argument], NULL, 1000 + table->count};
+        table->of[table->count++] = option;
+        if (option->letter != 0) {
+            *letters++ = option->letter;
+            if (option->argument == CLI_REQUIRED)
+                *letters++ = ':';
+        }
+    }
+    table->list[table->count] = (struct option){NULL, 0, NULL, 0};
+    *letters = '\0';
+}
+
+static const cli_option *cli_find(const cli_table *table, int code)
+{
+    for (int i = 0; i < table->count; i++)
+        if (code == 1000 + i || (code > 0 && code < 256 && table->of[i]->letter == code))
+            return table->of[i];
+    return NULL;
+}
+
+int cli_parse(const cli_command *command, int argc, char **argv, void *state, int *first)
+{
+    cli_table table;
+    cli_build_table(command, &table);
+    optind = 1;
+    opterr = 0;
+    for (;;) {
+        int before = optind;
+        int code = getopt_long(argc, argv, table.letters, table.list, NULL);
+        if (code == -1)
+            break;
+        if (code == '?' || code == ':') {
+            const char *given = argv[before < argc ? before : argc - 1];
+            if (code == ':')
+                cli_complain(command->name, "option %s needs an argument; see \"brigade %s --help\"", given, command->name);
+            else
+                cli_complain(command->name, "unknown or ambiguous option %s; see \"brigade %s --help\"", given, command->name);
+            return CLI_USAGE;
+        }
+        const cli_option *option = cli_find(&table, code);
+        if (strcmp(option->name, "help") == 0) {
+            cli_print_help(command, stdout);
+            return CLI_OK;
+        }
+        if (!command->take(state, option, optarg))
+            return CLI_USAGE;
+    }
+    *first = optind;
+    return -1;
+}
+
+/* ---- arguments --------------------------------------------------------------------------------------------------------- */
+
+bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number < least || number > most)
+        return cli_complain(command, "--%s: \"%s\" is no whole number from %llu to %llu", option, text,
+                            (unsigned long long)least, (unsigned long long)most);
+    *out = number;
+    return true;
+}
+
+bool cli_read_number(const char *command, const char *option, const char *text, double least, double most, double *out)
+{
+    char *end = NULL;
+    double number = strtod(text, &end);
+    if (end == text || *end != '\0' || !(number >= least && number <= most))
+        return cli_complain(command, "--%s: \"%s\" is no number from %g to %g", option, text, least, most);
+    *out = number;
+    return true;
+}
+
+static bool cli_read_unit(const char *text, const char *const units[], const double factors[], double *out)
+{
+    char *end = NULL;
+    double number = strtod(text, &end);
+    if (end == text || !(number >= 0) || !isfinite(number))
+        return false;
+    for (size_t i = 0; units[i] != NULL; i++)
+        if (strcmp(end, units[i]) == 0) {
+            *out = number * factors[i];
+            return *out < 9e18;
+        }
+    return false;
+}
+
+bool cli_read_duration(const char *command, const char *option, const char *text, uint64_t *ns)
+{
+    static const char *const units[] = {"ms", "s", "m", "h", NULL};
+    static const double factors[] = {1e6, 1e9, 60e9, 3600e9};
+    double value = 0;
+    if (!cli_read_unit(text, units, factors, &value) || value < 1)
+        return cli_complain(command, "--%s: \"%s\" is no time; write 500ms, 5s, 2m or 1h", option, text);
+    *ns = (uint64_t)value;
+    return true;
+}
+
+bool cli_read_size(const char *command, const char *option, const char *text, uint64_t *bytes)
+{
+    static const char *const units[] = {"", "k", "K", "M", "G", NULL};
+    static const double factors[] = {1, 1024, 1024, 1048576, 1073741824};
+    double value = 0;
+    if (!cli_read_unit(text, units, factors, &value) || value < 1)
+        return cli_complain(command, "--%s: \"%s\" is no size; write 100k, 512M or 2G", option, text);
+    *bytes = (uint64_t)value;
+    return true;
+}
+
+bool cli_wants_colour(FILE *to)
+{
+    const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return (no == NULL || no[0] == '\0') && isatty(fileno(to)) && (terminal == NULL || strcmp(terminal, "dumb") != 0);
+}
+
+void cli_format_bytes(char *text, size_t size, uint64_t bytes)
+{
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 999.5 && unit < 4) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(text, size, unit == 0 ? "%.0f %s" : "%.3g %s", value, units[unit]);
+}
