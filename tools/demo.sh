@@ -35,8 +35,8 @@ rm -rf "$demo/thumbs" "$demo/small"
 say "1. Thumbnails, on as many worker processes as there are CPUs"
 show image --thumbnail -o "$demo/thumbs" "$demo/in"
 
-say "2. Resized, sharpened and optimized, with a bound on time and memory for each worker"
-show image --resize 800x600:cover --sharpen 0.6 --optimize --timeout 10s --memory-max 512M --retries 1 -o "$demo/small" "$demo/in"
+say "2. Resized and optimized, with a bound on time and memory for each worker"
+show image --resize 800x600:cover --optimize --timeout 10s --memory-max 512M --retries 1 -o "$demo/small" "$demo/in"
 
 say "3. A worker that crashes, and the program that lives"
 if [ -x "$build/examples/crash_survivor" ]; then

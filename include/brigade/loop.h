@@ -39,7 +39,8 @@ BRG_API brg_status brg_loop_destroy(brg_loop *loop);
 
 /*
  * Runs until nothing is out (no task with a callback, no live worker with one) or brg_loop_stop was called.
- * Not for external loops (BRG_STATE). Owner thread, not from inside a callback.
+ * Not for external loops (BRG_STATE); BRG_FORKED in a child of a fork, where the parent's loops do nothing. Owner
+ * thread, not from inside a callback.
  */
 BRG_API brg_status brg_loop_run(brg_loop *loop);
 

@@ -160,7 +160,8 @@ brg_status brg_pool_create(brg_pool **out, const brg_pool_options *given, brg_er
     if (options.loop != NULL)
         brg__loop_attach(options.loop);
     pool->options.init_data = options.init_data == NULL ? NULL : brg_value_ref(options.init_data);
-    status = brg__pool_fill(pool, error);
+    brg_error own; /* without one brg__pool_fill would go on, and try again later */
+    status = brg__pool_fill(pool, error != NULL ? error : &own);
     if (status != BRG_OK) {
         pool->options.release = NULL;
         brg_pool_destroy(pool);

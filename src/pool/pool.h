@@ -32,9 +32,9 @@
 
 typedef enum brg__task_place {
     BRG__PLACE_QUEUE = 0, /* in the queue policy */
-    BRG__PLACE_HAND,      /* taken by a thread worker; starting it is a swap of xstate */
+    BRG__PLACE_HAND,      /* taken by a thread worker, and running there; starting it is a swap of xstate */
     BRG__PLACE_AHEAD,     /* sent to a process worker */
-    BRG__PLACE_NOWHERE    /* running on a thread, or settled */
+    BRG__PLACE_NOWHERE    /* settled */
 } brg__task_place;
 
 /*

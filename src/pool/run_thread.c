@@ -51,11 +51,22 @@ static brg_task *hand_pop(brg__slot *slot)
     }
 }
 
-/* Lock held, on the worker's thread: its hand is empty and gets `count` tasks. */
+/* Whether it must be watched while it waits: nobody watches hands. */
+static bool hand_refuses(const brg_task *task)
+{
+    return task->has_clock && (task->start_by_ns != UINT64_MAX || task->deadline_ns != UINT64_MAX);
+}
+
+/* Lock held, on the worker's thread: its hand is empty and gets `count` tasks, or fewer: one that may expire does not wait there. */
 static void hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         brg_task *task = brg__task_pop_locked(pool);
+        if (BRG__UNLIKELY(i != 0 && hand_refuses(task))) {
+            brg__task_push_front_locked(pool, task);
+            count = i;
+            break;
+        }
         task->place = BRG__PLACE_HAND;
         task->slot = slot;
         brg_store_relaxed(&slot->xhand_tasks[i], task);

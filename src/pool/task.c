@@ -160,8 +160,10 @@ static brg_status task_cancel_locked(brg_task *task)
     } else if (task_claim(task)) {
         brg_add_relaxed(&task->xreferences, 1u); /* the hand keeps one until it comes to the task */
         brg__task_settle_plain(task, BRG_CANCELLED, before);
-    } else if (slot != NULL && brg_load_acquire(&slot->xticket) != 0 && brg_load_relaxed(&slot->xrunning) == task) {
-        brg__slot_ask_end_locked(slot, brg_load_relaxed(&slot->xticket), BRG_CANCELLED);
+    } else if (slot != NULL) { /* it runs: its worker showed it before it could start, see hand_pop */
+        uint64_t ticket = brg_load_acquire(&slot->xticket);
+        if (ticket != 0 && brg_load_relaxed(&slot->xrunning) == task)
+            brg__slot_ask_end_locked(slot, ticket, BRG_CANCELLED);
     }
     return BRG_OK;
 }

@@ -202,7 +202,10 @@ static brg_status process_message(brg__process *process, const brg__frame *frame
     memset(&error, 0, sizeof(error));
     if (frame->payload_bytes > process->segment_bytes || worker->source != NULL)
         return BRG_PROTOCOL;
-    if (worker->inbox.xcount >= worker->inbox.capacity)
+    brg__lock_acquire(&worker->inbox.lock);
+    bool full = worker->inbox.xcount >= worker->inbox.capacity; /* looked at before the value is copied */
+    brg__lock_release(&worker->inbox.lock);
+    if (full)
         return BRG_FULL;
     brg_status status = brg__wire_read(&message, payload, frame->payload_bytes, &error);
     if (status == BRG_NO_MEMORY)
@@ -214,6 +217,8 @@ static brg_status process_message(brg__process *process, const brg__frame *frame
         brg__worker_deliver(worker);
     else
         brg_value_unref(message);
+    if (status == BRG_NO_MEMORY) /* ours, not the worker's fault */
+        return BRG_FULL;
     return status == BRG_CLOSED ? BRG_OK : status;
 }
 
@@ -372,9 +377,10 @@ static void process_event(brg__poll_source *source)
     brg__event_clear(process->event);
     brg__lock_acquire(&process->pump_lock);
     process_pump_locked(process);
-    bool stalled = brg_load_relaxed(&process->xstalled) != 0 || process->broken;
+    bool stalled = brg_load_relaxed(&process->xstalled) != 0, broken = process->broken;
     brg__lock_release(&process->pump_lock);
-    if (!stalled)
+    /* Taking messages resumes it; with none there to take it was memory that lacked, and we try again. */
+    if (!broken && (!stalled || brg__mailbox_is_empty(&process->worker->inbox)))
         process_unpump(process->worker);
 }
 
