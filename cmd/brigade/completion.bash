@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# bash completion for brigade. Commands and options come from the program itself, so they are never out of date.
+_brigade() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" --options 2>/dev/null)" -- "$current")
+        return
+    fi
+    case $previous in
+    --isolation) mapfile -t COMPREPLY < <(compgen -W "process thread" -- "$current") ;;
+    --fit) mapfile -t COMPREPLY < <(compgen -W "cover contain inside" -- "$current") ;;
+    --convert) mapfile -t COMPREPLY < <(compgen -W "jpeg png webp avif" -- "$current") ;;
+    --progress) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
+    -o | --output) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+    *)
+        case $current in
+        -*) mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" --options "${COMP_WORDS[1]}" 2>/dev/null)" -- "$current") ;;
+        *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        esac
+        ;;
+    esac
+}
+complete -o filenames -F _brigade brigade
