@@ -91,19 +91,6 @@ brg_status brg_loop_create(brg_loop **out, const brg_loop_options *options, brg_
 
 static bool loop_is_forked(const brg_loop *loop) { return loop->generation != brg__fork_generation(); }
 
-brg_status brg_loop_destroy(brg_loop *loop)
-{
-    if (loop == NULL || loop_is_forked(loop))
-        return BRG_OK;
-    if (brg_load_acquire(&loop->xusers) != 0)
-        return BRG_STATE;
-    if (loop->adapter != NULL && loop->adapter->close != NULL)
-        loop->adapter->close(loop);
-    brg__fd_close(&loop->event);
-    brg__mfree_aligned(loop);
-    return BRG_OK;
-}
-
 int brg_loop_fd(const brg_loop *loop) { return loop->event; }
 size_t brg_loop_pending(const brg_loop *loop) { return (size_t)brg_load_relaxed(&loop->xpending); }
 bool brg__loop_is_owner(const brg_loop *loop) { return loop->owner == brg__thread_id(); }
@@ -184,6 +171,21 @@ static size_t loop_run_ready(brg_loop *loop, size_t limit)
     return count;
 }
 
+brg_status brg_loop_destroy(brg_loop *loop)
+{
+    if (loop == NULL || loop_is_forked(loop))
+        return BRG_OK;
+    if (brg_load_acquire(&loop->xusers) != 0)
+        return BRG_STATE;
+    while (loop_run_ready(loop, SIZE_MAX) != 0)
+        ; /* of workers that were destroyed: no callbacks, only their last references */
+    if (loop->adapter != NULL && loop->adapter->close != NULL)
+        loop->adapter->close(loop);
+    brg__fd_close(&loop->event);
+    brg__mfree_aligned(loop);
+    return BRG_OK;
+}
+
 /* Marks the loop as about to sleep; false when something was posted meanwhile. */
 static bool loop_arm(brg_loop *loop)
 {
@@ -250,7 +252,11 @@ brg_status brg_loop_run(brg_loop *loop)
     if (loop->adapter == NULL || loop->adapter->run == NULL)
         return BRG_STATE;
     brg_store_relaxed(&loop->xstop, 0u);
-    return loop->adapter->run(loop);
+    brg_status status;
+    do
+        status = loop->adapter->run(loop);
+    while (status == BRG_OK && brg_load_relaxed(&loop->xstop) == 0 && brg_loop_pending(loop) != 0); /* an old stop */
+    return status;
 }
 
 void brg_loop_stop(brg_loop *loop)

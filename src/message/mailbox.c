@@ -81,6 +81,8 @@ static brg_status mailbox_await_room_locked(brg__mailbox *mailbox, uint64_t dead
     while (!mailbox->xclosed && mailbox->xcount >= mailbox->capacity) {
         if (deadline_ns == 0)
             return BRG_FULL;
+        if (mailbox->is_hurried)
+            return BRG_CLOSED;
         if (!in_time)
             return BRG_TIMED_OUT;
         uint32_t seen = brg_load_relaxed(&mailbox->xroom);
@@ -160,4 +162,14 @@ void brg__mailbox_close(brg__mailbox *mailbox)
         brg__futex_wake(&mailbox->xroom, UINT32_MAX, BRG__FUTEX_PRIVATE);
     if (receiver != NULL)
         brg__gate_wake(receiver, BRG__FUTEX_PRIVATE);
+}
+
+void brg__mailbox_hurry(brg__mailbox *mailbox)
+{
+    brg__lock_acquire(&mailbox->lock);
+    mailbox->is_hurried = true;
+    bool wake = mailbox_note_room_locked(mailbox);
+    brg__lock_release(&mailbox->lock);
+    if (wake)
+        brg__futex_wake(&mailbox->xroom, UINT32_MAX, BRG__FUTEX_PRIVATE);
 }

@@ -22,6 +22,7 @@ typedef struct brg__mailbox {
     uint32_t xroom;  /* futex: bumped when room appears or on close, if senders wait */
     uint32_t senders_waiting;
     bool xclosed;
+    bool is_hurried;
     brg__gate *receiver; /* woken after each push; may be NULL */
 } brg__mailbox;
 
@@ -37,5 +38,6 @@ brg_status brg__mailbox_pop(brg__mailbox *mailbox, brg_value **out);
  * hint unless the caller is at its gate. */
 bool brg__mailbox_is_empty(const brg__mailbox *mailbox);
 void brg__mailbox_close(brg__mailbox *mailbox); /* wakes senders and receiver */
+void brg__mailbox_hurry(brg__mailbox *mailbox); /* nobody waits for room from here on: BRG_CLOSED where it would have */
 
 #endif

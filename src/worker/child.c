@@ -52,8 +52,8 @@ static void child_wake_owner(child *self)
 
 static bool child_is_orphan(const child *self) { return brg__process_parent() != self->segment->owner_pid; }
 
-/* Room for a reply; waits for it until the deadline (0: tries once). */
-static brg_status child_reserve(child *self, size_t payload_bytes, uint64_t deadline_ns, brg__frame **frame)
+/* Room for a reply; waits for it until the deadline (0: tries once), or, `unless_asked`, until asked to end: BRG_CLOSED. */
+static brg_status child_reserve(child *self, size_t payload_bytes, uint64_t deadline_ns, bool unless_asked, brg__frame **frame)
 {
     brg__gate *room = &self->segment->reply.producer;
     for (;;) {
@@ -62,6 +62,8 @@ static brg_status child_reserve(child *self, size_t payload_bytes, uint64_t dead
             return status;
         brg__gate_prepare(room);
         status = brg__ring_reserve(&self->reply, payload_bytes, frame);
+        if (status == BRG_FULL && unless_asked && brg_load_acquire(&self->segment->xstop) != 0)
+            status = BRG_CLOSED;
         if (status != BRG_FULL) {
             brg__gate_cancel(room);
             return status;
@@ -85,7 +87,7 @@ static void child_publish(child *self)
 static void child_send_error(child *self, brg__reply_kind kind, const brg_error *error)
 {
     brg__frame *frame = NULL;
-    if (child_reserve(self, sizeof(brg__wire_error), BRG_FOREVER, &frame) != BRG_OK)
+    if (child_reserve(self, sizeof(brg__wire_error), BRG_FOREVER, true, &frame) != BRG_OK)
         return;
     frame->kind = kind;
     brg__wire_error_from((brg__wire_error *)(frame + 1), error);
@@ -102,7 +104,7 @@ static brg_status child_post(brg_context *context, brg_value *message, uint64_t 
         return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %llu", size,
                              (unsigned long long)self->segment->message_bytes_max);
     brg__frame *frame = NULL;
-    brg_status status = child_reserve(self, brg__wire_size(message), timeout_ns == 0 ? 0 : brg__deadline(timeout_ns), &frame);
+    brg_status status = child_reserve(self, brg__wire_size(message), timeout_ns == 0 ? 0 : brg__deadline(timeout_ns), true, &frame);
     if (status != BRG_OK)
         return brg_error_set(error, status, "worker", "post: %s", brg_status_text(status));
     frame->kind = BRG__REPLY_MESSAGE;
@@ -197,7 +199,7 @@ static void child_answer(child *self, uint64_t ticket, brg_status status, brg_va
         brg__frame *frame = NULL;
         brg_status room = BRG_TOO_LARGE;
         if (output_bytes <= self->segment->message_bytes_max + self->segment->message_bytes_max / 8)
-            room = child_reserve(self, payload, BRG_FOREVER, &frame);
+            room = child_reserve(self, payload, BRG_FOREVER, false, &frame);
         if (room == BRG_OK) {
             char *at = (char *)(frame + 1);
             frame->kind = BRG__REPLY_RESULT;
@@ -382,7 +384,7 @@ _Noreturn void brg__child_main(const brg_module *module, int segment_fd, size_t 
         brg__process_exit_now(1);
     }
     brg__frame *frame = NULL;
-    if (child_reserve(self, 0, BRG_FOREVER, &frame) != BRG_OK)
+    if (child_reserve(self, 0, BRG_FOREVER, false, &frame) != BRG_OK)
         brg__process_exit_now(126);
     frame->kind = BRG__REPLY_ONLINE;
     child_publish(self);

@@ -107,17 +107,26 @@ void brg__worker_deliver(brg_worker *worker)
     brg_fence_seq_cst();
     if (brg_load_relaxed(&worker->xdelivery_posted) != 0 || brg_exchange_seq_cst(&worker->xdelivery_posted, 1u) != 0)
         return;
-    brg__worker_ref(worker);
-    worker->delivery.run = delivery_run;
-    brg__loop_post(worker->options.loop, &worker->delivery);
+    /* Under the lock that destroy takes: after it the loop may be gone. */
+    brg__lock_acquire(&worker->life_lock);
+    if (!delivery_is_dead(worker)) {
+        brg__worker_ref(worker);
+        worker->delivery.run = delivery_run;
+        brg__loop_post(worker->options.loop, &worker->delivery);
+    }
+    brg__lock_release(&worker->life_lock);
 }
 
 void brg_worker_destroy(brg_worker *worker)
 {
     if (worker == NULL)
         return;
-    brg_store_relaxed(&worker->xdestroyed, 1u);
     bool here = worker->generation == brg__fork_generation();
+    if (here)
+        brg__lock_acquire(&worker->life_lock);
+    brg_store_relaxed(&worker->xdestroyed, 1u);
+    if (here)
+        brg__lock_release(&worker->life_lock);
     if (here && !brg__worker_is_over(worker)) {
         brg__worker_ask(worker);
         brg_worker_wait(worker, BRG_FOREVER, NULL);

@@ -82,13 +82,15 @@ static brg_status process_try_post(brg__process *process, const brg_value *messa
     brg_status status = BRG_FULL;
     if (brg_load_acquire(&worker->xasked) != 0 || brg__worker_is_over(worker)) {
         status = BRG_CLOSED;
-    } else if (process_messages_locked(process) < worker->options.mailbox_max) {
+    } else if (kind == BRG__REQUEST_INIT || process_messages_locked(process) < worker->options.mailbox_max) {
         brg__frame *frame = NULL;
         status = brg__ring_reserve(&process->request, brg__wire_size(message), &frame);
         if (status == BRG_OK) {
             frame->kind = kind;
             brg__wire_write(message, frame + 1);
             brg__ring_publish(&process->request);
+        }
+        if (status == BRG_OK && kind == BRG__REQUEST_MESSAGE) {
             uint32_t last = (process->messages_first + process->messages_count) % worker->options.mailbox_max;
             process->message_ends[last] = process->request.tail;
             process->messages_count++;
@@ -170,15 +172,22 @@ void brg__process_cancel(brg_worker *worker, uint64_t ticket)
     brg__event_signal(process->cancel_event);
 }
 
+/* Senders that wait for room look again, and find the worker closed. */
+static void process_closed(brg_worker *worker)
+{
+    brg__gate *room = &process_of(worker)->segment->request.producer;
+    brg_store_seq_cst(&room->xsleeping, 0u);
+    brg__futex_wake(&room->xsleeping, INT32_MAX, BRG__FUTEX_SHARED);
+}
+
 static void process_ask(brg_worker *worker)
 {
     brg__process *process = process_of(worker);
     brg_store_release(&process->segment->xstop, 1u);
     brg__process_cancel(worker, UINT64_MAX);
     process_wake(process);
-    brg__gate *room = &process->segment->request.producer; /* senders that wait find it closed */
-    brg_store_seq_cst(&room->xsleeping, 0u);
-    brg__futex_wake(&room->xsleeping, INT32_MAX, BRG__FUTEX_SHARED);
+    brg__gate_wake(&process->segment->reply.producer, BRG__FUTEX_SHARED); /* it posts no more if it waits for room */
+    process_closed(worker);
 }
 
 /* ---- from the worker --------------------------------------------------------------------------------------- */
@@ -635,6 +644,7 @@ static brg_status process_start(brg_worker *worker, brg_error *error)
 const brg__isolation_ops brg__isolation_process = {.start = process_start,
                                                    .post = process_post,
                                                    .ask = process_ask,
+                                                   .closed = process_closed,
                                                    .end = process_end,
                                                    .pump = process_pump,
                                                    .unpump = process_unpump,

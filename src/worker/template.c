@@ -128,6 +128,8 @@ static void template_close(brg__template *self, const brg_error *why)
     template_put(self);
 }
 
+static void template_readable(brg__poll_source *source);
+
 static void template_exited(brg__poll_source *source)
 {
     brg__template *self = brg__container_of(source, brg__template, pid_source);
@@ -137,6 +139,9 @@ static void template_exited(brg__poll_source *source)
     brg__supervisor_unwatch(&self->pid_source);
     brg__fd_close(&self->pidfd);
     self->reaped = true;
+    self->users++; /* until we are through */
+    if (self->socket >= 0)
+        template_readable(&self->socket_source); /* the workers it still told us of live on */
     brg_error error;
     memset(&error, 0, sizeof(error));
     if (self->failure.status != BRG_OK) {
@@ -150,10 +155,9 @@ static void template_exited(brg__poll_source *source)
                       end.exit_code, end.exit_code == 127 ? ": the worker program could not be run" : "");
         error.exit_code = end.exit_code;
     }
-    if (self->state == TEMPLATE_DEAD)
-        template_free_if_unused(self);
-    else
+    if (self->state != TEMPLATE_DEAD)
         template_close(self, &error);
+    template_put(self);
 }
 
 static void template_linger_over(brg__timer *timer)

@@ -236,6 +236,7 @@ static void thread_ask(brg_worker *worker)
 {
     brg_store_release(&worker->xstop, 1u); /* pairs with thread_serve */
     brg__worker_cancel_task(worker, UINT64_MAX);
+    brg__mailbox_hurry(&worker->inbox); /* it posts no more if it waits for room */
     brg__gate_wake(&worker->gate, BRG__FUTEX_PRIVATE);
 }
 

@@ -286,10 +286,15 @@ void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit
         brg_error_set(&worker->exit.error, BRG_START_FAILED, "worker", "the worker exited with code %d before it was online",
                       exit->exit_code);
     }
+    bool start_failed = !worker->was_online && worker->exit.status != BRG_OK && !worker->exit.requested;
     brg_store_release(&worker->xstate, (uint32_t)brg__life_next(brg__worker_state(worker), event));
     brg__lock_release(&worker->life_lock);
     worker_tell_waiters(worker);
+    if (worker->ops->closed != NULL)
+        worker->ops->closed(worker);
     brg__worker_set_timer(worker, UINT64_MAX);
+    if (start_failed)
+        brg__worker_error(worker, &worker->exit.error);
     if (worker->source != NULL)
         worker->source->ended(worker->source_owner, worker, &worker->exit);
     brg_store_release(&worker->xpending_exit, 1u);

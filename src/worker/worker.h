@@ -52,6 +52,7 @@ typedef struct brg__isolation_ops {
     brg_status (*start)(brg_worker *worker, brg_error *error);
     brg_status (*post)(brg_worker *worker, brg_value *message, uint64_t deadline_ns, brg_error *error);
     void (*ask)(brg_worker *worker);  /* to end: flag, event, wake. Any thread */
+    void (*closed)(brg_worker *worker); /* it ended: refuses senders that wait. Any thread. May be NULL */
     bool (*end)(brg_worker *worker);  /* grace is over: end it. Supervisor. False: call again soon */
     bool (*pump)(brg_worker *worker); /* moves replies to where they belong; whether there were any. May be NULL */
     void (*unpump)(brg_worker *worker); /* the caller stops pumping: the supervisor watches again. May be NULL */

@@ -342,8 +342,11 @@ static brg_status scenario_worker_start(brg_context *context)
     if (strcmp(start, "hang") == 0)
         for (;;)
             pause();
-    if (strcmp(start, "meet") == 0)
+    if (strcmp(start, "meet") == 0) {
         meet(init);
+        if (brg_context_cancelled(context))
+            return BRG_CANCELLED;
+    }
     int *count = calloc(1, sizeof(*count));
     if (count == NULL)
         return BRG_NO_MEMORY;
