@@ -62,18 +62,21 @@ static void failed_submit_leaves_everything(void **state)
     scenario_gate gate;
     scenario_gate_open(&gate);
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
-    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop, .workers_max = 1, .queue_max = 1));
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.loop = loop, .workers_max = 1, .queue_max = 1));
     call_record held = {0}, queued = {0}, refused = {0};
     assert_int_equal(brg_pool_submit(pool, "noop", scenario_gate_input(&gate, true),
                                      brg_submit_opts(.done = count_call, .user_data = &held), NULL),
                      BRG_OK);
     scenario_gate_reached(&gate);
-    assert_int_equal(brg_pool_submit(pool, "noop", NULL, brg_submit_opts(.done = count_call, .user_data = &queued), NULL), BRG_OK);
+    assert_int_equal(
+        brg_pool_submit(pool, "noop", NULL, brg_submit_opts(.done = count_call, .user_data = &queued), NULL), BRG_OK);
     brg_value *input = scenario_int("n", 1);
     brg_error error;
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit(pool, "noop", input,
-                                     brg_submit_opts(.done = count_call, .user_data = &refused, .error = &error), &task),
+                                     brg_submit_opts(.done = count_call, .user_data = &refused, .error = &error),
+                                     &task),
                      BRG_FULL);
     assert_null(task);
     assert_non_null(strstr(error.message, "queue_max is 1"));
@@ -104,8 +107,9 @@ static void destroy_delivers_what_is_out(void **state)
                      BRG_OK);
     scenario_gate_reached(&gate);
     for (int i = 0; i < 10; i++)
-        assert_int_equal(brg_pool_submit(pool, "noop", NULL, brg_submit_opts(.done = count_call, .user_data = &queued[i]), NULL),
-                         BRG_OK);
+        assert_int_equal(
+            brg_pool_submit(pool, "noop", NULL, brg_submit_opts(.done = count_call, .user_data = &queued[i]), NULL),
+            BRG_OK);
     assert_int_equal(brg_loop_destroy(loop), BRG_STATE); /* a pool uses it */
     brg_pool_destroy(pool);
     assert_int_equal(running.count, 1);
@@ -127,7 +131,8 @@ static void run_timeout_starts_with_the_task(void **state)
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1));
     brg_task *first = scenario_submit(pool, "noop", scenario_gate_input(&gate, true), NULL);
     scenario_gate_reached(&gate);
-    brg_task *polite = scenario_submit(pool, "spin_politely", NULL, brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(20)));
+    brg_task *polite = scenario_submit(pool, "spin_politely", NULL,
+                                       brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(20)));
     brg_task *after = scenario_submit(pool, "noop", NULL, brg_submit_opts(.run_timeout_ns = BRG_SECONDS(50)));
     /* However long it waits, it does not time out before it runs. */
     assert_int_equal(brg_task_wait(polite, BRG_MILLISECONDS(60)), BRG_TIMED_OUT);
@@ -160,7 +165,8 @@ static void queue_timeout_and_deadline(void **state)
     assert_int_equal(scenario_result(late)->status, BRG_TIMED_OUT);
     scenario_gate_release(&gate);
     assert_int_equal(scenario_result(first)->status, BRG_OK);
-    brg_task *bound = scenario_submit(pool, "spin_politely", NULL, brg_submit_opts(.deadline_ns = BRG_MILLISECONDS(30)));
+    brg_task *bound = scenario_submit(pool, "spin_politely", NULL,
+                                      brg_submit_opts(.deadline_ns = BRG_MILLISECONDS(30)));
     assert_int_equal(scenario_result(bound)->status, BRG_TIMED_OUT); /* the deadline bounds running, too */
     brg_task_unref(first);
     brg_task_unref(impatient);
@@ -200,7 +206,8 @@ static void cancel_running_by(void **state, const char *name)
 {
     scenario_gate gate;
     scenario_gate_open(&gate);
-    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(30)));
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(30)));
     brg_task *task = scenario_submit(pool, name, scenario_gate_input(&gate, false), NULL);
     scenario_gate_reached(&gate);
     assert_int_equal(brg_task_cancel(task), BRG_OK);
@@ -219,7 +226,8 @@ static void cancelled_task_may_finish(void **state)
 {
     scenario_gate gate;
     scenario_gate_open(&gate);
-    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(30)));
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(30)));
     brg_task *task = scenario_submit(pool, "finish_anyway", scenario_gate_input(&gate, false), NULL);
     scenario_gate_reached(&gate);
     assert_int_equal(brg_task_cancel(task), BRG_OK);
@@ -234,7 +242,8 @@ static void cancel_of_a_deaf_task_ends_its_worker(void **state)
 {
     scenario_gate gate;
     scenario_gate_open(&gate);
-    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1, .grace_ns = BRG_MILLISECONDS(20)));
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.workers_max = 1, .grace_ns = BRG_MILLISECONDS(20)));
     brg_task *task = scenario_submit(pool, "spin", scenario_gate_input(&gate, false), NULL);
     scenario_gate_reached(&gate);
     brg_task *behind = scenario_submit(pool, "noop", NULL, NULL);
@@ -282,13 +291,15 @@ static void death_settles_only_the_running_task(void **state)
 static brg_value *flaky(int64_t until, bool crash)
 {
     brg_value *input = NULL;
-    assert_int_equal(brg_value_map(&input, NULL, brg_field_int("until", until), brg_field_bool("crash", crash)), BRG_OK);
+    assert_int_equal(brg_value_map(&input, NULL, brg_field_int("until", until), brg_field_bool("crash", crash)),
+                     BRG_OK);
     return input;
 }
 
 static void crash_is_retried_when_asked(void **state)
 {
-    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1, .attempts_max = 3, .crash_limit = 5));
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.workers_max = 1, .attempts_max = 3, .crash_limit = 5));
     brg_task *task = scenario_submit(pool, "flaky", flaky(3, true), NULL);
     const brg_result *result = scenario_result(task);
     assert_int_equal(result->status, BRG_OK);
@@ -300,7 +311,8 @@ static void crash_is_retried_when_asked(void **state)
 
 static void failure_is_retried_only_when_asked(void **state)
 {
-    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.attempts_max = 3, .retry_on = BRG_RETRY_FAILED));
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.attempts_max = 3, .retry_on = BRG_RETRY_FAILED));
     brg_task *task = scenario_submit(pool, "flaky", flaky(3, false), NULL);
     assert_int_equal(scenario_result(task)->status, BRG_OK);
     brg_task *once = scenario_submit(pool, "flaky", flaky(3, false), brg_submit_opts(.attempts_max = 1));
@@ -576,7 +588,8 @@ static void functions_need_threads(void **state)
     (void)state;
     brg_pool *pool = scenario_pool(BRG_ISOLATION_PROCESS, NULL);
     brg_error error;
-    assert_int_equal(brg_pool_submit_call(pool, call_sum, NULL, brg_submit_opts(.error = &error), NULL), BRG_UNSUPPORTED);
+    assert_int_equal(brg_pool_submit_call(pool, call_sum, NULL, brg_submit_opts(.error = &error), NULL),
+                     BRG_UNSUPPORTED);
     assert_non_null(strstr(error.message, "module"));
     brg_pool_destroy(pool);
 }

@@ -95,7 +95,8 @@ static void endless_loop_is_killed(void **state)
 {
     (void)state;
     static const char *const names[] = {"spin", "ignore_term"};
-    brg_pool *pool = scenario_pool(BRG_ISOLATION_PROCESS, brg_pool_opts(.workers_max = 1, .grace_ns = BRG_MILLISECONDS(10)));
+    brg_pool *pool = scenario_pool(BRG_ISOLATION_PROCESS,
+                                   brg_pool_opts(.workers_max = 1, .grace_ns = BRG_MILLISECONDS(10)));
     for (size_t i = 0; i < 2; i++) {
         scenario_gate gate;
         scenario_gate_open(&gate);
@@ -138,11 +139,13 @@ static brg_status deaf_answer(brg_context *context, const brg_value *input, brg_
     /* All that a task may do, though nobody waits for it any more. */
     memset(brg_context_alloc(context, 4096), 1, 4096);
     brg_value *detail = NULL;
-    brg_status status = brg_value_map(output, NULL, brg_field_string("answer", brg_view_get_string(brg_value_root(input), "hold", "")));
+    brg_status status = brg_value_map(
+        output, NULL, brg_field_string("answer", brg_view_get_string(brg_value_root(input), "hold", "")));
     if (status == BRG_OK)
         status = brg_value_map(&detail, NULL, brg_field_int("late", 1));
-    return status != BRG_OK ? status : brg_context_fail_with(context, BRG_FAILED, 1, detail, "too late, cancelled: %d",
-                                                             (int)brg_context_cancelled(context));
+    return status != BRG_OK ? status
+                            : brg_context_fail_with(context, BRG_FAILED, 1, detail, "too late, cancelled: %d",
+                                                    (int)brg_context_cancelled(context));
 }
 
 static brg_status deaf_who(brg_context *context, const brg_value *input, brg_value **output)
@@ -159,9 +162,12 @@ static brg_status deaf_start(brg_context *context)
     return BRG_OK;
 }
 
-static const brg_module deaf = {.size = sizeof(brg_module), .abi = BRG_MODULE_ABI, .name = "deaf",
-                                .tasks = (const brg_module_task[]){{"answer", deaf_answer}, {"who", deaf_who}, {NULL, NULL}},
-                                .worker_start = deaf_start};
+static const brg_module deaf = {
+    .size = sizeof(brg_module),
+    .abi = BRG_MODULE_ABI,
+    .name = "deaf",
+    .tasks = (const brg_module_task[]){{"answer", deaf_answer}, {"who", deaf_who}, {NULL, NULL}},
+    .worker_start = deaf_start};
 
 static bool nobody_is_lost(void *argument)
 {
@@ -173,8 +179,10 @@ static brg_pool *deaf_pool(brg_value *init_data, uint64_t start_timeout_ns)
 {
     brg_pool *pool = NULL;
     brg_error error;
-    if (brg_pool_create(&pool, brg_pool_opts(.linked_module = &deaf, .workers_max = 1, .grace_ns = BRG_MILLISECONDS(10),
-                                             .init_data = init_data, .start_timeout_ns = start_timeout_ns), &error) != BRG_OK)
+    if (brg_pool_create(&pool,
+                        brg_pool_opts(.linked_module = &deaf, .workers_max = 1, .grace_ns = BRG_MILLISECONDS(10),
+                                      .init_data = init_data, .start_timeout_ns = start_timeout_ns),
+                        &error) != BRG_OK)
         fail_msg("%s", error.message);
     return pool;
 }
@@ -196,8 +204,9 @@ static void stuck_thread_is_abandoned(void **state)
         scenario_gate_open(&gate);
         brg_pool *pool = deaf_pool(NULL, 0);
         int64_t first = deaf_worker(pool);
-        brg_task *task = scenario_submit(pool, "answer", scenario_gate_input(&gate, true),
-                                         brg_submit_opts(.run_timeout_ns = cancel ? BRG_FOREVER : BRG_MILLISECONDS(10)));
+        brg_task *task = scenario_submit(
+            pool, "answer", scenario_gate_input(&gate, true),
+            brg_submit_opts(.run_timeout_ns = cancel ? BRG_FOREVER : BRG_MILLISECONDS(10)));
         scenario_gate_reached(&gate);
         if (cancel)
             assert_int_equal(brg_task_cancel(task), BRG_OK);
@@ -288,9 +297,10 @@ static brg_status behind_submit(brg_context *context, void *argument)
 {
     (void)context;
     brg_status status = brg_pool_submit_call(behind_pool, behind_hold, argument, NULL, NULL);
-    return status != BRG_OK ? status
-                            : brg_pool_submit_call(behind_pool, behind_noop, NULL,
-                                                   brg_submit_opts(.queue_timeout_ns = BRG_MILLISECONDS(10)), &behind_task);
+    return status != BRG_OK
+               ? status
+               : brg_pool_submit_call(behind_pool, behind_noop, NULL,
+                                      brg_submit_opts(.queue_timeout_ns = BRG_MILLISECONDS(10)), &behind_task);
 }
 
 static void queue_timeout_holds_behind_a_long_task(void **state)
@@ -326,7 +336,8 @@ static void no_cancel_is_lost(void **state)
 {
     (void)state;
     brg_pool *pool = NULL;
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 2, .grace_ns = BRG_SECONDS(60)), NULL), BRG_OK);
+    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 2, .grace_ns = BRG_SECONDS(60)), NULL),
+                     BRG_OK);
     for (int i = 0; i < 20000; i++) {
         brg_task *task = NULL;
         assert_int_equal(brg_pool_submit_call(pool, until_cancelled, NULL, NULL, &task), BRG_OK);
@@ -345,7 +356,8 @@ static void no_kill_is_lost(void **state)
     (void)state;
     for (int i = 0; i < 1000; i++) {
         brg_pool *pool = NULL;
-        assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(60)), NULL), BRG_OK);
+        assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(60)), NULL),
+                         BRG_OK);
         for (int k = 0; k < 3; k++)
             assert_int_equal(brg_pool_call(pool, until_cancelled, NULL, NULL, NULL), BRG_OK);
         for (volatile int spin = 0; spin < (i * 37) % 40000; spin++)
@@ -390,7 +402,8 @@ static void leaking_task_ends_at_the_limit(void **state)
 static const char *hostile_module(void)
 {
     static char path[4096];
-    snprintf(path, sizeof(path), "%.*s/hostile.so", (int)(strrchr(scenario_module(), '/') - scenario_module()), scenario_module());
+    snprintf(path, sizeof(path), "%.*s/hostile.so", (int)(strrchr(scenario_module(), '/') - scenario_module()),
+             scenario_module());
     return path;
 }
 
@@ -428,9 +441,11 @@ static void run_against_garbage(brg_pool *pool, const char *name, int seed)
     enum { OTHERS = 12 };
     brg_task *others[OTHERS];
     /* A worker that spoiled its own ring may wait for ever: the timeout ends it. */
-    brg_task *task = scenario_submit(pool, name, hostile_input(seed, 0), brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(50)));
+    brg_task *task = scenario_submit(pool, name, hostile_input(seed, 0),
+                                     brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(50)));
     for (int i = 0; i < OTHERS; i++)
-        others[i] = scenario_submit(pool, "echo", scenario_int("n", i), brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(50)));
+        others[i] = scenario_submit(pool, "echo", scenario_int("n", i),
+                                    brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(50)));
     scenario_result(task);
     for (int i = 0; i < OTHERS; i++) {
         const brg_result *result = scenario_result(others[i]);
@@ -449,8 +464,9 @@ static void garbage_harms_only_its_worker(void **state)
         const char *module, *task;
     } cases[] = {{"scenario", "garbage"}, {"hostile", "flip"}};
     for (size_t i = 0; i < 2; i++) {
-        brg_pool *pool = scenario_pool(BRG_ISOLATION_PROCESS, brg_pool_opts(.module = i == 0 ? scenario_module() : hostile_module(),
-                                                                            .grace_ns = BRG_MILLISECONDS(5)));
+        brg_pool *pool = scenario_pool(
+            BRG_ISOLATION_PROCESS,
+            brg_pool_opts(.module = i == 0 ? scenario_module() : hostile_module(), .grace_ns = BRG_MILLISECONDS(5)));
         brg_pool *bystander = scenario_pool(BRG_ISOLATION_PROCESS, brg_pool_opts(.workers_max = 1));
         for (int seed = 1; seed <= 40; seed++) {
             run_against_garbage(pool, cases[i].task, seed);
@@ -467,7 +483,8 @@ static void garbage_harms_only_its_worker(void **state)
 /* A pool takes no messages: posting them gets a task nowhere, and stops nobody. */
 static void posting_to_a_pool_stops_nobody(void **state)
 {
-    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.module = hostile_module(), .workers_max = 1));
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.module = hostile_module(), .workers_max = 1));
     for (int i = 0; i < 3; i++) {
         brg_task *task = scenario_submit(pool, "post", scenario_int("count", 5000), NULL);
         assert_int_equal(scenario_result(task)->status, BRG_OK);

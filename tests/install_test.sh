@@ -51,6 +51,13 @@ if [ -x "$build/brigade" ]; then
     present bin/brigade
     said=$("$prefix/bin/brigade" --version) || fail "the installed command does not run"
     case $said in *"$version"*) ;; *) fail "brigade --version says $said" ;; esac
+    # A picture of 8x8 dots, through the module and a worker program that are where the installation was moved.
+    base64 -d >"$work/picture.png" <<'PNG'
+iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mM4kWKEFTEMLQkAVkZXgUFSAJcAAAAASUVORK5CYII=
+PNG
+    "$prefix/bin/brigade" image --thumbnail -o "$work/thumbs" "$work/picture.png" >"$work/log" 2>&1 ||
+        { cat "$work/log"; fail "the installed command does not process a picture"; }
+    [ -n "$(ls "$work/thumbs")" ] || fail "the installed command wrote no picture"
 fi
 if [ -e "$source/cmd/brigade/completion.bash" ]; then
     present share/bash-completion/completions/brigade

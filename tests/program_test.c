@@ -21,15 +21,21 @@ static int owner_main(void)
 {
     brg_pool *pool = NULL;
     brg_error error;
-    if (brg_pool_create(&pool, brg_pool_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module(),
-                                             .workers_max = PROGRAM_WORKERS), &error) != BRG_OK)
+    if (brg_pool_create(&pool,
+                        brg_pool_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module(),
+                                      .workers_max = PROGRAM_WORKERS),
+                        &error) != BRG_OK)
         return 1;
     for (int i = 0; i < PROGRAM_WORKERS; i++) {
         /* Each holds its worker at the gate, so that each runs on its own; the last ones spin or sleep. */
         brg_task *task = NULL;
         brg_value *input = NULL;
         if (brg_value_map(&input, NULL, brg_field_string("reach", getenv("BRIGADE_TEST_GATE"))) != BRG_OK ||
-            brg_pool_submit(pool, i == 0 ? "spin" : i == 1 ? "ignore_term" : "noop", input, NULL, &task) != BRG_OK)
+            brg_pool_submit(pool,
+                            i == 0   ? "spin"
+                            : i == 1 ? "ignore_term"
+                                     : "noop",
+                            input, NULL, &task) != BRG_OK)
             return 1;
     }
     for (;;)
@@ -95,7 +101,7 @@ static void killed_owner_takes_its_workers_along(void **state)
 #define FORK_CHECK(condition)                                                                                          \
     do                                                                                                                 \
         if (!(condition)) {                                                                                            \
-            fprintf(stderr, "in the forked child, line %d: %s\n", __LINE__, #condition);                                 \
+            fprintf(stderr, "in the forked child, line %d: %s\n", __LINE__, #condition);                               \
             _exit(1);                                                                                                  \
         }                                                                                                              \
     while (0)
@@ -143,8 +149,10 @@ static void fork_new_objects(brg_isolation isolation)
     brg_pool *pool = NULL;
     brg_task *task = NULL;
     FORK_CHECK(brg_loop_create(&loop, NULL, NULL) == BRG_OK);
-    FORK_CHECK(brg_pool_create(&pool, brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 2,
-                                                    .loop = loop), NULL) == BRG_OK);
+    FORK_CHECK(brg_pool_create(
+                   &pool,
+                   brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 2, .loop = loop),
+                   NULL) == BRG_OK);
     for (int i = 0; i < 10; i++) {
         FORK_CHECK(brg_pool_submit(pool, "who", NULL, NULL, &task) == BRG_OK);
         FORK_CHECK(brg_task_wait(task, BRG_SECONDS(60)) == BRG_OK);
@@ -199,7 +207,9 @@ static void forked_child_does_not_hang(void **state)
     assert_int_equal(brg_loop_create(&world.loop, NULL, NULL), BRG_OK);
     world.looped = scenario_pool(world.isolation, brg_pool_opts(.loop = world.loop));
     world.pool = scenario_pool(world.isolation, brg_pool_opts(.workers_max = 1));
-    assert_int_equal(brg_worker_create(&world.worker, brg_worker_opts(.isolation = world.isolation, .module = scenario_module()), NULL),
+    assert_int_equal(brg_worker_create(&world.worker,
+                                       brg_worker_opts(.isolation = world.isolation, .module = scenario_module()),
+                                       NULL),
                      BRG_OK);
     assert_int_equal(brg_worker_wait_online(world.worker, BRG_SECONDS(60), NULL), BRG_OK);
     world.settled = scenario_submit(world.pool, "noop", NULL, NULL);
@@ -242,7 +252,9 @@ typedef struct flat {
 
 static flat flat_now(void)
 {
-    return (flat){.files = scenario_open_files(), .threads = watch_count_threads(), .children = watch_count_children(),
+    return (flat){.files = scenario_open_files(),
+                  .threads = watch_count_threads(),
+                  .children = watch_count_children(),
                   .memory_kb = watch_memory_kb()};
 }
 
@@ -292,7 +304,9 @@ static void workers_for_ever(void **state)
             before = flat_now();
         brg_worker *worker = NULL;
         brg_value *answer = NULL;
-        assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = scenario_module()), NULL), BRG_OK);
+        assert_int_equal(
+            brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = scenario_module()), NULL),
+            BRG_OK);
         if (i % 2 == 0) {
             assert_int_equal(brg_worker_post(worker, scenario_int("n", i), BRG_FOREVER, NULL), BRG_OK);
             assert_int_equal(brg_worker_receive(worker, &answer, BRG_SECONDS(60)), BRG_OK);
@@ -312,8 +326,11 @@ static void crashes_for_ever(void **state)
     for (int i = 0; i < warm + count; i++) {
         if (i == warm)
             before = flat_now();
-        scenario_expect(pool, i % 3 == 0 ? "segfault" : i % 3 == 1 ? "abort" : "exit", i % 3 == 2 ? scenario_int("code", 1) : NULL,
-                        i % 3 == 2 ? BRG_EXITED : BRG_CRASHED);
+        scenario_expect(pool,
+                        i % 3 == 0   ? "segfault"
+                        : i % 3 == 1 ? "abort"
+                                     : "exit",
+                        i % 3 == 2 ? scenario_int("code", 1) : NULL, i % 3 == 2 ? BRG_EXITED : BRG_CRASHED);
     }
     scenario_expect(pool, "noop", NULL, BRG_OK);
     scenario_expect(pool, "noop", NULL, BRG_OK);

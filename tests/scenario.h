@@ -16,8 +16,14 @@
 #include <brigade.h>
 
 /* One test in each isolation; inside, scenario_isolation(state). */
-#define SCENARIO_THREAD(test) {#test " (thread)", test, NULL, NULL, (void *)(intptr_t)BRG_ISOLATION_THREAD}
-#define SCENARIO_PROCESS(test) {#test " (process)", test, NULL, NULL, (void *)(intptr_t)BRG_ISOLATION_PROCESS}
+#define SCENARIO_THREAD(test)                                                                                          \
+    {                                                                                                                  \
+#test " (thread)", test, NULL, NULL, (void *)(intptr_t)BRG_ISOLATION_THREAD                                    \
+    }
+#define SCENARIO_PROCESS(test)                                                                                         \
+    {                                                                                                                  \
+#test " (process)", test, NULL, NULL, (void *)(intptr_t)BRG_ISOLATION_PROCESS                                  \
+    }
 #define SCENARIO_BOTH(test) SCENARIO_THREAD(test), SCENARIO_PROCESS(test)
 
 static inline brg_isolation scenario_isolation(void **state) { return (brg_isolation)(intptr_t)*state; }

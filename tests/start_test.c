@@ -46,12 +46,15 @@ static void worker_says_why(const bad_start *bad, brg_isolation isolation)
     brg_worker *worker = NULL;
     brg_error error;
     brg_exit exit;
-    assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = bad->module,
-                                                                .helper = bad->helper, .init_data = start_input(bad->start),
-                                                                .start_timeout_ns = bad->start != NULL && strcmp(bad->start, "hang") == 0
-                                                                                        ? BRG_MILLISECONDS(300) : 0),
-                                       &error),
-                     BRG_OK);
+    assert_int_equal(
+        brg_worker_create(&worker,
+                          brg_worker_opts(.isolation = isolation, .module = bad->module, .helper = bad->helper,
+                                          .init_data = start_input(bad->start),
+                                          .start_timeout_ns = bad->start != NULL && strcmp(bad->start, "hang") == 0
+                                                                  ? BRG_MILLISECONDS(300)
+                                                                  : 0),
+                          &error),
+        BRG_OK);
     assert_int_equal(brg_worker_wait_online(worker, BRG_SECONDS(60), &error), BRG_START_FAILED);
     check_error(bad, &error);
     assert_int_equal(brg_worker_wait(worker, BRG_SECONDS(60), &exit), BRG_OK);
@@ -69,11 +72,11 @@ static void worker_says_why(const bad_start *bad, brg_isolation isolation)
 static void pool_opens_its_breaker(const bad_start *bad, brg_isolation isolation)
 {
     bool hangs = bad->start != NULL && strcmp(bad->start, "hang") == 0;
-    brg_pool *pool = scenario_pool(isolation, brg_pool_opts(.module = bad->module, .helper = bad->helper,
-                                                            .init_data = start_input(bad->start), .workers_max = 1,
-                                                            .start_timeout_ns = hangs ? BRG_MILLISECONDS(100) : 0,
-                                                            .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 3,
-                                                            .restart_max_ns = BRG_MILLISECONDS(2), .breaker_open_ns = BRG_SECONDS(600)));
+    brg_pool *pool = scenario_pool(
+        isolation, brg_pool_opts(.module = bad->module, .helper = bad->helper, .init_data = start_input(bad->start),
+                                 .workers_max = 1, .start_timeout_ns = hangs ? BRG_MILLISECONDS(100) : 0,
+                                 .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 3,
+                                 .restart_max_ns = BRG_MILLISECONDS(2), .breaker_open_ns = BRG_SECONDS(600)));
     brg_task *tasks[10];
     brg_error error;
     int count = 0;
@@ -144,8 +147,9 @@ static void mute_worker_program(void **state)
     brg_worker *worker = NULL;
     brg_error error;
     setenv("BRIGADE_TEST_MUTE", "1", 1);
-    assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.isolation = BRG_ISOLATION_PROCESS, .module = bad.module,
-                                                                .helper = bad.helper, .start_timeout_ns = BRG_MILLISECONDS(100)),
+    assert_int_equal(brg_worker_create(&worker,
+                                       brg_worker_opts(.isolation = BRG_ISOLATION_PROCESS, .module = bad.module,
+                                                       .helper = bad.helper, .start_timeout_ns = BRG_MILLISECONDS(100)),
                                        &error),
                      BRG_OK);
     assert_int_equal(brg_worker_wait_online(worker, BRG_SECONDS(60), &error), BRG_START_FAILED);
@@ -209,12 +213,13 @@ static bool one_worker_ended(void *argument)
 static void workers_that_end_at_once_back_off(void **state)
 {
     (void)state;
-    brg_pool *pool = scenario_pool(BRG_ISOLATION_PROCESS, brg_pool_opts(.module = module_path("short_lived"), .workers_max = 1,
-                                                                        .restart_min_ns = BRG_SECONDS(600),
-                                                                        .restart_max_ns = BRG_SECONDS(600)));
+    brg_pool *pool = scenario_pool(
+        BRG_ISOLATION_PROCESS, brg_pool_opts(.module = module_path("short_lived"), .workers_max = 1,
+                                             .restart_min_ns = BRG_SECONDS(600), .restart_max_ns = BRG_SECONDS(600)));
     assert_true(watch_until(one_worker_ended, pool));
     brg_task *task = scenario_submit(pool, "noop", NULL, brg_submit_opts(.queue_timeout_ns = BRG_MILLISECONDS(200)));
-    brg_status status = scenario_result(task)->status; /* it was not online yet when we looked, and took the task with it */
+    brg_status status =
+        scenario_result(task)->status; /* it was not online yet when we looked, and took the task with it */
     assert_true(status == BRG_TIMED_OUT || status == BRG_EXITED || status == BRG_NOT_FOUND);
     if (status == BRG_TIMED_OUT)
         assert_int_equal(scenario_stats(pool).workers_started, 1);
@@ -253,9 +258,11 @@ static int use_without_files(brg_isolation isolation, bool with_loop)
     if (with_loop && (status = brg_loop_create(&loop, NULL, &error)) != BRG_OK)
         assert_null(loop);
     if (status == BRG_OK)
-        status = brg_pool_create(&pool, brg_pool_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
-                                                      .workers_max = 2, .restart_min_ns = BRG_MILLISECONDS(1),
-                                                      .restart_max_ns = BRG_MILLISECONDS(2), .breaker_failures = 3), &error);
+        status = brg_pool_create(&pool,
+                                 brg_pool_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
+                                               .workers_max = 2, .restart_min_ns = BRG_MILLISECONDS(1),
+                                               .restart_max_ns = BRG_MILLISECONDS(2), .breaker_failures = 3),
+                                 &error);
     if (status != BRG_OK) {
         assert_null(pool);
         assert_true(status == BRG_SYSTEM || status == BRG_NO_MEMORY || status == BRG_START_FAILED);
@@ -289,7 +296,8 @@ static void few_descriptors_fail_clean(void **state)
     struct rlimit before;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     assert_true(use_without_files(isolation, true) > 0); /* what stays for ever is there now */
-    int files = scenario_open_files(), first = first_free_file(), worked = 0, failed = 0, children = watch_count_children();
+    int files = scenario_open_files(), first = first_free_file(), worked = 0, failed = 0,
+        children = watch_count_children();
     for (int more = 0; more < 40; more++) {
         set_file_limit((rlim_t)(first + more));
         if (use_without_files(isolation, more % 2 == 1) == 3)
@@ -311,10 +319,8 @@ int main(void)
         for (;;)
             pause();
     const struct CMUnitTest tests[] = {
-        SCENARIO_BOTH(bad_starts_are_explained),
-        cmocka_unit_test(mute_worker_program),
-        SCENARIO_BOTH(breaker_half_opens_and_recovers),
-        cmocka_unit_test(workers_that_end_at_once_back_off),
+        SCENARIO_BOTH(bad_starts_are_explained),        cmocka_unit_test(mute_worker_program),
+        SCENARIO_BOTH(breaker_half_opens_and_recovers), cmocka_unit_test(workers_that_end_at_once_back_off),
         SCENARIO_BOTH(few_descriptors_fail_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

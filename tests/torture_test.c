@@ -54,7 +54,7 @@ static bool worked(brg_status status, const brg_error *error, const char *what)
         torture_fail("%s: %s returned %d", torture_now, what, (int)status);
     if (error != NULL && (error->status != status || error->message[0] == '\0'))
         torture_fail("%s: %s returned %s with the error %s \"%s\"", torture_now, what, brg_status_name(status),
-                 brg_status_name(error->status), error->message);
+                     brg_status_name(error->status), error->message);
     return false;
 }
 
@@ -99,8 +99,11 @@ static void torture_submit(brg_pool *pool, torture_task *task, int i, bool with_
         task->submitted = BRG_NO_MEMORY;
         return;
     }
-    const brg_submit_options options = {.size = sizeof(options), .done = with_done ? torture_done : NULL, .user_data = task,
-                                        .error = &error, .run_timeout_ns = i == 4 ? BRG_MILLISECONDS(2) : 0,
+    const brg_submit_options options = {.size = sizeof(options),
+                                        .done = with_done ? torture_done : NULL,
+                                        .user_data = task,
+                                        .error = &error,
+                                        .run_timeout_ns = i == 4 ? BRG_MILLISECONDS(2) : 0,
                                         .queue_timeout_ns = i == 5 ? BRG_SECONDS(1000) : 0};
     if (by_function)
         task->submitted = brg_pool_submit_call(pool, torture_function, NULL, &options, &task->task);
@@ -137,9 +140,11 @@ static void torture_pool(brg_isolation isolation, bool with_loop, bool by_functi
     }
     brg_value *init = NULL;
     brg_value_map(&init, NULL, brg_field_string("greeting", "hello"));
-    brg_status status = brg_pool_create(&pool, brg_pool_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
-                                                             .workers_max = 2, .init_data = init, .timing = true,
-                                                             .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4), &error);
+    brg_status status = brg_pool_create(&pool,
+                                        brg_pool_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
+                                                      .workers_max = 2, .init_data = init, .timing = true,
+                                                      .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+                                        &error);
     if (!worked(status, &error, "brg_pool_create")) {
         expect(pool == NULL, "a failed create gave a pool");
         brg_value_unref(init); /* still ours */
@@ -156,7 +161,8 @@ static void torture_pool(brg_isolation isolation, bool with_loop, bool by_functi
         for (int i = 0; i < TORTURE_TASKS; i++) {
             torture_settled(&tasks[i]);
             expect(tasks[i].done == (with_loop && tasks[i].submitted == BRG_OK), "a callback did not run once");
-            expect(tasks[i].task == NULL || tasks[i].done == 0 || brg_task_result(tasks[i].task)->status == tasks[i].status,
+            expect(tasks[i].task == NULL || tasks[i].done == 0 ||
+                       brg_task_result(tasks[i].task)->status == tasks[i].status,
                    "a task settled twice");
             brg_task_unref(tasks[i].task);
         }
@@ -180,8 +186,10 @@ static void pool_whose_worker_crashes(brg_isolation isolation)
     if (isolation != BRG_ISOLATION_PROCESS)
         return;
     memset(&error, 0, sizeof(error));
-    if (!worked(brg_pool_create(&pool, brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 1,
-                                                     .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4), &error),
+    if (!worked(brg_pool_create(&pool,
+                                brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 1,
+                                              .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+                                &error),
                 &error, "brg_pool_create"))
         return;
     static const char *const names[] = {"abort", "noop", "who"};
@@ -211,8 +219,9 @@ static void worker_with_a_mailbox(brg_isolation isolation)
     brg_worker *worker = NULL;
     brg_error error;
     memset(&error, 0, sizeof(error));
-    if (!worked(brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = scenario_module()), &error), &error,
-                "brg_worker_create")) {
+    if (!worked(
+            brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = scenario_module()), &error),
+            &error, "brg_worker_create")) {
         expect(worker == NULL, "a failed create gave a worker");
         return;
     }
@@ -225,7 +234,8 @@ static void worker_with_a_mailbox(brg_isolation isolation)
             brg_value_unref(message);
             continue;
         }
-        brg_status status = brg_worker_receive(worker, &answer, BRG_MILLISECONDS(200)); /* the handler may have failed */
+        brg_status status = brg_worker_receive(worker, &answer,
+                                               BRG_MILLISECONDS(200)); /* the handler may have failed */
         if (worked(status, NULL, "brg_worker_receive")) {
             brg_value_unref(answer);
         } else {
@@ -279,10 +289,12 @@ static void worker_that_answers_on_a_loop(brg_isolation isolation)
     memset(&error, 0, sizeof(error));
     if (!worked(brg_loop_create(&chat.loop, NULL, &error), &error, "brg_loop_create"))
         return;
-    if (worked(brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = scenario_module(), .loop = chat.loop,
-                                                          .on_message = torture_message, .on_error = torture_error,
-                                                          .on_exit = torture_exit, .user_data = &chat), &error), &error,
-               "brg_worker_create")) {
+    if (worked(brg_worker_create(&worker,
+                                 brg_worker_opts(.isolation = isolation, .module = scenario_module(), .loop = chat.loop,
+                                                 .on_message = torture_message, .on_error = torture_error,
+                                                 .on_exit = torture_exit, .user_data = &chat),
+                                 &error),
+               &error, "brg_worker_create")) {
         for (int i = 0; i < 40; i++) {
             brg_value *message = NULL;
             if (!worked(brg_value_map(&message, &error, brg_field_int("n", i)), &error, "brg_value_map"))
@@ -308,9 +320,11 @@ static void worker_with_a_loop(brg_isolation isolation)
     memset(&error, 0, sizeof(error));
     if (!worked(brg_loop_create(&loop, NULL, &error), &error, "brg_loop_create"))
         return;
-    if (worked(brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
-                                                          .on_exit = torture_exit_count, .user_data = &exits), &error), &error,
-               "brg_worker_create")) {
+    if (worked(brg_worker_create(&worker,
+                                 brg_worker_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
+                                                 .on_exit = torture_exit_count, .user_data = &exits),
+                                 &error),
+               &error, "brg_worker_create")) {
         worked(brg_worker_terminate(worker), NULL, "brg_worker_terminate");
         worked(brg_loop_run(loop), NULL, "brg_loop_run");
         expect(exits == 1, "on_exit did not run once");
@@ -329,7 +343,8 @@ static void loops_of_all_kinds(brg_isolation isolation)
     if (isolation != BRG_ISOLATION_THREAD)
         return;
     if (worked(brg_loop_create(&loop, brg_loop_opts(.external = true), &error), &error, "brg_loop_create")) {
-        expect(brg_loop_fd(loop) >= 0 && brg_loop_dispatch(loop) == 0 && brg_loop_run(loop) == BRG_STATE, "an external loop");
+        expect(brg_loop_fd(loop) >= 0 && brg_loop_dispatch(loop) == 0 && brg_loop_run(loop) == BRG_STATE,
+               "an external loop");
         expect(brg_loop_destroy(loop) == BRG_OK, "a loop is in use for ever");
     }
     uv_loop_t uv;
@@ -349,19 +364,29 @@ typedef struct torture_scenario {
     void (*run)(brg_isolation isolation);
 } torture_scenario;
 
-#define TORTURE_SCENARIO(function) {#function, function}
-static const torture_scenario scenarios[] = {
-    TORTURE_SCENARIO(pool_with_handles), TORTURE_SCENARIO(pool_with_a_loop), TORTURE_SCENARIO(pool_of_functions),
-    TORTURE_SCENARIO(pool_whose_worker_crashes), TORTURE_SCENARIO(worker_with_a_mailbox), TORTURE_SCENARIO(worker_with_a_loop),
-    TORTURE_SCENARIO(worker_that_answers_on_a_loop),
-    TORTURE_SCENARIO(loops_of_all_kinds)};
+#define TORTURE_SCENARIO(function)                                                                                     \
+    {                                                                                                                  \
+#function, function                                                                                            \
+    }
+static const torture_scenario scenarios[] = {TORTURE_SCENARIO(pool_with_handles),
+                                             TORTURE_SCENARIO(pool_with_a_loop),
+                                             TORTURE_SCENARIO(pool_of_functions),
+                                             TORTURE_SCENARIO(pool_whose_worker_crashes),
+                                             TORTURE_SCENARIO(worker_with_a_mailbox),
+                                             TORTURE_SCENARIO(worker_with_a_loop),
+                                             TORTURE_SCENARIO(worker_that_answers_on_a_loop),
+                                             TORTURE_SCENARIO(loops_of_all_kinds)};
 
 static const char *const entries[] = {
 #define TORTURE_ENTRY(type, name, parameters) #name,
     BRG__SYS_MAP(TORTURE_ENTRY)
 #undef TORTURE_ENTRY
 };
-enum { ENTRIES = sizeof(entries) / sizeof(entries[0]), SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]), CALLS_MAX = 1000 };
+enum {
+    ENTRIES = sizeof(entries) / sizeof(entries[0]),
+    SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]),
+    CALLS_MAX = 1000
+};
 
 /* Fails the nth call of an entry during one run; false when it made fewer. */
 static bool torture_once(const torture_scenario *scenario, brg_isolation isolation, const char *entry, uint64_t nth)
@@ -385,7 +410,8 @@ static void torture_scenarios(void **state)
         scenarios[i].run(isolation); /* supervisor and template are there from now on */
         int files = scenario_open_files();
         for (int entry = 0; entry < ENTRIES; entry++)
-            for (uint64_t nth = 1; nth <= CALLS_MAX && torture_once(&scenarios[i], isolation, entries[entry], nth); nth++) {
+            for (uint64_t nth = 1; nth <= CALLS_MAX && torture_once(&scenarios[i], isolation, entries[entry], nth);
+                 nth++) {
                 failed++;
                 if (!watch_until_files(files))
                     fail_msg("%s: %d descriptors are open, not %d", torture_now, scenario_open_files(), files);
@@ -413,7 +439,8 @@ static bool torture_cold(const torture_scenario *scenario, brg_isolation isolati
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
-        fail_msg("cold start: %s, failing %s number %llu: status 0x%x", scenario->name, entry, (unsigned long long)nth, (unsigned)status);
+        fail_msg("cold start: %s, failing %s number %llu: status 0x%x", scenario->name, entry, (unsigned long long)nth,
+                 (unsigned)status);
     return WEXITSTATUS(status) == 0;
 }
 

@@ -17,10 +17,7 @@
 
 #define WATCH_BOUND_MS 60000
 
-int watch_process(pid_t pid)
-{
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-}
+int watch_process(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 bool watch_gone(int pidfd)
 {

@@ -33,7 +33,8 @@ static void cli_spell(const cli_option *option, char *text, size_t size)
         snprintf(letter, sizeof(letter), "-%c, ", option->letter);
     const char *open = option->argument == CLI_OPTIONAL ? "[=" : option->argument == CLI_REQUIRED ? " " : "";
     const char *close = option->argument == CLI_OPTIONAL ? "]" : "";
-    snprintf(text, size, "  %s--%s%s%s%s", letter, option->name, open, option->argument == CLI_NONE ? "" : option->value, close);
+    snprintf(text, size, "  %s--%s%s%s%s", letter, option->name, open,
+             option->argument == CLI_NONE ? "" : option->value, close);
 }
 
 /* Words of `text` wrapped behind `column`. */
@@ -97,7 +98,8 @@ static void cli_build_table(const cli_command *command, cli_table *table)
     char *letters = table->letters;
     *letters++ = ':';
     table->count = 0;
-    for (const cli_option *option = command->options; option->name != NULL && table->count < CLI_OPTIONS_MAX; option++) {
+    for (const cli_option *option = command->options; option->name != NULL && table->count < CLI_OPTIONS_MAX;
+         option++) {
         if (option->name[0] == '\0')
             continue;
         table->list[table->count] = (struct option){option->name, kinds[option->argument], NULL, 1000 + table->count};
@@ -134,9 +136,11 @@ int cli_parse(const cli_command *command, int argc, char **argv, void *state, in
         if (code == '?' || code == ':') {
             const char *given = argv[before < argc ? before : argc - 1];
             if (code == ':')
-                cli_complain(command->name, "option %s needs an argument; see \"brigade %s --help\"", given, command->name);
+                cli_complain(command->name, "option %s needs an argument; see \"brigade %s --help\"", given,
+                             command->name);
             else
-                cli_complain(command->name, "unknown or ambiguous option %s; see \"brigade %s --help\"", given, command->name);
+                cli_complain(command->name, "unknown or ambiguous option %s; see \"brigade %s --help\"", given,
+                             command->name);
             return CLI_USAGE;
         }
         const cli_option *option = cli_find(&table, code);
@@ -153,7 +157,8 @@ int cli_parse(const cli_command *command, int argc, char **argv, void *state, in
 
 /* ---- arguments --------------------------------------------------------------------------------------------------------- */
 
-bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *out)
+bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most,
+                    uint64_t *out)
 {
     char *end = NULL;
     errno = 0;

@@ -9,19 +9,13 @@
 #include <stdio.h>
 
 /* Exit codes, documented in brigade(1). */
-enum {
-    CLI_OK = 0,
-    CLI_SOME_FAILED = 1,
-    CLI_USAGE = 2,
-    CLI_CANNOT_RUN = 3,
-    CLI_INTERRUPTED = 130
-};
+enum { CLI_OK = 0, CLI_SOME_FAILED = 1, CLI_USAGE = 2, CLI_CANNOT_RUN = 3, CLI_INTERRUPTED = 130 };
 
 typedef enum cli_argument { CLI_NONE, CLI_REQUIRED, CLI_OPTIONAL } cli_argument;
 
 typedef struct cli_option {
-    const char *name;  /* long name; NULL ends the table; "" starts a group whose title is `help` */
-    char letter;       /* short name, or 0 */
+    const char *name; /* long name; NULL ends the table; "" starts a group whose title is `help` */
+    char letter;      /* short name, or 0 */
     cli_argument argument;
     const char *value; /* what the argument is called, as "WxH" */
     const char *help;
@@ -52,7 +46,8 @@ void cli_print_options(const cli_command *command, FILE *to);
 bool cli_complain(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Whole arguments, with a message that says what would be right. */
-bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *out);
+bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most,
+                    uint64_t *out);
 bool cli_read_number(const char *command, const char *option, const char *text, double least, double most, double *out);
 bool cli_read_duration(const char *command, const char *option, const char *text, uint64_t *ns); /* 5s, 500ms, 2m */
 bool cli_read_size(const char *command, const char *option, const char *text, uint64_t *bytes);  /* 512M, 2G, 100k */

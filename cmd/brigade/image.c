@@ -27,7 +27,7 @@
 typedef struct image_run {
     image_options options;
     image_jobs jobs;
-    size_t next;        /* the first job not looked at yet */
+    size_t next; /* the first job not looked at yet */
     size_t outstanding, outstanding_max;
     uv_loop_t uv;
     uv_signal_t interrupt, terminate;
@@ -62,7 +62,8 @@ static bool image_try_glob(char *path, const char *directory, const char *patter
 static bool image_find_module(const image_options *options, char path[IMAGE_PATH_MAX])
 {
     if (options->module != NULL)
-        return image_try(path, options->module, "") || cli_complain("image", "--module %s: %s", options->module, strerror(errno));
+        return image_try(path, options->module, "") ||
+               cli_complain("image", "--module %s: %s", options->module, strerror(errno));
     const char *named = getenv("BRIGADE_MODULE_PATH");
     if (named != NULL && named[0] != '\0' && image_try(path, named, "image.so"))
         return true;
@@ -73,7 +74,8 @@ static bool image_find_module(const image_options *options, char path[IMAGE_PATH
         char *slash = strrchr(self, '/');
         if (slash != NULL)
             *slash = '\0';
-        if (image_try(path, self, "modules/image.so") || image_try_glob(path, self, "../lib/brigade/modules/image.so") ||
+        if (image_try(path, self, "modules/image.so") ||
+            image_try_glob(path, self, "../lib/brigade/modules/image.so") ||
             image_try_glob(path, self, "../lib*/*/brigade/modules/image.so"))
             return true;
     }
@@ -111,7 +113,8 @@ typedef struct image_ticket {
 
 static void image_succeeded(image_job *job, const brg_result *result)
 {
-    brg_view root = result->output == NULL ? (brg_view){0} : brg_value_root(result->output);
+    static const brg_view nothing;
+    brg_view root = result->output == NULL ? nothing : brg_value_root(result->output);
     job->status = BRG_OK;
     job->settled = true;
     job->width = brg_view_get_int(root, "width", 0);
@@ -144,8 +147,7 @@ static void image_done(const brg_result *result, void *user_data)
     image_submit_more(run);
 }
 
-/* Returns false when nothing more can be submitted now. */
-static bool image_submit(image_run *run, size_t index)
+static void image_submit(image_run *run, size_t index)
 {
     image_job *job = &run->jobs.list[index];
     image_ticket *ticket = malloc(sizeof(*ticket));
@@ -158,7 +160,7 @@ static bool image_submit(image_run *run, size_t index)
                                  brg_submit_opts(.done = image_done, .user_data = ticket, .error = &error), NULL);
         if (status == BRG_OK) {
             run->outstanding++;
-            return true;
+            return; /* cppcheck-suppress memleak */ /* image_done frees the ticket */
         }
         brg_value_unref(input);
     }
@@ -166,7 +168,6 @@ static bool image_submit(image_run *run, size_t index)
     image_fail_job(&run->jobs, job, status, "%s", error.message);
     if (status == BRG_UNAVAILABLE)
         run->cannot_run = error;
-    return true;
 }
 
 static void image_submit_more(image_run *run)
@@ -239,9 +240,10 @@ static brg_status image_open_pool(image_run *run, const char *module, brg_error 
     if (status != BRG_OK)
         return status;
     return brg_pool_create(&run->pool,
-                           brg_pool_opts(.loop = run->loop, .module = module, .isolation = options->isolation, .name = "image",
-                                         .workers_max = (uint32_t)options->workers, .run_timeout_ns = options->timeout_ns,
-                                         .grace_ns = BRG_MILLISECONDS(250), .attempts_max = (uint32_t)options->retries + 1,
+                           brg_pool_opts(.loop = run->loop, .module = module, .isolation = options->isolation,
+                                         .name = "image", .workers_max = (uint32_t)options->workers,
+                                         .run_timeout_ns = options->timeout_ns, .grace_ns = BRG_MILLISECONDS(250),
+                                         .attempts_max = (uint32_t)options->retries + 1,
                                          .retry_on = BRG_RETRY_CRASH | BRG_RETRY_TIMEOUT, .timing = true,
                                          .crash_limit = (uint32_t)options->retries + 1,
                                          .limits = {.memory_bytes_max = (size_t)options->memory_max}),
@@ -310,7 +312,8 @@ static int image_process(image_run *run, char **operands, int count)
     }
     image_prepare_outputs(run);
     run->shows_progress = run->options.progress == IMAGE_ALWAYS ||
-                          (run->options.progress == IMAGE_AUTO && !run->options.quiet && !run->options.json && isatty(STDERR_FILENO));
+                          (run->options.progress == IMAGE_AUTO && !run->options.quiet && !run->options.json &&
+                           isatty(STDERR_FILENO));
     run->jobs.started_ns = image_now_ns();
     if (!image_execute(run, module))
         return CLI_CANNOT_RUN;

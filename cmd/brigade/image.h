@@ -13,7 +13,7 @@
 typedef enum image_when { IMAGE_AUTO, IMAGE_ALWAYS, IMAGE_NEVER } image_when;
 
 typedef struct image_operation {
-    const char *name; /* as the module calls it */
+    const char *name;      /* as the module calls it */
     int64_t width, height; /* 0: not given */
     const char *fit;
     double number; /* sigma, angle, quality; 0: not given */
@@ -36,8 +36,8 @@ typedef struct image_job {
     char *input, *output;
     bool settled;
     brg_status status;
-    int64_t code;   /* the module's, where it failed by itself */
-    char *error;    /* NULL when it succeeded */
+    int64_t code; /* the module's, where it failed by itself */
+    char *error;  /* NULL when it succeeded */
     uint64_t run_ns, bytes_in, bytes_out;
     int64_t width, height;
     char format[8];

@@ -59,18 +59,21 @@ static char *collect_output(const image_options *options, const char *relative)
 {
     const char *suffix = image_output_suffix(options);
     const char *slash = strrchr(relative, '/'), *dot = strrchr(relative, '.');
-    size_t stem = dot != NULL && (slash == NULL || dot > slash + 1) && dot != relative ? (size_t)(dot - relative) : strlen(relative);
+    size_t stem = dot != NULL && (slash == NULL || dot > slash + 1) && dot != relative ? (size_t)(dot - relative)
+                                                                                       : strlen(relative);
     char *output = NULL;
     const char *separator = options->output[strlen(options->output) - 1] == '/' ? "" : "/";
-    int length = suffix == NULL ? asprintf(&output, "%s%s%s", options->output, separator, relative)
-                                : asprintf(&output, "%s%s%.*s%s", options->output, separator, (int)stem, relative, suffix);
+    int length = suffix == NULL
+                     ? asprintf(&output, "%s%s%s", options->output, separator, relative)
+                     : asprintf(&output, "%s%s%.*s%s", options->output, separator, (int)stem, relative, suffix);
     return length < 0 ? NULL : output;
 }
 
 static bool collect_is_same_file(const char *a, const char *b)
 {
     struct stat first, second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
 }
 
 static bool collect_file(image_jobs *jobs, const image_options *options, const char *path, const char *relative)
@@ -92,7 +95,8 @@ static bool collect_file(image_jobs *jobs, const image_options *options, const c
 
 static bool collect_is_picture(const char *name)
 {
-    static const char *const suffixes[] = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".gif", ".tif", ".tiff", ".heic", ".heif"};
+    static const char *const suffixes[] = {".jpg", ".jpeg", ".jpe",  ".png",  ".webp", ".avif",
+                                           ".gif", ".tif",  ".tiff", ".heic", ".heif"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot != NULL && i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
         if (strcasecmp(dot, suffixes[i]) == 0)
@@ -100,7 +104,8 @@ static bool collect_is_picture(const char *name)
     return false;
 }
 
-static bool collect_directory(image_jobs *jobs, const image_options *options, const char *path, const char *relative, int depth)
+static bool collect_directory(image_jobs *jobs, const image_options *options, const char *path, const char *relative,
+                              int depth)
 {
     struct dirent **entries = NULL;
     int count = scandir(path, &entries, NULL, alphasort);
@@ -154,7 +159,8 @@ static bool collect_refuse_clashes(image_jobs *jobs)
     qsort(sorted, count, sizeof(*sorted), collect_compare);
     for (size_t i = 1, first = 0; i < count; i++) {
         if (strcmp(sorted[first]->output, sorted[i]->output) == 0)
-            image_fail_job(jobs, sorted[i], BRG_INVALID, "its result has the same name as that of %s", sorted[first]->input);
+            image_fail_job(jobs, sorted[i], BRG_INVALID, "its result has the same name as that of %s",
+                           sorted[first]->input);
         else
             first = i;
     }

@@ -7,7 +7,8 @@
 
 const cli_option image_option_table[] = {
     {"", 0, CLI_NONE, NULL, "Operations, applied in the order given, with one decode and one encode:"},
-    {"resize", 0, CLI_REQUIRED, "WxH[:FIT]", "resize; W or H may be missing (800x, x600); FIT: cover, contain or inside"},
+    {"resize", 0, CLI_REQUIRED, "WxH[:FIT]",
+     "resize; W or H may be missing (800x, x600); FIT: cover, contain or inside"},
     {"thumbnail", 0, CLI_OPTIONAL, "WxH", "200x200 by default, cover, JPEG of quality 80"},
     {"optimize", 0, CLI_OPTIONAL, "QUALITY", "make it smaller: quality 85 and progressive by default"},
     {"blur", 0, CLI_REQUIRED, "SIGMA", "Gaussian blur, 0.01 to 100"},
@@ -79,7 +80,11 @@ static bool options_word(const char *option, const char *text, const char *const
             return true;
         }
         size_t used = strlen(list);
-        snprintf(list + used, sizeof(list) - used, "%s%s", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ", words[i]);
+        snprintf(list + used, sizeof(list) - used, "%s%s",
+                 i == 0                 ? ""
+                 : words[i + 1] == NULL ? " or "
+                                        : ", ",
+                 words[i]);
     }
     return cli_complain("image", "--%s: \"%s\" is unknown; it is %s", option, text, list);
 }
@@ -166,7 +171,8 @@ static bool options_value(image_options *options, const char *name, const char *
 
 bool image_take_option(void *state, const cli_option *option, const char *argument)
 {
-    static const char *const operations[] = {"resize", "thumbnail", "optimize", "blur", "sharpen", "rotate", "grayscale", "convert"};
+    static const char *const operations[] = {"resize",  "thumbnail", "optimize",  "blur",
+                                             "sharpen", "rotate",    "grayscale", "convert"};
     image_options *options = state;
     for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
         if (strcmp(option->name, operations[i]) == 0)
@@ -179,7 +185,8 @@ bool image_check_options(image_options *options)
     static const char *const fits[] = {"cover", "contain", "inside", NULL};
     int word;
     if (options->operation_count == 0)
-        return cli_complain("image", "nothing to do: give an operation, as --resize 800x600, --thumbnail or --optimize");
+        return cli_complain("image",
+                            "nothing to do: give an operation, as --resize 800x600, --thumbnail or --optimize");
     if (options->output == NULL)
         return cli_complain("image", "where should the results go? Give -o DIR");
     if (options->progressive && options->no_progressive)
@@ -200,8 +207,8 @@ bool image_check_options(image_options *options)
 const char *image_output_suffix(const image_options *options)
 {
     if (options->format != NULL)
-        return strcmp(options->format, "jpeg") == 0 ? ".jpg"
-               : strcmp(options->format, "png") == 0 ? ".png"
+        return strcmp(options->format, "jpeg") == 0   ? ".jpg"
+               : strcmp(options->format, "png") == 0  ? ".png"
                : strcmp(options->format, "webp") == 0 ? ".webp"
                                                       : ".avif";
     for (int i = 0; i < options->operation_count; i++)

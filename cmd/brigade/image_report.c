@@ -37,8 +37,8 @@ void image_draw_progress(const image_jobs *jobs, bool colour)
         snprintf(left, sizeof(left), ", %d:%02d left", (int)seconds / 60, (int)seconds % 60);
     }
     const char *red = colour && jobs->failed != 0 ? "\033[31m" : "", *plain = red[0] != '\0' ? "\033[0m" : "";
-    fprintf(stderr, "\r\033[K[%s] %zu of %zu, %s%zu failed%s, %.1f images/s%s", bar, settled, jobs->count, red, jobs->failed, plain,
-            report_rate(jobs, now), left);
+    fprintf(stderr, "\r\033[K[%s] %zu of %zu, %s%zu failed%s, %.1f images/s%s", bar, settled, jobs->count, red,
+            jobs->failed, plain, report_rate(jobs, now), left);
     fflush(stderr);
 }
 
@@ -77,8 +77,9 @@ static void report_sum(const image_jobs *jobs, report_sums *sums)
     }
     if (count != 0) {
         qsort(times, count, sizeof(*times), report_compare);
-        sums->p50_ms = (double)times[(count - 1) / 2] / 1e6;
-        sums->p99_ms = (double)times[(count - 1) * 99 / 100] / 1e6;
+        size_t p50 = (count - 1) / 2, p99 = (count - 1) * 99 / 100;
+        sums->p50_ms = (double)times[p50] / 1e6;
+        sums->p99_ms = (double)times[p99] / 1e6;
     }
     free(times);
 }
@@ -92,8 +93,8 @@ static void report_failures(const image_jobs *jobs, bool colour)
         /* The module's messages name the file already. */
         const char *error = job->error != NULL ? job->error : brg_status_text(job->status);
         bool named = strstr(error, job->input) != NULL;
-        fprintf(stderr, "%sfailed%s  %s%s%s\n", colour ? "\033[31m" : "", colour ? "\033[0m" : "", named ? "" : job->input,
-                named ? "" : ": ", error);
+        fprintf(stderr, "%sfailed%s  %s%s%s\n", colour ? "\033[31m" : "", colour ? "\033[0m" : "",
+                named ? "" : job->input, named ? "" : ": ", error);
     }
 }
 
@@ -115,9 +116,9 @@ void image_print_summary(const image_jobs *jobs, const image_options *options, b
     if (jobs->done == 0)
         return;
     double saved = sums.bytes_in == 0 ? 0 : 100.0 - 100.0 * (double)sums.bytes_out / (double)sums.bytes_in;
-    fprintf(stderr, "%.2f s, %.1f images/s, each %.1f ms (p50) to %.1f ms (p99); %s became %s, %.0f %% %s\n", sums.seconds,
-            report_rate(jobs, jobs->ended_ns), sums.p50_ms, sums.p99_ms, in, out, saved < 0 ? -saved : saved,
-            saved < 0 ? "more" : "saved");
+    fprintf(stderr, "%.2f s, %.1f images/s, each %.1f ms (p50) to %.1f ms (p99); %s became %s, %.0f %% %s\n",
+            sums.seconds, report_rate(jobs, jobs->ended_ns), sums.p50_ms, sums.p99_ms, in, out,
+            saved < 0 ? -saved : saved, saved < 0 ? "more" : "saved");
 }
 
 static json_t *report_job(const image_job *job)
@@ -134,7 +135,8 @@ static json_t *report_job(const image_job *job)
         json_object_set_new(object, "milliseconds", json_real((double)job->run_ns / 1e6));
     } else if (job->settled) {
         json_object_set_new(object, "status", json_string(brg_status_name(job->status)));
-        json_object_set_new(object, "error", json_string(job->error != NULL ? job->error : brg_status_text(job->status)));
+        json_object_set_new(object, "error",
+                            json_string(job->error != NULL ? job->error : brg_status_text(job->status)));
         if (job->code != 0)
             json_object_set_new(object, "code", json_integer(job->code));
     }
@@ -161,8 +163,8 @@ bool image_print_json(const image_jobs *jobs, bool interrupted)
     json_object_set_new(root, "p99_milliseconds", json_real(sums.p99_ms));
     json_object_set_new(root, "bytes_in", json_integer((json_int_t)sums.bytes_in));
     json_object_set_new(root, "bytes_out", json_integer((json_int_t)sums.bytes_out));
-    bool good = root != NULL && json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 && fputc('\n', stdout) != EOF &&
-                fflush(stdout) == 0;
+    bool good = root != NULL && json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 &&
+                fputc('\n', stdout) != EOF && fflush(stdout) == 0;
     json_decref(root);
     return good;
 }

@@ -19,10 +19,7 @@ extern "C" {
 #define BRG_MODULE_ABI 1u
 #define BRG_TASK_NAME_MAX 63 /* bytes */
 
-typedef enum brg_isolation {
-    BRG_ISOLATION_THREAD = 0,
-    BRG_ISOLATION_PROCESS = 1
-} brg_isolation;
+typedef enum brg_isolation { BRG_ISOLATION_THREAD = 0, BRG_ISOLATION_PROCESS = 1 } brg_isolation;
 
 typedef struct brg_context brg_context;
 
@@ -63,8 +60,7 @@ typedef struct brg_module {
 /* Defines the symbol the loader looks for. One per shared object. */
 #define BRG_MODULE(id, ...)                                                                                            \
     BRG_API extern const brg_module brg_module_entry;                                                                  \
-    const brg_module brg_module_entry = {                                                                              \
-        .size = sizeof(brg_module), .abi = BRG_MODULE_ABI, .name = #id, __VA_ARGS__}
+    const brg_module brg_module_entry = {.size = sizeof(brg_module), .abi = BRG_MODULE_ABI, .name = #id, __VA_ARGS__}
 
 /* ---- the context: inside a worker, on the worker's thread ---------------------------------------------- */
 

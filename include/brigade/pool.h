@@ -43,8 +43,8 @@ BRG_API const char *brg_task_state_name(brg_task_state state);
 typedef struct brg_result {
     brg_status status;
     brg_task_state state;
-    brg_value *output; /* what the task returned, or NULL; borrowed: brg_value_ref to keep it */
-    brg_value *detail; /* what brg_context_fail_with sent along, or NULL; borrowed */
+    brg_value *output;      /* what the task returned, or NULL; borrowed: brg_value_ref to keep it */
+    brg_value *detail;      /* what brg_context_fail_with sent along, or NULL; borrowed */
     const brg_error *error; /* NULL when status is BRG_OK */
     uint32_t attempts;      /* how often it started */
     uint64_t worker_id;     /* of the last attempt; 0 if it never ran */
@@ -76,9 +76,9 @@ typedef enum brg_retry_on {
 typedef struct brg_queue_policy brg_queue_policy;
 typedef struct brg_placement_policy brg_placement_policy;
 typedef struct brg_scaling_policy brg_scaling_policy;
-BRG_API extern const brg_queue_policy *const brg_queue_fifo;          /* which task is next: the oldest */
-BRG_API extern const brg_placement_policy *const brg_placement_pull;  /* which worker: the one that is idle takes it */
-BRG_API extern const brg_scaling_policy *const brg_scaling_fixed;     /* how many workers: workers_max, always */
+BRG_API extern const brg_queue_policy *const brg_queue_fifo;         /* which task is next: the oldest */
+BRG_API extern const brg_placement_policy *const brg_placement_pull; /* which worker: the one that is idle takes it */
+BRG_API extern const brg_scaling_policy *const brg_scaling_fixed;    /* how many workers: workers_max, always */
 
 typedef struct brg_pool_options {
     size_t size;
@@ -107,17 +107,17 @@ typedef struct brg_pool_options {
     uint32_t retry_on;         /* brg_retry_on flags; default BRG_RETRY_CRASH */
     uint32_t crash_limit;      /* a task that ended this many workers is poison; default 2 */
 
-    uint64_t start_timeout_ns;  /* a worker's start-up; default 30 s */
-    uint64_t restart_min_ns;    /* wait after a first failed start, doubling; default 10 ms */
-    uint64_t restart_max_ns;    /* ... up to this; default 5 s */
-    uint32_t breaker_failures;  /* failed starts in a row that open the breaker; default 5 */
-    uint64_t breaker_open_ns;   /* how long queued tasks then fail fast; default 10 s */
+    uint64_t start_timeout_ns; /* a worker's start-up; default 30 s */
+    uint64_t restart_min_ns;   /* wait after a first failed start, doubling; default 10 ms */
+    uint64_t restart_max_ns;   /* ... up to this; default 5 s */
+    uint32_t breaker_failures; /* failed starts in a row that open the breaker; default 5 */
+    uint64_t breaker_open_ns;  /* how long queued tasks then fail fast; default 10 s */
 
     uint64_t spin_ns; /* longest spin of an idle worker, adaptive; default 50 us */
     bool no_spin;     /* never spin */
     bool timing;      /* fill queued_ns and run_ns of every result */
     brg_limits limits;
-    const char *helper; /* path of the worker program; default: found beside the library */
+    const char *helper;               /* path of the worker program; default: found beside the library */
     void (*release)(void *user_data); /* exactly once, in destroy; never if create failed */
     void *user_data;
 } brg_pool_options;
@@ -209,8 +209,8 @@ BRG_API brg_status brg_pool_wait_idle(brg_pool *pool, uint64_t timeout_ns);
 typedef struct brg_pool_stats {
     size_t size;
     uint64_t submitted, done, failed, cancelled, timed_out, lost; /* tasks; a settled one is in exactly one */
-    uint64_t rejected;                                            /* submits that failed with BRG_FULL or BRG_TIMED_OUT */
-    uint64_t retried;                                             /* attempts beyond the first */
+    uint64_t rejected; /* submits that failed with BRG_FULL or BRG_TIMED_OUT */
+    uint64_t retried;  /* attempts beyond the first */
     uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed;
     uint64_t queued, running; /* now */
     uint64_t queue_peak;

@@ -16,8 +16,7 @@ extern "C" {
  * otherwise brigade does not hold it. After brg_loop_destroy run `uv` once more so that its handle closes.
  * Call it on the thread that runs `uv`, which becomes the owner thread. Errors: BRG_NO_MEMORY, BRG_SYSTEM.
  */
-BRG_API brg_status brg_loop_create_uv(brg_loop **out, uv_loop_t *uv, const brg_loop_options *options,
-                                      brg_error *error);
+BRG_API brg_status brg_loop_create_uv(brg_loop **out, uv_loop_t *uv, const brg_loop_options *options, brg_error *error);
 
 #ifdef __cplusplus
 }

@@ -46,10 +46,10 @@ typedef struct brg_exit {
 
 /* Limits of one worker; zero means the default. */
 typedef struct brg_limits {
-    size_t stack_bytes;      /* thread stack; default 1 MiB for threads, the system's for processes */
-    size_t arena_bytes_max;  /* brg_context_alloc, both isolations; default 256 MiB */
-    size_t memory_bytes_max; /* process: private memory beyond the template's (RLIMIT_DATA); default none */
-    uint32_t files_max;      /* process: open descriptors; default 256 */
+    size_t stack_bytes;       /* thread stack; default 1 MiB for threads, the system's for processes */
+    size_t arena_bytes_max;   /* brg_context_alloc, both isolations; default 256 MiB */
+    size_t memory_bytes_max;  /* process: private memory beyond the template's (RLIMIT_DATA); default none */
+    uint32_t files_max;       /* process: open descriptors; default 256 */
     uint32_t cpu_seconds_max; /* process: CPU time of its whole life; default none */
 } brg_limits;
 
@@ -64,19 +64,19 @@ typedef struct brg_worker_options {
     const brg_module *linked_module; /* a module of this program (thread isolation), or */
     brg_worker_fn entry;             /* a function of this program (thread isolation) */
     void *entry_argument;
-    const char *name;            /* default "brigade-<id>"; the first 15 bytes name the thread */
-    brg_value *init_data;        /* taken on success */
-    uint32_t mailbox_max;        /* messages waiting in each direction; default 1024 */
-    size_t message_bytes_max;    /* one message, buffers included; default 64 MiB */
-    uint64_t start_timeout_ns;   /* until online; default 30 s */
-    uint64_t grace_ns;           /* between asking a worker to end and ending it; default 500 ms */
-    uint64_t spin_ns;            /* longest spin before sleeping, adaptive; default 50 us; BRG_FOREVER is refused */
-    bool no_spin;                /* never spin */
+    const char *name;          /* default "brigade-<id>"; the first 15 bytes name the thread */
+    brg_value *init_data;      /* taken on success */
+    uint32_t mailbox_max;      /* messages waiting in each direction; default 1024 */
+    size_t message_bytes_max;  /* one message, buffers included; default 64 MiB */
+    uint64_t start_timeout_ns; /* until online; default 30 s */
+    uint64_t grace_ns;         /* between asking a worker to end and ending it; default 500 ms */
+    uint64_t spin_ns;          /* longest spin before sleeping, adaptive; default 50 us; BRG_FOREVER is refused */
+    bool no_spin;              /* never spin */
     brg_limits limits;
     const char *helper; /* path of the worker program; default: found beside the library */
 
     void (*on_online)(brg_worker *worker, void *user_data);
-    void (*on_message)(brg_worker *worker, brg_value *message, void *user_data); /* borrowed; ref to keep */
+    void (*on_message)(brg_worker *worker, brg_value *message, void *user_data);           /* borrowed; ref to keep */
     void (*on_message_error)(brg_worker *worker, const brg_error *error, void *user_data); /* one could not be read */
     void (*on_error)(brg_worker *worker, const brg_error *error, void *user_data); /* a hook or handler failed */
     void (*on_exit)(brg_worker *worker, const brg_exit *exit, void *user_data);

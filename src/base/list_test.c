@@ -50,8 +50,7 @@ static void for_each_allows_removal(void **state)
         brg__list_push_back(&list, &made->node);
     }
     int expected = 0;
-    brg__list_for_each(node, &list)
-    {
+    brg__list_for_each(node, &list) {
         assert_int_equal(item_of(node)->number, expected++);
         brg__list_remove(node);
         free(item_of(node));
@@ -89,8 +88,7 @@ static int reference_find(const int *reference, int count, int number)
 static void check_same(brg__list *list, const int *reference, int count)
 {
     int at = 0;
-    brg__list_for_each(node, list)
-    {
+    brg__list_for_each(node, list) {
         assert_true(at < count);
         assert_int_equal(item_of(node)->number, reference[at++]);
     }

@@ -97,12 +97,9 @@ static void size_never_set_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(null_means_defaults),
-        cmocka_unit_test(same_version_is_copied),
-        cmocka_unit_test(older_caller_gets_defaults),
-        cmocka_unit_test(newer_caller_works_while_its_tail_is_zero),
-        cmocka_unit_test(unknown_option_is_refused),
-        cmocka_unit_test(size_never_set_is_refused),
+        cmocka_unit_test(null_means_defaults),        cmocka_unit_test(same_version_is_copied),
+        cmocka_unit_test(older_caller_gets_defaults), cmocka_unit_test(newer_caller_works_while_its_tail_is_zero),
+        cmocka_unit_test(unknown_option_is_refused),  cmocka_unit_test(size_never_set_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ struct brg_loop {
     brg_loop_options options;
     const brg__loop_adapter *adapter;
     void *adapter_state;
-    uint32_t owner; /* brg__thread_id */
+    uint32_t owner;      /* brg__thread_id */
     uint32_t generation; /* a forked child must not touch it: epoll and eventfd are the parent's */
     int event;
     bool held;              /* the adapter was told to keep the loop alive */

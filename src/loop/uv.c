@@ -61,7 +61,7 @@ static void loop_uv_close(brg_loop *loop)
     uv_poll_stop(&state->poll);
     uv_close((uv_handle_t *)&state->poll, loop_uv_closed);
     if (!own)
-        return; /* freed when the user's loop runs next */
+        return;                                  /* freed when the user's loop runs next */
     while (uv_loop_close(state->uv) == UV_EBUSY) /* an old uv_stop makes uv_run return at once */
         uv_run(state->uv, UV_RUN_NOWAIT);
     brg__mfree(state);

@@ -198,14 +198,10 @@ static void hostile_report_is_cleaned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_write_is_reported),
-        cmocka_unit_test(abort_is_reported),
-        cmocka_unit_test(bad_call_names_its_caller),
-        cmocka_unit_test(smashed_stack_is_reported_as_far_as_it_goes),
-        cmocka_unit_test(trap_is_reported),
-        cmocka_unit_test(sent_signal_still_ends_the_process),
-        cmocka_unit_test(stack_overflow_is_reported),
-        cmocka_unit_test(hostile_report_is_cleaned),
+        cmocka_unit_test(bad_write_is_reported),      cmocka_unit_test(abort_is_reported),
+        cmocka_unit_test(bad_call_names_its_caller),  cmocka_unit_test(smashed_stack_is_reported_as_far_as_it_goes),
+        cmocka_unit_test(trap_is_reported),           cmocka_unit_test(sent_signal_still_ends_the_process),
+        cmocka_unit_test(stack_overflow_is_reported), cmocka_unit_test(hostile_report_is_cleaned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

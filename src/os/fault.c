@@ -73,9 +73,9 @@ FAULT_WRAP(int, socket_pair, (int domain, int type, int protocol, int fds[2]), (
 FAULT_WRAP(ssize_t, send, (int fd, const struct msghdr *message, int flags), (fd, message, flags), -1, ENOBUFS)
 FAULT_WRAP(ssize_t, receive, (int fd, struct msghdr *message, int flags), (fd, message, flags), -1, ENOMEM)
 FAULT_WRAP(int, thread_start,
-           (pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument),
+           (pthread_t * thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument),
            (thread, attributes, body, argument), EAGAIN, EAGAIN)
-FAULT_WRAP(int, spawn, (pid_t *pid, const char *path, char *const argv[], char *const envp[], int inherited_fd),
+FAULT_WRAP(int, spawn, (pid_t * pid, const char *path, char *const argv[], char *const envp[], int inherited_fd),
            (pid, path, argv, envp, inherited_fd), EAGAIN, EAGAIN)
 FAULT_WRAP(int, pidfd, (pid_t pid), (pid), -1, EMFILE)
 

@@ -136,14 +136,22 @@ static const struct {
     brg_status status;
     int os_errno;
 } uses[] = {
-    {"allocate", use_allocate, BRG_NO_MEMORY, ENOMEM},  {"reallocate", use_reallocate, BRG_NO_MEMORY, ENOMEM},
-    {"map", use_map, BRG_NO_MEMORY, ENOMEM},            {"memfd", use_memfd, BRG_SYSTEM, EMFILE},
-    {"truncate", use_memfd, BRG_SYSTEM, EFBIG},         {"reserve", use_reserve, BRG_SYSTEM, ENOSPC},
-    {"seal", use_memfd, BRG_SYSTEM, EPERM},             {"event", use_poller, BRG_SYSTEM, EMFILE},
-    {"epoll_new", use_poller, BRG_SYSTEM, EMFILE},      {"epoll_change", use_poller, BRG_SYSTEM, ENOSPC},
-    {"socket_pair", use_socket_pair, BRG_SYSTEM, EMFILE}, {"send", use_sockets, BRG_SYSTEM, ENOBUFS},
-    {"receive", use_sockets, BRG_NO_MEMORY, ENOMEM},    {"thread_start", use_thread, BRG_SYSTEM, EAGAIN},
-    {"spawn", use_spawn, BRG_SYSTEM, EAGAIN},           {"pidfd", use_spawn, BRG_SYSTEM, EMFILE},
+    {"allocate", use_allocate, BRG_NO_MEMORY, ENOMEM},
+    {"reallocate", use_reallocate, BRG_NO_MEMORY, ENOMEM},
+    {"map", use_map, BRG_NO_MEMORY, ENOMEM},
+    {"memfd", use_memfd, BRG_SYSTEM, EMFILE},
+    {"truncate", use_memfd, BRG_SYSTEM, EFBIG},
+    {"reserve", use_reserve, BRG_SYSTEM, ENOSPC},
+    {"seal", use_memfd, BRG_SYSTEM, EPERM},
+    {"event", use_poller, BRG_SYSTEM, EMFILE},
+    {"epoll_new", use_poller, BRG_SYSTEM, EMFILE},
+    {"epoll_change", use_poller, BRG_SYSTEM, ENOSPC},
+    {"socket_pair", use_socket_pair, BRG_SYSTEM, EMFILE},
+    {"send", use_sockets, BRG_SYSTEM, ENOBUFS},
+    {"receive", use_sockets, BRG_NO_MEMORY, ENOMEM},
+    {"thread_start", use_thread, BRG_SYSTEM, EAGAIN},
+    {"spawn", use_spawn, BRG_SYSTEM, EAGAIN},
+    {"pidfd", use_spawn, BRG_SYSTEM, EMFILE},
 };
 
 static int count_open(void)

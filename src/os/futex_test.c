@@ -108,8 +108,10 @@ static void fake_time_decides_a_timeout(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wake_ends_a_wait),           cmocka_unit_test(other_value_does_not_wait),
-        cmocka_unit_test(passed_deadline_ends_a_wait), cmocka_unit_test(deadlines_saturate),
+        cmocka_unit_test(wake_ends_a_wait),
+        cmocka_unit_test(other_value_does_not_wait),
+        cmocka_unit_test(passed_deadline_ends_a_wait),
+        cmocka_unit_test(deadlines_saturate),
         cmocka_unit_test(fake_time_decides_a_timeout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,10 +13,10 @@
 /* All ranks of the library, in the order in which they may be taken. */
 typedef enum brg__lock_rank {
     BRG__RANK_NONE = 0,
-    BRG__RANK_LIBRARY,    /* start of the supervisor, module registry */
-    BRG__RANK_WORKER,     /* replies of one worker being moved */
-    BRG__RANK_POOL,       /* queue, placement, counts */
-    BRG__RANK_CHANNEL,    /* one side of one worker's ring or mailbox */
+    BRG__RANK_LIBRARY, /* start of the supervisor, module registry */
+    BRG__RANK_WORKER,  /* replies of one worker being moved */
+    BRG__RANK_POOL,    /* queue, placement, counts */
+    BRG__RANK_CHANNEL, /* one side of one worker's ring or mailbox */
     BRG__RANK_LOOP,
     BRG__RANK_SUPERVISOR, /* its timers and calls */
     BRG__RANK_LEAF        /* takes nothing else */
@@ -28,7 +28,10 @@ typedef struct brg__lock {
     const char *name;
 } brg__lock;
 
-#define BRG__LOCK_INIT(rank_, name_) {.xstate = 0, .rank = (rank_), .name = (name_)}
+#define BRG__LOCK_INIT(rank_, name_)                                                                                   \
+    {                                                                                                                  \
+        .xstate = 0, .rank = (rank_), .name = (name_)                                                                  \
+    }
 
 void brg__lock_init(brg__lock *lock, brg__lock_rank rank, const char *name);
 void brg__lock_acquire(brg__lock *lock);

@@ -155,10 +155,8 @@ static void misuse_aborts_and_names_the_locks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads_exclude_each_other),
-        cmocka_unit_test(sleepers_are_woken),
-        cmocka_unit_test(try_acquire_fails_while_held),
-        cmocka_unit_test(rising_ranks_are_fine),
+        cmocka_unit_test(threads_exclude_each_other),        cmocka_unit_test(sleepers_are_woken),
+        cmocka_unit_test(try_acquire_fails_while_held),      cmocka_unit_test(rising_ranks_are_fine),
         cmocka_unit_test(misuse_aborts_and_names_the_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

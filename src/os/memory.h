@@ -5,11 +5,11 @@
 
 #include <brigade/status.h>
 
-void *brg__malloc(size_t size);                 /* not zeroed */
-void *brg__calloc(size_t count, size_t size);   /* zeroed, overflow-checked */
+void *brg__malloc(size_t size);               /* not zeroed */
+void *brg__calloc(size_t count, size_t size); /* zeroed, overflow-checked */
 void *brg__realloc(void *memory, size_t size);
 char *brg__strdup(const char *string);
-void brg__mfree(void *memory);                  /* accepts NULL */
+void brg__mfree(void *memory); /* accepts NULL */
 /* Zeroed, aligned to a cache line; end with brg__mfree_aligned. */
 void *brg__calloc_aligned(size_t size);
 void brg__mfree_aligned(void *memory);

@@ -123,10 +123,7 @@ bool brg__process_reap(int pidfd, brg__process_end *out)
     return true;
 }
 
-bool brg__process_signal(int pidfd, int signal)
-{
-    return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0;
-}
+bool brg__process_signal(int pidfd, int signal) { return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0; }
 
 pid_t brg__process_parent(void) { return getppid(); }
 pid_t brg__process_id(void) { return getpid(); }

@@ -95,7 +95,10 @@ static uint64_t sys_clock_now(void)
 }
 
 #define SYS_ENTRY(type, name, parameters) .name = sys_##name,
-#define SYS_TABLE {BRG__SYS_MAP(SYS_ENTRY).release = sys_release, .clock_now = sys_clock_now}
+#define SYS_TABLE                                                                                                      \
+    {                                                                                                                  \
+        BRG__SYS_MAP(SYS_ENTRY).release = sys_release, .clock_now = sys_clock_now                                      \
+    }
 
 brg__sys brg__os = SYS_TABLE;
 const brg__sys brg__os_real = SYS_TABLE;

@@ -30,17 +30,18 @@
     X(int, socket_pair, (int domain, int type, int protocol, int fds[2]))                                              \
     X(ssize_t, send, (int fd, const struct msghdr *message, int flags))                                                \
     X(ssize_t, receive, (int fd, struct msghdr *message, int flags))                                                   \
-    X(int, thread_start, (pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument)) \
-    X(int, spawn, (pid_t *pid, const char *path, char *const argv[], char *const envp[], int inherited_fd))            \
+    X(int, thread_start,                                                                                               \
+      (pthread_t * thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument))                   \
+    X(int, spawn, (pid_t * pid, const char *path, char *const argv[], char *const envp[], int inherited_fd))           \
     X(int, pidfd, (pid_t pid))
 
 typedef struct brg__sys {
 #define BRG__SYS_FIELD(type, name, parameters) type(*name) parameters;
     BRG__SYS_MAP(BRG__SYS_FIELD)
 #undef BRG__SYS_FIELD
-    void (*release)(void *memory);  /* free: cannot fail */
-    uint64_t (*clock_now)(void);    /* CLOCK_MONOTONIC, ns */
-    int clock_is_fake;              /* waits with a deadline then look at clock_now, not at the kernel's clock */
+    void (*release)(void *memory); /* free: cannot fail */
+    uint64_t (*clock_now)(void);   /* CLOCK_MONOTONIC, ns */
+    int clock_is_fake;             /* waits with a deadline then look at clock_now, not at the kernel's clock */
 } brg__sys;
 
 extern brg__sys brg__os;

@@ -125,8 +125,8 @@ static uint32_t thread_affinity_count(void)
 
 uint32_t brg__cpu_count(void)
 {
-    return (uint32_t)brg__max(1, brg__min(thread_affinity_count(),
-                                          brg__cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup")));
+    return (uint32_t)brg__max(
+        1, brg__min(thread_affinity_count(), brg__cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup")));
 }
 
 uint32_t brg__cpu_online(void)

@@ -202,14 +202,10 @@ static void broken_membership_limits_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(thread_has_name_mask_and_id),
-        cmocka_unit_test(failed_start_is_reported),
-        cmocka_unit_test(detached_thread_runs),
-        cmocka_unit_test(forks_are_counted),
-        cmocka_unit_test(cpus_are_within_the_affinity),
-        cmocka_unit_test(quota_of_version_2_is_read),
-        cmocka_unit_test(quota_of_version_1_is_read),
-        cmocka_unit_test(broken_membership_limits_nothing),
+        cmocka_unit_test(thread_has_name_mask_and_id),  cmocka_unit_test(failed_start_is_reported),
+        cmocka_unit_test(detached_thread_runs),         cmocka_unit_test(forks_are_counted),
+        cmocka_unit_test(cpus_are_within_the_affinity), cmocka_unit_test(quota_of_version_2_is_read),
+        cmocka_unit_test(quota_of_version_1_is_read),   cmocka_unit_test(broken_membership_limits_nothing),
     };
     return cmocka_run_group_tests(tests, make_hierarchy, remove_hierarchy);
 }

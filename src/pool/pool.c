@@ -17,7 +17,8 @@
 static brg_status pool_check(const brg_pool_options *options, brg_error *error)
 {
     if (options->isolation != BRG_ISOLATION_THREAD && options->isolation != BRG_ISOLATION_PROCESS)
-        return brg_error_set(error, BRG_INVALID, "pool", "isolation %d is neither thread nor process", (int)options->isolation);
+        return brg_error_set(error, BRG_INVALID, "pool", "isolation %d is neither thread nor process",
+                             (int)options->isolation);
     if (options->module != NULL && options->linked_module != NULL)
         return brg_error_set(error, BRG_INVALID, "pool", "give module or linked_module, not both");
     if (options->isolation == BRG_ISOLATION_PROCESS && options->module == NULL)
@@ -25,7 +26,8 @@ static brg_status pool_check(const brg_pool_options *options, brg_error *error)
     if (options->module != NULL && !brg__library_exists(options->module))
         return brg_error_set(error, BRG_NOT_FOUND, "pool", "module %s: no such file", options->module);
     if (options->workers_max > POOL_WORKERS_MAX)
-        return brg_error_set(error, BRG_INVALID, "pool", "workers_max %u is above %d", options->workers_max, POOL_WORKERS_MAX);
+        return brg_error_set(error, BRG_INVALID, "pool", "workers_max %u is above %d", options->workers_max,
+                             POOL_WORKERS_MAX);
     if (options->admission != BRG_ADMISSION_REJECT && options->admission != BRG_ADMISSION_BLOCK)
         return brg_error_set(error, BRG_INVALID, "pool", "admission %d is unknown", (int)options->admission);
     if ((options->retry_on & ~(uint32_t)(BRG_RETRY_CRASH | BRG_RETRY_TIMEOUT | BRG_RETRY_FAILED)) != 0)

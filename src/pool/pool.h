@@ -42,7 +42,7 @@ typedef enum brg__task_place {
  * touched only by tasks with a handle, a callback, a value or a clock.
  */
 struct brg_task {
-    union { /* a task is in one of these at a time */
+    union {                                    /* a task is in one of these at a time */
         BRG__ALIGNED(64) brg__node queue_node; /* the queue policy's */
         brg__completion completion;            /* on its way to the loop */
         struct brg_task *next;                 /* in a free list */
@@ -54,7 +54,7 @@ struct brg_task {
     void *user_data;
     uint32_t xstate;
     bool has_handle, has_clock, cancel_asked; /* cancel_asked: under lock */
-    uint8_t place; /* under lock, but a thread worker's own while in its hand */
+    uint8_t place;                            /* under lock, but a thread worker's own while in its hand */
 
     BRG__ALIGNED(64) brg__slot *slot; /* where it runs, or is ahead */
     uint64_t ticket;
@@ -65,7 +65,7 @@ struct brg_task {
     uint32_t attempts, attempts_max;
     uint32_t xreferences; /* only counted with a handle */
     uint16_t crashes;
-    bool has_result;      /* `result` is filled; otherwise a success without output, filled when its callback runs */
+    bool has_result; /* `result` is filled; otherwise a success without output, filled when its callback runs */
 
     uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns, start_by_ns; /* the times: with a clock only */
     brg__heap_item expiry;
@@ -111,17 +111,23 @@ struct brg__slot {
     BRG__ALIGNED(64) uint64_t xhand; /* epoch << 32 | next << 16 | end: run_thread.c */
     brg_task *xhand_tasks[BRG__HAND_MAX];
     brg_task *xrunning;
-    uint64_t tickets;   /* given so far, one per attempt; its worker's only */
-    uint64_t xticket;   /* of the running task, 0 between tasks */
-    uint64_t xdeadline; /* of the running task; UINT64_MAX: none */
-    bool searching; /* counted in pool->xsearching; its worker's only */
+    uint64_t tickets;     /* given so far, one per attempt; its worker's only */
+    uint64_t xticket;     /* of the running task, 0 between tasks */
+    uint64_t xdeadline;   /* of the running task; UINT64_MAX: none */
+    bool searching;       /* counted in pool->xsearching; its worker's only */
     uint64_t run_ewma_ns; /* thread: this worker's */
     brg_task *free_first, *free_last;
     uint32_t free_count;
     BRG__ALIGNED(64) brg__settled xsettled;
 };
 
-typedef enum brg__pool_mode { BRG__POOL_OPEN = 0, BRG__POOL_DRAIN, BRG__POOL_STOP, BRG__POOL_KILL, BRG__POOL_CLOSED } brg__pool_mode;
+typedef enum brg__pool_mode {
+    BRG__POOL_OPEN = 0,
+    BRG__POOL_DRAIN,
+    BRG__POOL_STOP,
+    BRG__POOL_KILL,
+    BRG__POOL_CLOSED
+} brg__pool_mode;
 
 struct brg_pool {
     brg_pool_options options; /* defaults filled in; strings are the pool's */
@@ -142,20 +148,20 @@ struct brg_pool {
     uint32_t room_waiters;
     uint64_t run_ewma_ns; /* process workers */
     uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed;
-    uint32_t failures;        /* failed starts in a row */
-    uint64_t breaker_until;   /* 0: closed */
-    brg_error start_error;    /* why the last start failed */
+    uint32_t failures;      /* failed starts in a row */
+    uint64_t breaker_until; /* 0: closed */
+    brg_error start_error;  /* why the last start failed */
     brg_task *free_tasks;
 
     brg__timer timer;
     uint64_t xtimer_at; /* when it fires; UINT64_MAX: not set. Under lock, read without */
 
     BRG__ALIGNED(64) uint32_t xqueued; /* written under the lock, read without */
-    uint32_t xsearching; /* thread workers that spin */
+    uint32_t xsearching;               /* thread workers that spin */
     uint32_t xidle_waiters, xidle_epoch, xroom_epoch;
     BRG__ALIGNED(64) brg_task *xfree; /* returned from outside the lock */
-    uint64_t xdelivered; /* callbacks that ran */
-    brg__slot *slots; /* workers_max */
+    uint64_t xdelivered;              /* callbacks that ran */
+    brg__slot *slots;                 /* workers_max */
 };
 
 /* submit.c */
@@ -193,7 +199,7 @@ const brg_error *brg__error_of_status(brg_status status);
 
 /* run_thread.c */
 extern const brg__source brg__source_thread;
-void brg__hand_reclaim_locked(brg__slot *slot); /* what its worker has not started, back to the front of the queue */
+void brg__hand_reclaim_locked(brg__slot *slot);    /* what its worker has not started, back to the front of the queue */
 brg_worker *brg__pool_wake_locked(brg_pool *pool); /* a worker to wake after unlocking: referenced; or NULL */
 
 /* run_process.c */
@@ -204,7 +210,7 @@ brg_task *brg__slot_head_locked(brg__slot *slot);
 bool brg__slot_take_back_locked(brg__slot *slot, brg_task *task); /* unless its worker has started it */
 
 /* supervise.c */
-void brg__pool_timer_at(brg_pool *pool, uint64_t at_ns);        /* no later than that; lock held */
+void brg__pool_timer_at(brg_pool *pool, uint64_t at_ns); /* no later than that; lock held */
 void brg__pool_timer_fire(brg__timer *timer);
 void brg__pool_started(void *owner, brg_worker *worker);
 void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit);
@@ -218,6 +224,9 @@ void brg__pool_ref(brg_pool *pool);
 void brg__pool_unref(brg_pool *pool);
 bool brg__pool_is_own_worker(const brg_pool *pool); /* the caller runs on one of its thread workers */
 
-static inline bool brg__pool_has_processes(const brg_pool *pool) { return pool->options.isolation == BRG_ISOLATION_PROCESS; }
+static inline bool brg__pool_has_processes(const brg_pool *pool)
+{
+    return pool->options.isolation == BRG_ISOLATION_PROCESS;
+}
 
 #endif

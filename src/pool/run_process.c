@@ -78,7 +78,8 @@ static uint32_t process_depth_locked(const brg_pool *pool, const brg__slot *slot
 {
     uint64_t fits = AHEAD_NS / (pool->run_ewma_ns + 500) + 1;
     uint32_t share = (pool->xqueued + pool->options.workers_max - 1) / pool->options.workers_max;
-    return (uint32_t)brg__min(brg__min(fits, BRG__AHEAD_MAX), slot->ahead_count + brg__max(share, slot->ahead_count == 0));
+    return (uint32_t)brg__min(brg__min(fits, BRG__AHEAD_MAX),
+                              slot->ahead_count + brg__max(share, slot->ahead_count == 0));
 }
 
 /* Sends one; false when it does not fit now. */
@@ -87,14 +88,16 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     brg_pool *pool = slot->pool;
     brg__ahead *ahead = ahead_at(slot, slot->ahead_count);
     ahead->ticket = ++pool->tickets;
-    brg_status status = brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1, task->name, task->input, &ahead->sent);
+    brg_status status = brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1, task->name, task->input,
+                                               &ahead->sent);
     if (status == BRG_FULL) {
         brg__task_push_front_locked(pool, task);
         return false;
     }
     if (status != BRG_OK) {
-        brg__task_settle_plain(task, status, status == BRG_TOO_LARGE ? "the input does not fit a worker's ring"
-                                                                     : "no memory to hand the task to a worker");
+        brg__task_settle_plain(task, status,
+                               status == BRG_TOO_LARGE ? "the input does not fit a worker's ring"
+                                                       : "no memory to hand the task to a worker");
         return status != BRG_PROTOCOL;
     }
     ahead->task = task;
@@ -132,7 +135,8 @@ void brg__slot_recall_locked(brg__slot *slot)
         if (task == NULL || !brg__process_recall(slot->worker, &ahead->sent))
             continue;
         ahead->task = NULL;
-        if ((brg_load_relaxed(&task->xstate) & BRG__TASK_STATE_MASK) == BRG_TASK_RUNNING) { /* the first, which had not started */
+        if ((brg_load_relaxed(&task->xstate) & BRG__TASK_STATE_MASK) ==
+            BRG_TASK_RUNNING) { /* the first, which had not started */
             task->attempts--;
             uint32_t state = brg_load_relaxed(&task->xstate);
             while (!brg_cas_acq_rel(&task->xstate, &state, state & ~(uint32_t)BRG_TASK_RUNNING))
@@ -213,4 +217,5 @@ static bool process_reply(void *owner, brg_worker *worker, brg__task_reply *repl
     return asked;
 }
 
-const brg__source brg__source_process = {.reply = process_reply, .started = brg__pool_started, .ended = brg__pool_ended};
+const brg__source brg__source_process = {
+    .reply = process_reply, .started = brg__pool_started, .ended = brg__pool_ended};

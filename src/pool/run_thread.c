@@ -24,7 +24,10 @@
 
 /* ---- hands ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t hand_pack(uint64_t epoch, uint32_t next, uint32_t end) { return epoch << 32 | (uint64_t)next << 16 | end; }
+static uint64_t hand_pack(uint64_t epoch, uint32_t next, uint32_t end)
+{
+    return epoch << 32 | (uint64_t)next << 16 | end;
+}
 static uint32_t hand_next(uint64_t hand) { return (uint32_t)(hand >> 16) & 0xffff; }
 static uint32_t hand_end(uint64_t hand) { return (uint32_t)hand & 0xffff; }
 
@@ -253,7 +256,8 @@ static void run_check_output(brg_pool *pool, brg_context *context, brg__outcome 
     brg_value_unref(outcome->output);
     outcome->output = NULL;
     outcome->status = brg_error_set(&context->failure, BRG_TOO_LARGE, "worker",
-                                    "the result has %zu bytes, message_bytes_max is %zu", size, pool->options.message_bytes_max);
+                                    "the result has %zu bytes, message_bytes_max is %zu", size,
+                                    pool->options.message_bytes_max);
 }
 
 /* Runs one started task; false when the thread was abandoned in it. */
@@ -283,7 +287,8 @@ static bool run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_con
         run_check_output(pool, context, &outcome);
     brg_store_release(&slot->xticket, (uint64_t)0);
     uint64_t hand = brg_load_relaxed(&slot->xhand);
-    if (hand_next(hand) == hand_end(hand)) /* who waits for this result may submit the next task at once: we look already */
+    if (hand_next(hand) ==
+        hand_end(hand)) /* who waits for this result may submit the next task at once: we look already */
         search_begin(pool, slot);
     run_settle(pool, slot, task, context, &outcome);
     brg__context_end(context);
@@ -294,7 +299,8 @@ static bool run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_con
 static void run_learn(brg__slot *slot, uint64_t elapsed_ns, uint32_t count)
 {
     uint64_t each = elapsed_ns / count;
-    slot->run_ewma_ns = slot->run_ewma_ns == RUN_UNKNOWN_NS ? each : slot->run_ewma_ns - slot->run_ewma_ns / 8 + each / 8;
+    slot->run_ewma_ns = slot->run_ewma_ns == RUN_UNKNOWN_NS ? each
+                                                            : slot->run_ewma_ns - slot->run_ewma_ns / 8 + each / 8;
 }
 
 static bool thread_run(void *owner, brg_worker *worker, brg_context *context)

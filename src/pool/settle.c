@@ -13,14 +13,15 @@
 
 /* An error for each status, for when there is no memory to copy the real one. */
 static const brg_error settle_errors[] = {
-#define SETTLE_ERROR(name_, number_, text_) [-(number_)] = {.status = (brg_status)(number_), .domain = "pool", .message = text_},
+#define SETTLE_ERROR(name_, number_, text_)                                                                            \
+    [-(number_)] = {.status = (brg_status)(number_), .domain = "pool", .message = text_},
     BRG_STATUS_MAP(SETTLE_ERROR)
 #undef SETTLE_ERROR
 };
 
 const brg_error *brg__error_of_status(brg_status status)
 {
-    size_t index = (size_t)-(int)status;
+    size_t index = (size_t) - (int)status;
     return index < brg__count_of(settle_errors) ? &settle_errors[index] : &settle_errors[-BRG_FAILED];
 }
 
@@ -30,7 +31,8 @@ brg_task *brg__task_new_locked(brg_pool *pool)
 {
     brg_task *task = pool->free_tasks;
     if (task == NULL && brg_load_relaxed(&pool->xfree) != NULL)
-        task = pool->free_tasks = brg_exchange_acquire(&pool->xfree, (brg_task *)NULL); /* pairs with the pushes below */
+        task = pool->free_tasks = brg_exchange_acquire(&pool->xfree,
+                                                       (brg_task *)NULL); /* pairs with the pushes below */
     if (task != NULL) {
         pool->free_tasks = task->next;
         return task;
@@ -166,7 +168,8 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
     brg_task_state state = settle_state(outcome->status);
     bool has_handle = task->has_handle, has_done = task->done != NULL;
     task->worker_id = outcome->worker_id;
-    task->has_result = has_handle || (has_done && (outcome->status != BRG_OK || outcome->output != NULL || task->has_clock));
+    task->has_result = has_handle ||
+                       (has_done && (outcome->status != BRG_OK || outcome->output != NULL || task->has_clock));
     if (task->has_result) {
         settle_fill(task, outcome, state);
     } else {

@@ -65,7 +65,8 @@ static brg_status shutdown_wait(brg_pool *pool, uint64_t deadline_ns)
     } else {
         uint32_t epoch = brg_load_acquire(&pool->xidle_epoch);
         while (!shutdown_is_idle(pool)) {
-            if (!brg__futex_wait(&pool->xidle_epoch, epoch, deadline_ns, BRG__FUTEX_PRIVATE) && !shutdown_is_idle(pool)) {
+            if (!brg__futex_wait(&pool->xidle_epoch, epoch, deadline_ns, BRG__FUTEX_PRIVATE) &&
+                !shutdown_is_idle(pool)) {
                 status = BRG_TIMED_OUT;
                 break;
             }
@@ -142,9 +143,18 @@ static brg_status shutdown_mode(brg_pool *pool, brg__pool_mode mode, uint64_t ti
     return shutdown_is_idle(pool) ? BRG_OK : BRG_TIMED_OUT;
 }
 
-brg_status brg_pool_drain(brg_pool *pool, uint64_t timeout_ns) { return shutdown_mode(pool, BRG__POOL_DRAIN, timeout_ns); }
-brg_status brg_pool_stop(brg_pool *pool, uint64_t timeout_ns) { return shutdown_mode(pool, BRG__POOL_STOP, timeout_ns); }
-brg_status brg_pool_kill(brg_pool *pool, uint64_t timeout_ns) { return shutdown_mode(pool, BRG__POOL_KILL, timeout_ns); }
+brg_status brg_pool_drain(brg_pool *pool, uint64_t timeout_ns)
+{
+    return shutdown_mode(pool, BRG__POOL_DRAIN, timeout_ns);
+}
+brg_status brg_pool_stop(brg_pool *pool, uint64_t timeout_ns)
+{
+    return shutdown_mode(pool, BRG__POOL_STOP, timeout_ns);
+}
+brg_status brg_pool_kill(brg_pool *pool, uint64_t timeout_ns)
+{
+    return shutdown_mode(pool, BRG__POOL_KILL, timeout_ns);
+}
 
 /* ---- the end ------------------------------------------------------------------------------------------------------------- */
 
@@ -232,8 +242,8 @@ brg_status brg_pool_get_stats(const brg_pool *pool, brg_pool_stats *out)
     for (uint32_t i = 0; i < pool->options.workers_max; i++) {
         const brg__slot *slot = &pool->slots[i];
         stats_add(&stats, &slot->xsettled, &all);
-        bool busy = slot->worker != NULL && (brg__pool_has_processes(pool) ? slot->ahead_count != 0
-                                                                           : brg_load_relaxed(&slot->xticket) != 0);
+        bool busy = slot->worker != NULL &&
+                    (brg__pool_has_processes(pool) ? slot->ahead_count != 0 : brg_load_relaxed(&slot->xticket) != 0);
         stats.workers_busy += busy;
     }
     stats.submitted = pool->submitted;

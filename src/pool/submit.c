@@ -128,7 +128,8 @@ typedef struct submit_work {
 } submit_work;
 
 /* The clocks of a task that has any. */
-static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options, uint64_t queue_timeout)
+static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options,
+                                      uint64_t queue_timeout)
 {
     task->started_ns = 0;
     task->submitted_ns = brg__now();
@@ -136,12 +137,13 @@ static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_
     if (options->deadline_ns != 0)
         task->deadline_ns = brg__add_saturated(task->submitted_ns, options->deadline_ns);
     task->run_timeout_ns = options->run_timeout_ns != 0 ? options->run_timeout_ns : pool->options.run_timeout_ns;
-    task->start_by_ns = queue_timeout == UINT64_MAX ? UINT64_MAX : brg__add_saturated(task->submitted_ns, queue_timeout);
+    task->start_by_ns = queue_timeout == UINT64_MAX ? UINT64_MAX
+                                                    : brg__add_saturated(task->submitted_ns, queue_timeout);
     submit_watch_expiry_locked(pool, task);
 }
 
-static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work *work, const brg_submit_options *options,
-                               bool has_handle)
+static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work *work,
+                               const brg_submit_options *options, bool has_handle)
 {
     const brg_pool_options *defaults = &pool->options;
     task->call = work->call;
@@ -175,7 +177,8 @@ static brg_status submit_error(const brg_pool *pool, const brg_submit_options *o
     brg_error *error = options->error;
     switch (status) {
     case BRG_FULL:
-        return brg_error_set(error, status, "pool", "the queue is full: queue_max is %u tasks, queue_bytes_max %zu bytes",
+        return brg_error_set(error, status, "pool",
+                             "the queue is full: queue_max is %u tasks, queue_bytes_max %zu bytes",
                              pool->options.queue_max, pool->options.queue_bytes_max);
     case BRG_TIMED_OUT:
         return brg_error_set(error, status, "pool", "the queue had no room within admission_timeout_ns");
@@ -190,11 +193,13 @@ static brg_status submit_error(const brg_pool *pool, const brg_submit_options *o
     }
 }
 
-static brg_status submit_task(brg_pool *pool, const submit_work *work, const brg_submit_options *options, brg_task **handle)
+static brg_status submit_task(brg_pool *pool, const submit_work *work, const brg_submit_options *options,
+                              brg_task **handle)
 {
     if (pool->options.admission == BRG_ADMISSION_BLOCK && brg__pool_is_own_worker(pool) &&
         brg_load_relaxed(&pool->xqueued) >= pool->options.queue_max)
-        return brg_error_set(options->error, BRG_DEADLOCK, "pool", "a task of this pool must not wait for room in its queue");
+        return brg_error_set(options->error, BRG_DEADLOCK, "pool",
+                             "a task of this pool must not wait for room in its queue");
     brg__lock_acquire(&pool->lock);
     brg_status status = submit_admit_locked(pool, work->input_bytes);
     brg_task *task = status == BRG_OK ? brg__task_new_locked(pool) : NULL;
@@ -239,15 +244,18 @@ static brg_status submit_read_options(const brg_pool *pool, const brg_submit_opt
     brg_status status = brg__options_read(to, sizeof(*to), from, "brg_submit_options", NULL);
     brg_error *error = from != NULL && from->size >= sizeof(*from) ? from->error : NULL;
     if (status != BRG_OK)
-        return brg_error_set(error, status, "pool", "brg_submit_options of a newer header, or without its size: use brg_submit_opts");
+        return brg_error_set(error, status, "pool",
+                             "brg_submit_options of a newer header, or without its size: use brg_submit_opts");
     if (pool->generation != brg__fork_generation())
         return brg_error_set(error, BRG_FORKED, "pool", "the pool belongs to the parent of this forked process");
     if (to->done != NULL && pool->options.loop == NULL)
-        return brg_error_set(error, BRG_INVALID, "pool", "done needs a pool with a loop; without one take a handle and wait on it");
+        return brg_error_set(error, BRG_INVALID, "pool",
+                             "done needs a pool with a loop; without one take a handle and wait on it");
     return BRG_OK;
 }
 
-brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *given, brg_task **task)
+brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *given,
+                           brg_task **task)
 {
     brg_submit_options options;
     if (pool == NULL)
@@ -258,8 +266,8 @@ brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, c
     if (name == NULL || name[0] == '\0' || strlen(name) > BRG_TASK_NAME_MAX)
         return brg_error_set(options.error, BRG_INVALID, "pool", "a task name has 1 to %d bytes", BRG_TASK_NAME_MAX);
     if (pool->options.module == NULL && pool->options.linked_module == NULL)
-        return brg_error_set(options.error, BRG_INVALID, "pool", "this pool has no module, so no task named \"%s\": use brg_pool_submit_call",
-                             name);
+        return brg_error_set(options.error, BRG_INVALID, "pool",
+                             "this pool has no module, so no task named \"%s\": use brg_pool_submit_call", name);
     submit_work work = {.name = name, .input = input};
     if (input != NULL)
         work.input_bytes = brg_value_size_with_buffers(input);
@@ -269,7 +277,8 @@ brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, c
     return submit_task(pool, &work, &options, task);
 }
 
-brg_status brg_pool_submit_call(brg_pool *pool, brg_call_fn call, void *argument, const brg_submit_options *given, brg_task **task)
+brg_status brg_pool_submit_call(brg_pool *pool, brg_call_fn call, void *argument, const brg_submit_options *given,
+                                brg_task **task)
 {
     brg_submit_options options;
     if (pool == NULL)

@@ -281,8 +281,8 @@ static void supervise_end_task_locked(brg__slot *slot, brg_task *task, const brg
     }
     if (poison) {
         own = *error;
-        brg_error_set(&own, BRG_POISONED, error->domain, "the task ended %u workers and is not tried again: %.180s", task->crashes,
-                      error->message);
+        brg_error_set(&own, BRG_POISONED, error->domain, "the task ended %u workers and is not tried again: %.180s",
+                      task->crashes, error->message);
         own.signal = error->signal;
         own.exit_code = error->exit_code;
         memcpy(own.backtrace, error->backtrace, sizeof(own.backtrace));
@@ -348,7 +348,8 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
     bool was_online = slot->online;
     slot->online = false;
     slot->ending = true;
-    bool fruitful = supervise_end_tasks_locked(slot, exit) || brg_load_relaxed(&slot->xsettled.all) != slot->settled_before;
+    bool fruitful = supervise_end_tasks_locked(slot, exit) ||
+                    brg_load_relaxed(&slot->xsettled.all) != slot->settled_before;
     if (exit->signal != 0 && !slot->kill_ticket && !exit->requested)
         pool->workers_crashed++;
     slot->worker = NULL;

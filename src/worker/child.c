@@ -53,7 +53,8 @@ static void child_wake_owner(child *self)
 static bool child_is_orphan(const child *self) { return brg__process_parent() != self->segment->owner_pid; }
 
 /* Room for a reply; waits for it until the deadline (0: tries once), or, `unless_asked`, until asked to end: BRG_CLOSED. */
-static brg_status child_reserve(child *self, size_t payload_bytes, uint64_t deadline_ns, bool unless_asked, brg__frame **frame)
+static brg_status child_reserve(child *self, size_t payload_bytes, uint64_t deadline_ns, bool unless_asked,
+                                brg__frame **frame)
 {
     brg__gate *room = &self->segment->reply.producer;
     for (;;) {
@@ -101,10 +102,11 @@ static brg_status child_post(brg_context *context, brg_value *message, uint64_t 
     child *self = context->owner;
     size_t size = brg_value_size_with_buffers(message);
     if (size > self->segment->message_bytes_max)
-        return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %llu", size,
-                             (unsigned long long)self->segment->message_bytes_max);
+        return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %llu",
+                             size, (unsigned long long)self->segment->message_bytes_max);
     brg__frame *frame = NULL;
-    brg_status status = child_reserve(self, brg__wire_size(message), timeout_ns == 0 ? 0 : brg__deadline(timeout_ns), true, &frame);
+    brg_status status = child_reserve(self, brg__wire_size(message), timeout_ns == 0 ? 0 : brg__deadline(timeout_ns),
+                                      true, &frame);
     if (status != BRG_OK)
         return brg_error_set(error, status, "worker", "post: %s", brg_status_text(status));
     frame->kind = BRG__REPLY_MESSAGE;
@@ -221,8 +223,8 @@ static void child_answer(child *self, uint64_t ticket, brg_status status, brg_va
         if (output == NULL && detail == NULL)
             brg__process_exit_now(1); /* not even an error fits: the owner reports the exit */
         status = room;
-        brg_error_set(&self->context.failure, status, "worker", "the result of %zu bytes: %s", output_bytes + detail_bytes,
-                      brg_status_text(status));
+        brg_error_set(&self->context.failure, status, "worker", "the result of %zu bytes: %s",
+                      output_bytes + detail_bytes, brg_status_text(status));
         output = detail = NULL;
     }
 }
@@ -258,12 +260,14 @@ static void child_task(child *self, const brg__frame *frame, brg__frame *in_plac
     uint32_t attempt = (uint32_t)frame->word[0];
     brg_value *input = NULL;
     memcpy(name, payload, name_bytes);
-    brg_status status = child_take_value(self, (const char *)payload + name_room, frame->payload_bytes - name_room, &input);
+    brg_status status = child_take_value(self, (const char *)payload + name_room, frame->payload_bytes - name_room,
+                                         &input);
     if (status == BRG_OK) {
         child_run_task(self, ticket, attempt, name, name_bytes, input);
     } else {
         brg__context_begin(&self->context, ticket, attempt);
-        brg_error_set(&self->context.failure, status, "worker", "the input could not be read: %s", brg_status_text(status));
+        brg_error_set(&self->context.failure, status, "worker", "the input could not be read: %s",
+                      brg_status_text(status));
         child_answer(self, ticket, status, NULL, 0);
         brg__context_end(&self->context);
     }
@@ -278,7 +282,8 @@ static void child_message(child *self, const brg__frame *frame, const void *payl
         brg_store_relaxed(&self->segment->xmemory_failed, 0u);
         status = brg__context_handle_message(&self->context, message);
     } else {
-        brg_error_set(&self->context.failure, status, "worker", "a message could not be read: %s", brg_status_text(status));
+        brg_error_set(&self->context.failure, status, "worker", "a message could not be read: %s",
+                      brg_status_text(status));
     }
     brg_value_unref(message);
     if (status != BRG_OK)
@@ -319,8 +324,8 @@ static void child_map(child *self, int segment_fd, size_t segment_bytes)
         brg__process_exit_now(126);
     char *base = memory;
     brg__ring_consumer_init(&self->request, &segment->request, base + segment->request_offset, segment->area_bytes);
-    brg__ring_producer_init(&self->reply, &segment->reply, base + segment->reply_offset, segment->area_bytes, segment_fd,
-                            segment->reply_offset);
+    brg__ring_producer_init(&self->reply, &segment->reply, base + segment->reply_offset, segment->area_bytes,
+                            segment_fd, segment->reply_offset);
     brg__spinner_init(&self->spinner, segment->spin_ns);
     child_segment = segment;
 }
@@ -360,7 +365,8 @@ static void child_context(child *self, const brg_module *module)
     brg__context_set_current(context);
 }
 
-_Noreturn void brg__child_main(const brg_module *module, int segment_fd, size_t segment_bytes, int event, int cancel_event)
+_Noreturn void brg__child_main(const brg_module *module, int segment_fd, size_t segment_bytes, int event,
+                               int cancel_event)
 {
     child *self = brg__calloc_aligned(sizeof(*self));
     if (self == NULL)

@@ -6,7 +6,8 @@
 #include <brigade/module.h>
 
 /* The body of a worker process, on its inherited descriptors. Never returns. */
-_Noreturn void brg__child_main(const brg_module *module, int segment_fd, size_t segment_bytes, int event, int cancel_event);
+_Noreturn void brg__child_main(const brg_module *module, int segment_fd, size_t segment_bytes, int event,
+                               int cancel_event);
 
 /*
  * main() of the worker program: a template. Arguments: module path, owner's pid, protocol version; descriptor 3

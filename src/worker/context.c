@@ -66,7 +66,9 @@ void *brg_context_alloc(brg_context *context, size_t size_bytes)
         return NULL;
     size_t size = brg__align_up(brg__max(size_bytes, 1), ARENA_ALIGN);
     brg__arena_chunk *chunk = context->arena;
-    size_t start = chunk == NULL ? 0 : brg__align_up((uintptr_t)(chunk + 1) + chunk->used, ARENA_ALIGN) - (uintptr_t)(chunk + 1);
+    size_t start = chunk == NULL
+                       ? 0
+                       : brg__align_up((uintptr_t)(chunk + 1) + chunk->used, ARENA_ALIGN) - (uintptr_t)(chunk + 1);
     if (chunk == NULL || start > chunk->size || chunk->size - start < size) {
         size_t wanted = brg__max(ARENA_CHUNK, size + ARENA_ALIGN);
         chunk = brg__calloc(1, sizeof(*chunk) + wanted);
@@ -103,7 +105,10 @@ void brg__context_end(brg_context *context)
 }
 
 /* A status a task may settle with: those of the list but BRG_OK. */
-static bool context_status_is_known(brg_status status) { return status < 0 && strcmp(brg_status_name(status), "BRG_?") != 0; }
+static bool context_status_is_known(brg_status status)
+{
+    return status < 0 && strcmp(brg_status_name(status), "BRG_?") != 0;
+}
 
 brg_status brg__context_conclude(brg_context *context, brg_status returned, const char *what)
 {
@@ -230,7 +235,8 @@ brg_status brg_context_post(brg_context *context, brg_value *message, uint64_t t
     if (message == NULL)
         return brg_error_set(error, BRG_INVALID, "worker", "a message must not be NULL");
     if (context->is_pooled)
-        return brg_error_set(error, BRG_UNSUPPORTED, "worker", "a pool takes results, not messages: return the value as output");
+        return brg_error_set(error, BRG_UNSUPPORTED, "worker",
+                             "a pool takes results, not messages: return the value as output");
     return context->ops->post(context, message, timeout_ns, error);
 }
 

@@ -19,8 +19,8 @@ brg_status brg__module_check(const brg_module *module, brg_error *error)
     for (const brg_module_task *task = module->tasks; task != NULL && task->name != NULL; task++)
         if (task->run == NULL || strlen(task->name) > BRG_TASK_NAME_MAX || task->name[0] == '\0')
             return brg_error_set(error, BRG_INVALID, "worker",
-                                 "task \"%.70s\" of the module needs a function and a name of 1 to %d bytes", task->name,
-                                 BRG_TASK_NAME_MAX);
+                                 "task \"%.70s\" of the module needs a function and a name of 1 to %d bytes",
+                                 task->name, BRG_TASK_NAME_MAX);
     return BRG_OK;
 }
 

@@ -62,7 +62,10 @@ int64_t brg__process_worker_id(const brg_worker *worker) { return brg_load_relax
 
 /* ---- to the worker ----------------------------------------------------------------------------------------- */
 
-static void process_wake(brg__process *process) { brg__gate_wake(&process->segment->request.consumer, BRG__FUTEX_SHARED); }
+static void process_wake(brg__process *process)
+{
+    brg__gate_wake(&process->segment->request.consumer, BRG__FUTEX_SHARED);
+}
 
 /* How many messages the worker has not taken from the ring yet. */
 static uint32_t process_messages_locked(brg__process *process)
@@ -198,7 +201,8 @@ static void process_break(brg__process *process, const char *why)
         return;
     process->broken = true;
     char message[160];
-    snprintf(message, sizeof(message), "worker %llu broke the protocol: %s", (unsigned long long)process->worker->id, why);
+    snprintf(message, sizeof(message), "worker %llu broke the protocol: %s", (unsigned long long)process->worker->id,
+             why);
     brg__worker_end_now(process->worker, BRG_PROTOCOL, message);
 }
 
@@ -253,7 +257,8 @@ static void process_reply_error(brg__task_reply *reply, const void *from, uint64
         return;
     brg__wire_error_to(reply->error, &wire);
     if (reply->error->message[0] == '\0')
-        brg_error_set(reply->error, reply->status, "worker", "the result of the task: %s", brg_status_text(reply->status));
+        brg_error_set(reply->error, reply->status, "worker", "the result of the task: %s",
+                      brg_status_text(reply->status));
 }
 
 static brg_status process_result(brg__process *process, const brg__frame *frame, const void *payload)
@@ -438,8 +443,8 @@ static void process_finish(brg__process *process, const brg__process_end *end)
         process_describe_signal(process, &exit);
     } else if (end->signal == 0 && end->exit_code != 0) {
         exit.status = BRG_EXITED;
-        brg_error_set(&exit.error, BRG_EXITED, "worker", "worker %llu exited with code %d", (unsigned long long)worker->id,
-                      end->exit_code);
+        brg_error_set(&exit.error, BRG_EXITED, "worker", "worker %llu exited with code %d",
+                      (unsigned long long)worker->id, end->exit_code);
         exit.error.exit_code = end->exit_code;
     }
     brg__worker_ended(worker, BRG__LIFE_ENDED, &exit);
@@ -547,7 +552,8 @@ static void process_start_call(brg__call *call)
 static uint64_t process_area_bytes(size_t message_bytes_max)
 {
     uint64_t capacity = (uint64_t)1 << 20;
-    while (brg__ring_payload_max(capacity) < message_bytes_max + message_bytes_max / 8 + PROCESS_NAME_ROOM + sizeof(brg__wire_error))
+    while (brg__ring_payload_max(capacity) <
+           message_bytes_max + message_bytes_max / 8 + PROCESS_NAME_ROOM + sizeof(brg__wire_error))
         capacity *= 2;
     return capacity;
 }

@@ -64,11 +64,11 @@ typedef enum brg__claim { BRG__CLAIM_FREE = 0, BRG__CLAIM_TAKEN, BRG__CLAIM_RECA
 
 /* Worker to owner. */
 typedef enum brg__reply_kind {
-    BRG__REPLY_ONLINE = 1, /* worker_start succeeded */
-    BRG__REPLY_START_FAILED, /* payload: brg__wire_error */
-    BRG__REPLY_MESSAGE,    /* payload: value */
+    BRG__REPLY_ONLINE = 1,    /* worker_start succeeded */
+    BRG__REPLY_START_FAILED,  /* payload: brg__wire_error */
+    BRG__REPLY_MESSAGE,       /* payload: value */
     BRG__REPLY_HANDLER_ERROR, /* payload: brg__wire_error */
-    BRG__REPLY_RESULT      /* id: ticket; status; word[0]: bytes of output; word[1]: of detail; word[2]: of error; word[3]: run ns;
+    BRG__REPLY_RESULT /* id: ticket; status; word[0]: bytes of output; word[1]: of detail; word[2]: of error; word[3]: run ns;
                               payload: the three, each padded to 8 */
 } brg__reply_kind;
 
@@ -89,7 +89,12 @@ typedef struct brg__spawn_request {
     uint64_t segment_bytes;
 } brg__spawn_request;
 
-typedef enum brg__template_kind { BRG__TEMPLATE_READY = 1, BRG__TEMPLATE_FAILED, BRG__TEMPLATE_SPAWNED, BRG__TEMPLATE_SPAWN_FAILED } brg__template_kind;
+typedef enum brg__template_kind {
+    BRG__TEMPLATE_READY = 1,
+    BRG__TEMPLATE_FAILED,
+    BRG__TEMPLATE_SPAWNED,
+    BRG__TEMPLATE_SPAWN_FAILED
+} brg__template_kind;
 
 /* Template to supervisor; SPAWNED carries the pidfd. */
 typedef struct brg__template_packet {

@@ -55,7 +55,8 @@ static uint64_t supervisor_run_timers(supervisor *self)
             uint64_t next = item == NULL ? UINT64_MAX : item->key;
             if (self->calls_first != NULL)
                 next = 0;
-            else if (self->wakes_at > now) /* a promise stays: one idle wake-up, for many timers set meanwhile without one */
+            else if (self->wakes_at >
+                     now) /* a promise stays: one idle wake-up, for many timers set meanwhile without one */
                 next = brg__min(next, self->wakes_at);
             self->wakes_at = next;
             brg__lock_release(&self->lock);

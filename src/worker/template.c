@@ -147,12 +147,12 @@ static void template_exited(brg__poll_source *source)
     if (self->failure.status != BRG_OK) {
         error = self->failure;
     } else if (end.signal != 0) {
-        brg_error_set(&error, BRG_START_FAILED, "worker", "the template process of %s was ended by signal %d", self->module,
-                      end.signal);
+        brg_error_set(&error, BRG_START_FAILED, "worker", "the template process of %s was ended by signal %d",
+                      self->module, end.signal);
         error.signal = end.signal;
     } else {
-        brg_error_set(&error, BRG_START_FAILED, "worker", "the template process of %s exited with code %d%s", self->module,
-                      end.exit_code, end.exit_code == 127 ? ": the worker program could not be run" : "");
+        brg_error_set(&error, BRG_START_FAILED, "worker", "the template process of %s exited with code %d%s",
+                      self->module, end.exit_code, end.exit_code == 127 ? ": the worker program could not be run" : "");
         error.exit_code = end.exit_code;
     }
     if (self->state != TEMPLATE_DEAD)
@@ -174,7 +174,8 @@ static void template_linger_over(brg__timer *timer)
 
 static void template_send(brg__template *self)
 {
-    while (self->state == TEMPLATE_READY && self->in_flight < TEMPLATE_IN_FLIGHT && !brg__list_is_empty(&self->waiting)) {
+    while (self->state == TEMPLATE_READY && self->in_flight < TEMPLATE_IN_FLIGHT &&
+           !brg__list_is_empty(&self->waiting)) {
         brg__spawn *spawn = brg__container_of(brg__list_pop_front(&self->waiting), brg__spawn, node);
         brg__spawn_request request = {
             .version = BRG__PROTOCOL_VERSION, .request = spawn->number, .segment_bytes = spawn->segment_bytes};
@@ -276,7 +277,8 @@ static void template_readable(brg__poll_source *source)
                 self->state = TEMPLATE_STARTING;
             break;
         }
-        if (status == BRG_MALFORMED && packet.kind == BRG__TEMPLATE_SPAWNED && packet.version == BRG__PROTOCOL_VERSION) {
+        if (status == BRG_MALFORMED && packet.kind == BRG__TEMPLATE_SPAWNED &&
+            packet.version == BRG__PROTOCOL_VERSION) {
             template_lost(self, &packet);
             continue;
         }
@@ -286,7 +288,8 @@ static void template_readable(brg__poll_source *source)
             brg_error error;
             memset(&error, 0, sizeof(error));
             brg__fd_close(&pidfd);
-            brg_error_set(&error, BRG_PROTOCOL, "worker", "the worker program and the library are of different versions");
+            brg_error_set(&error, BRG_PROTOCOL, "worker",
+                          "the worker program and the library are of different versions");
             template_close(self, &error);
             break;
         }
@@ -303,8 +306,9 @@ static brg_status template_exec(brg__template *self, brg_error *error)
     if (self->helper != NULL)
         snprintf(path, sizeof(path), "%s", self->helper);
     else if (!template_find_helper(path))
-        return brg_error_set(error, BRG_START_FAILED, "worker",
-                             "the worker program brigade-worker was not found beside the library; set BRIGADE_WORKER or .helper");
+        return brg_error_set(
+            error, BRG_START_FAILED, "worker",
+            "the worker program brigade-worker was not found beside the library; set BRIGADE_WORKER or .helper");
     if (!brg__library_exists(path))
         return brg_error_set(error, BRG_START_FAILED, "worker", "worker program %s: no such file", path);
     snprintf(parent, sizeof(parent), "%lld", (long long)brg__process_id());
@@ -380,7 +384,8 @@ static brg__template *template_find(const char *module, const char *helper)
     templates_generation = brg__fork_generation();
     brg__list_for_each(node, &templates) {
         brg__template *self = brg__container_of(node, brg__template, node);
-        bool same_helper = (helper == NULL) == (self->helper == NULL) && (helper == NULL || strcmp(helper, self->helper) == 0);
+        bool same_helper = (helper == NULL) == (self->helper == NULL) &&
+                           (helper == NULL || strcmp(helper, self->helper) == 0);
         if (self->socket >= 0 && same_helper && strcmp(module, self->module) == 0)
             return self;
     }
@@ -424,7 +429,7 @@ void brg__template_hurry(brg__spawn *spawn)
         return;
     brg_error error;
     memset(&error, 0, sizeof(error));
-    brg_error_set(&error, BRG_START_FAILED, "worker", "the template process of %s did not answer within the start timeout",
-                  self->module);
+    brg_error_set(&error, BRG_START_FAILED, "worker",
+                  "the template process of %s did not answer within the start timeout", self->module);
     template_close(self, &error);
 }

@@ -46,9 +46,10 @@ static brg_status template_prepare(const char *path, const brg_module **module, 
     }
     uint32_t now = brg__process_thread_count();
     if (now > 1 && now > threads)
-        return brg_error_set(error, BRG_START_FAILED, "worker",
-                             "preload of %s left %u threads running; workers are forked, so start threads in worker_start", path,
-                             now - 1);
+        return brg_error_set(
+            error, BRG_START_FAILED, "worker",
+            "preload of %s left %u threads running; workers are forked, so start threads in worker_start", path,
+            now - 1);
     return BRG_OK;
 }
 
@@ -106,8 +107,8 @@ int brg__worker_main(int argc, char **argv)
     memset(&error, 0, sizeof(error));
     brg_status status = BRG_OK;
     if (strtoul(argv[3], NULL, 10) != BRG__PROTOCOL_VERSION)
-        status = brg_error_set(&error, BRG_PROTOCOL, "worker", "the library speaks protocol %s, this worker program %u", argv[3],
-                               BRG__PROTOCOL_VERSION);
+        status = brg_error_set(&error, BRG_PROTOCOL, "worker", "the library speaks protocol %s, this worker program %u",
+                               argv[3], BRG__PROTOCOL_VERSION);
     if (status == BRG_OK)
         status = template_prepare(argv[1], &module, &error);
     if (status != BRG_OK) {

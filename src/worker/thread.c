@@ -27,8 +27,8 @@ static brg_status thread_post(brg_context *context, brg_value *message, uint64_t
     brg_worker *worker = context->owner;
     size_t size = brg_value_size_with_buffers(message);
     if (size > worker->options.message_bytes_max)
-        return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu", size,
-                             worker->options.message_bytes_max);
+        return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu",
+                             size, worker->options.message_bytes_max);
     brg_status status = brg__mailbox_push(&worker->inbox, message, timeout_ns == 0 ? 0 : brg__deadline(timeout_ns));
     if (status != BRG_OK)
         return brg_error_set(error, status, "worker", "post: %s", brg_status_text(status));
@@ -102,7 +102,8 @@ static thread_outcome thread_handle(brg_worker *worker, brg_context *context, br
 static bool thread_has_work(void *argument)
 {
     brg_worker *worker = argument;
-    return thread_has_message(worker) || (worker->source != NULL && worker->source->ready(worker->source_owner, worker));
+    return thread_has_message(worker) ||
+           (worker->source != NULL && worker->source->ready(worker->source_owner, worker));
 }
 
 /* Spins if it may, then sleeps until there is something to do. */
@@ -132,7 +133,8 @@ static thread_outcome thread_serve(brg_worker *worker, brg_context *context)
     while (brg_load_acquire(&worker->xstop) == 0) {
         bool did = false;
         brg_value *message = NULL;
-        if (handles && !brg__mailbox_is_empty(&worker->outbox) && brg__mailbox_pop(&worker->outbox, &message) == BRG_OK) {
+        if (handles && !brg__mailbox_is_empty(&worker->outbox) &&
+            brg__mailbox_pop(&worker->outbox, &message) == BRG_OK) {
             did = true;
             if (thread_handle(worker, context, message) == THREAD_IS_LOST)
                 return THREAD_IS_LOST;
@@ -153,7 +155,8 @@ static brg_status thread_begin(brg_worker *worker, brg_context *context, brg_exi
 {
     brg_status status = BRG_OK;
     if (worker->options.module != NULL || worker->options.linked_module != NULL)
-        status = brg__module_shared(worker->options.module, worker->options.linked_module, &context->module, &exit->error);
+        status = brg__module_shared(worker->options.module, worker->options.linked_module, &context->module,
+                                    &exit->error);
     if (status == BRG_OK && (status = brg__context_start(context)) != BRG_OK)
         exit->error = context->failure;
     if (status != BRG_OK)
@@ -220,7 +223,8 @@ static void thread_main(void *argument)
 static brg_status thread_start(brg_worker *worker, brg_error *error)
 {
     brg__thread thread;
-    brg_status status = brg__thread_start(&thread, worker->name, worker->options.limits.stack_bytes, thread_main, worker, error);
+    brg_status status = brg__thread_start(&thread, worker->name, worker->options.limits.stack_bytes, thread_main,
+                                          worker, error);
     if (status == BRG_OK)
         brg__thread_detach(&thread);
     return status;
@@ -250,7 +254,8 @@ static bool thread_end(brg_worker *worker)
     brg_exit exit;
     memset(&exit, 0, sizeof(exit));
     exit.status = BRG_LOST;
-    brg_error_set(&exit.error, BRG_LOST, "worker", "the thread did not end within %llu ms of being asked and was abandoned",
+    brg_error_set(&exit.error, BRG_LOST, "worker",
+                  "the thread did not end within %llu ms of being asked and was abandoned",
                   (unsigned long long)(worker->options.grace_ns / 1000000));
     brg__worker_ended(worker, BRG__LIFE_ABANDONED, &exit);
     return true;

@@ -35,14 +35,18 @@ static brg_status worker_check_body(const brg_worker_options *options, bool has_
         return brg_error_set(error, BRG_INVALID, "worker", "give one of module, linked_module and entry, not several");
     if (options->isolation == BRG_ISOLATION_PROCESS) {
         if (options->linked_module != NULL || options->entry != NULL)
-            return brg_error_set(error, BRG_UNSUPPORTED, "worker",
-                                 "a process worker needs .module, a shared object: it cannot see this program's functions");
+            return brg_error_set(
+                error, BRG_UNSUPPORTED, "worker",
+                "a process worker needs .module, a shared object: it cannot see this program's functions");
         if (options->module == NULL)
-            return brg_error_set(error, BRG_INVALID, "worker", "a process worker needs .module, the path of a shared object");
+            return brg_error_set(error, BRG_INVALID, "worker",
+                                 "a process worker needs .module, the path of a shared object");
     } else if (options->isolation != BRG_ISOLATION_THREAD) {
-        return brg_error_set(error, BRG_INVALID, "worker", "isolation %d is neither thread nor process", (int)options->isolation);
+        return brg_error_set(error, BRG_INVALID, "worker", "isolation %d is neither thread nor process",
+                             (int)options->isolation);
     } else if (bodies == 0 && !has_source) {
-        return brg_error_set(error, BRG_INVALID, "worker", "a worker needs a module, a linked_module or an entry function");
+        return brg_error_set(error, BRG_INVALID, "worker",
+                             "a worker needs a module, a linked_module or an entry function");
     }
     if (options->module != NULL && !brg__library_exists(options->module))
         return brg_error_set(error, BRG_NOT_FOUND, "worker", "module %s: no such file", options->module);
@@ -54,10 +58,11 @@ static brg_status worker_defaults(brg_worker_options *options, brg_error *error)
     if (options->spin_ns == BRG_FOREVER)
         return brg_error_set(error, BRG_INVALID, "worker", "spin_ns must be bounded; use no_spin or some microseconds");
     if (options->mailbox_max > WORKER_MAILBOX_MAX)
-        return brg_error_set(error, BRG_INVALID, "worker", "mailbox_max %u is above %u", options->mailbox_max, WORKER_MAILBOX_MAX);
+        return brg_error_set(error, BRG_INVALID, "worker", "mailbox_max %u is above %u", options->mailbox_max,
+                             WORKER_MAILBOX_MAX);
     if (options->message_bytes_max > WORKER_MESSAGE_BYTES_MAX)
-        return brg_error_set(error, BRG_INVALID, "worker", "message_bytes_max %zu is above %zu", options->message_bytes_max,
-                             WORKER_MESSAGE_BYTES_MAX);
+        return brg_error_set(error, BRG_INVALID, "worker", "message_bytes_max %zu is above %zu",
+                             options->message_bytes_max, WORKER_MESSAGE_BYTES_MAX);
     if (options->mailbox_max == 0)
         options->mailbox_max = WORKER_MAILBOX_DEFAULT;
     if (options->message_bytes_max == 0)
@@ -118,7 +123,8 @@ static brg_status worker_prepare(brg_worker *worker, const brg_worker_options *o
     return status;
 }
 
-static brg_worker *worker_new(const brg_worker_options *options, const brg__source *source, void *source_owner, void *slot)
+static brg_worker *worker_new(const brg_worker_options *options, const brg__source *source, void *source_owner,
+                              void *slot)
 {
     brg_worker *worker = brg__calloc_aligned(sizeof(*worker));
     if (worker == NULL)
@@ -283,8 +289,8 @@ void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit
     worker->exit.signal = exit->signal;
     if (!worker->was_online && !worker->exit.requested && worker->exit.status == BRG_OK) {
         worker->exit.status = BRG_START_FAILED;
-        brg_error_set(&worker->exit.error, BRG_START_FAILED, "worker", "the worker exited with code %d before it was online",
-                      exit->exit_code);
+        brg_error_set(&worker->exit.error, BRG_START_FAILED, "worker",
+                      "the worker exited with code %d before it was online", exit->exit_code);
     }
     bool start_failed = !worker->was_online && worker->exit.status != BRG_OK && !worker->exit.requested;
     brg_store_release(&worker->xstate, (uint32_t)brg__life_next(brg__worker_state(worker), event));
@@ -307,8 +313,8 @@ void brg__worker_ask(brg_worker *worker)
     if (brg__worker_is_over(worker) || !brg_cas_acq_rel(&worker->xasked, &none, 1u))
         return;
     brg__worker_live(worker, BRG__LIFE_ASKED);
+    worker->ops->ask(worker); /* first: who finds the mailbox closed sees the cancel flag */
     brg__mailbox_close(&worker->outbox);
-    worker->ops->ask(worker);
     brg__worker_set_timer(worker, brg__deadline(worker->options.grace_ns));
 }
 
@@ -323,8 +329,8 @@ void brg__worker_end_now(brg_worker *worker, brg_status why, const char *message
     uint32_t none = 0;
     if (brg_cas_acq_rel(&worker->xasked, &none, 2u)) {
         brg__worker_live(worker, BRG__LIFE_ASKED);
-        brg__mailbox_close(&worker->outbox);
         worker->ops->ask(worker);
+        brg__mailbox_close(&worker->outbox);
     }
     brg__worker_set_timer(worker, 0);
 }
@@ -360,8 +366,8 @@ brg_status brg_worker_post(brg_worker *worker, brg_value *message, uint64_t time
         return status;
     size_t size = brg_value_size_with_buffers(message);
     if (size > worker->options.message_bytes_max)
-        return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu", size,
-                             worker->options.message_bytes_max);
+        return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu",
+                             size, worker->options.message_bytes_max);
     uint64_t deadline = timeout_ns == 0 ? 0 : brg__deadline(timeout_ns);
     status = worker->ops->post(worker, message, deadline, error);
     if (status != BRG_OK)

@@ -40,7 +40,8 @@ typedef struct brg__source {
     bool (*spin)(void *owner, brg_worker *worker, bool begin);          /* may it search by spinning? */
     bool (*sleep)(void *owner, brg_worker *worker);                     /* about to sleep; false: there is work */
     void (*wake)(void *owner, brg_worker *worker);                      /* does not sleep any more */
-    bool (*reply)(void *owner, brg_worker *worker, brg__task_reply *reply); /* false: it answers nothing that was asked */
+    bool (*reply)(void *owner, brg_worker *worker,
+                  brg__task_reply *reply); /* false: it answers nothing that was asked */
     void (*started)(void *owner, brg_worker *worker);
     void (*ended)(void *owner, brg_worker *worker, const brg_exit *exit); /* exactly once, after the last reply */
 } brg__source;
@@ -51,10 +52,10 @@ typedef enum brg__where { BRG__IN_LIBRARY = 0, BRG__IN_USER_CODE, BRG__IN_ABANDO
 typedef struct brg__isolation_ops {
     brg_status (*start)(brg_worker *worker, brg_error *error);
     brg_status (*post)(brg_worker *worker, brg_value *message, uint64_t deadline_ns, brg_error *error);
-    void (*ask)(brg_worker *worker);  /* to end: flag, event, wake. Any thread */
+    void (*ask)(brg_worker *worker);    /* to end: flag, event, wake. Any thread */
     void (*closed)(brg_worker *worker); /* it ended: refuses senders that wait. Any thread. May be NULL */
-    bool (*end)(brg_worker *worker);  /* grace is over: end it. Supervisor. False: call again soon */
-    bool (*pump)(brg_worker *worker); /* moves replies to where they belong; whether there were any. May be NULL */
+    bool (*end)(brg_worker *worker);    /* grace is over: end it. Supervisor. False: call again soon */
+    bool (*pump)(brg_worker *worker);   /* moves replies to where they belong; whether there were any. May be NULL */
     void (*unpump)(brg_worker *worker); /* the caller stops pumping: the supervisor watches again. May be NULL */
     void (*free)(brg_worker *worker);
 } brg__isolation_ops;
@@ -71,13 +72,13 @@ struct brg_worker {
     void *slot; /* the source's own */
 
     brg__lock life_lock;
-    uint32_t xstate;    /* brg_worker_state; futex of those who wait for it */
-    uint32_t xwaiters;  /* how many sleep on it */
-    uint32_t xasked;    /* the owner asked it to end */
-    uint32_t xwhere;    /* brg__where; threads only */
-    bool was_online;    /* under life_lock */
-    brg_exit exit;      /* written before xstate says exited or lost */
-    brg__timer timer;   /* start timeout, then grace; holds a reference while it is set */
+    uint32_t xstate;   /* brg_worker_state; futex of those who wait for it */
+    uint32_t xwaiters; /* how many sleep on it */
+    uint32_t xasked;   /* the owner asked it to end */
+    uint32_t xwhere;   /* brg__where; threads only */
+    bool was_online;   /* under life_lock */
+    brg_exit exit;     /* written before xstate says exited or lost */
+    brg__timer timer;  /* start timeout, then grace; holds a reference while it is set */
 
     /* To the owner. */
     brg__gate inbox_gate;
@@ -88,7 +89,7 @@ struct brg_worker {
     uint32_t xdestroyed;
     bool online_told, exit_told; /* owner thread */
     uint32_t xpending_online, xpending_exit;
-    brg__list errors;   /* of worker_error, under life_lock */
+    brg__list errors; /* of worker_error, under life_lock */
     uint32_t error_count;
 
     /* To the worker (thread), and its waiting place. */
@@ -135,7 +136,10 @@ static inline bool brg__worker_is_over(const brg_worker *worker)
 void brg__worker_ask(brg_worker *worker);
 
 /* Thread workers, around user code. leave returns false when the thread was abandoned meanwhile: touch nothing then. */
-static inline void brg__worker_enter_user(brg_worker *worker) { brg_store_relaxed(&worker->xwhere, (uint32_t)BRG__IN_USER_CODE); }
+static inline void brg__worker_enter_user(brg_worker *worker)
+{
+    brg_store_relaxed(&worker->xwhere, (uint32_t)BRG__IN_USER_CODE);
+}
 static inline bool brg__worker_leave_user(brg_worker *worker)
 {
     uint32_t where = BRG__IN_USER_CODE; /* pairs with the swap in thread_end */
