@@ -19,7 +19,6 @@ build: configure
 
 # The main job on real photographs, with a few hostile files among them.
 run: build
-	@cmake --build $(BUILD) --target photos
 	@tools/demo.sh $(BUILD)
 
 test: build

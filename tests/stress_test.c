@@ -17,6 +17,18 @@
 #include "watch.h"
 
 #define BOUND BRG_SECONDS(60)
+
+/* On any thread: cmocka's assertions are for the one that runs the tests. */
+#define MUST(condition, ...)                                                                                           \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: not %s: ", __FILE__, __LINE__, #condition);                                        \
+            fprintf(stderr, __VA_ARGS__);                                                                              \
+            fprintf(stderr, "\n");                                                                                     \
+            abort();                                                                                                   \
+        }                                                                                                              \
+    } while (0)
+
 #define SUBMITTERS 4
 #define KEPT 24 /* handles a submitter holds at a time */
 #define ROUNDS 6
@@ -36,14 +48,14 @@ static int seed_print(void **state)
 
 /* ---- what is submitted -------------------------------------------------------------------------------------------------- */
 
-typedef struct kind {
+typedef struct stress_kind {
     const char *name; /* NULL: a function */
     brg_status expected, or_else;
     unsigned weight_thread, weight_process;
     bool ends_only_when_asked;
-} kind;
+} stress_kind;
 
-static const kind kinds[] = {
+static const stress_kind kinds[] = {
     {"noop", BRG_OK, BRG_OK, 30, 40, false},
     {"echo", BRG_OK, BRG_OK, 20, 30, false},
     {"allocate", BRG_OK, BRG_OK, 5, 5, false},
@@ -58,7 +70,7 @@ static const kind kinds[] = {
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-typedef struct round {
+typedef struct stress_round {
     brg_pool *pool;
     brg_isolation isolation;
     bool has_loop;
@@ -66,23 +78,23 @@ typedef struct round {
     atomic_uint with_done;
     atomic_int submitting;
     atomic_bool closing; /* any task may be cancelled now */
-} round;
+} stress_round;
 
 /* One submitted task; freed by the last of submitter and done. */
-typedef struct order {
-    round *round;
-    const kind *kind;
+typedef struct stress_order {
+    stress_round *round;
+    const stress_kind *kind;
     brg_task *task;
     bool cancelled, has_clock;
     atomic_int done, holders;
-} order;
+} stress_order;
 
 typedef struct submitter {
-    round *round;
+    stress_round *round;
     unsigned seed;
     int operations;
     pthread_t thread;
-    order *kept[KEPT];
+    stress_order *kept[KEPT];
 } submitter;
 
 static unsigned pick(unsigned *seed, unsigned below)
@@ -91,7 +103,7 @@ static unsigned pick(unsigned *seed, unsigned below)
     return (unsigned)(((uint64_t)(*seed >> 4) * below) >> 28);
 }
 
-static const kind *pick_kind(unsigned *seed, brg_isolation isolation)
+static const stress_kind *pick_kind(unsigned *seed, brg_isolation isolation)
 {
     unsigned total = 0;
     for (size_t i = 0; i < KINDS; i++)
@@ -106,7 +118,7 @@ static const kind *pick_kind(unsigned *seed, brg_isolation isolation)
     return &kinds[0];
 }
 
-static void order_put(order *order)
+static void order_put(stress_order *order)
 {
     if (atomic_fetch_sub(&order->holders, 1) == 1)
         free(order);
@@ -114,19 +126,19 @@ static void order_put(order *order)
 
 static void order_done(const brg_result *result, void *user_data)
 {
-    order *order = user_data;
-    round *round = order->round;
+    stress_order *order = user_data;
+    stress_round *round = order->round;
     atomic_fetch_add(&round->settled, 1);
     if (atomic_fetch_add(&order->done, 1) != 0)
         atomic_fetch_add(&round->twice, 1);
-    assert_true(result->state >= BRG_TASK_DONE);
+    MUST(result->state >= BRG_TASK_DONE, "state %d", (int)result->state);
     order_put(order);
 }
 
 /* A function that works a little, and tries what a task of the pool must not do. */
 static brg_status small_call(brg_context *context, void *argument)
 {
-    round *round = argument;
+    stress_round *round = argument;
     brg_task *child = NULL;
     if (brg_pool_submit_call(round->pool, small_call, round, NULL, &child) == BRG_OK) {
         atomic_fetch_add(&round->accepted, 1);
@@ -139,22 +151,21 @@ static brg_status small_call(brg_context *context, void *argument)
     return BRG_OK;
 }
 
-static brg_value *order_input(const kind *kind, unsigned *seed)
+static brg_value *order_input(const stress_kind *kind, unsigned *seed)
 {
     if (kind->name == NULL || pick(seed, 4) == 0)
         return NULL;
     brg_value *input = NULL;
-    assert_int_equal(brg_value_map(&input, NULL, brg_field_int("bytes", pick(seed, 3000)), brg_field_int("code", 3),
-                                   brg_field_string("text", pick(seed, 2) == 0 ? "short" : NULL)),
-                     BRG_OK);
+    MUST(brg_value_map(&input, NULL, brg_field_int("bytes", pick(seed, 3000)), brg_field_int("code", 3),
+                                   brg_field_string("text", pick(seed, 2) == 0 ? "short" : NULL)) == BRG_OK, "no memory");
     return input;
 }
 
-static order *order_submit(submitter *self)
+static stress_order *order_submit(submitter *self)
 {
-    round *round = self->round;
-    order *order = calloc(1, sizeof(*order));
-    assert_non_null(order);
+    stress_round *round = self->round;
+    stress_order *order = calloc(1, sizeof(*order));
+    MUST(order != NULL, "no memory");
     order->round = round;
     order->kind = pick_kind(&self->seed, round->isolation);
     bool with_done = round->has_loop && pick(&self->seed, 2) == 0;
@@ -177,7 +188,7 @@ static order *order_submit(submitter *self)
         atomic_fetch_add(&round->accepted, 1);
         return order;
     }
-    assert_true(status == BRG_FULL || status == BRG_TIMED_OUT || (status == BRG_CLOSED && atomic_load(&round->closing)));
+    MUST(status == BRG_FULL || status == BRG_TIMED_OUT, "submit: %s", brg_status_name(status));
     atomic_fetch_sub(&round->with_done, with_done);
     brg_value_unref(input);
     free(order);
@@ -185,24 +196,22 @@ static order *order_submit(submitter *self)
 }
 
 /* Its outcome is one that its kind, its clocks and its cancelling explain: nobody pays for another. */
-static void order_check(const order *order)
+static void order_check(const stress_order *order)
 {
     const brg_result *result = brg_task_result(order->task);
-    if (result == NULL)
-        fail_msg("%s: no result", order->kind->name);
+    const char *name = order->kind->name != NULL ? order->kind->name : "function";
+    MUST(result != NULL, "%s", name);
     brg_status status = result->status;
     bool explained = status == order->kind->expected || status == order->kind->or_else ||
                      (status == BRG_CANCELLED && (order->cancelled || atomic_load(&order->round->closing))) ||
                      (status == BRG_TIMED_OUT && order->has_clock);
-    if (!explained)
-        fail_msg("%s: %s in attempt %u: %s", order->kind->name != NULL ? order->kind->name : "function", brg_status_name(status),
-                 result->attempts, result->error != NULL ? result->error->message : "");
-    assert_true((status == BRG_OK) == (result->error == NULL));
-    if (status == BRG_OK && order->kind->name != NULL)
-        assert_true(result->attempts >= 1 && result->worker_id != 0);
+    MUST(explained, "%s: %s in attempt %u: %s", name, brg_status_name(status), result->attempts,
+         result->error != NULL ? result->error->message : "");
+    MUST((status == BRG_OK) == (result->error == NULL), "%s: %s", name, brg_status_name(status));
+    MUST(status != BRG_OK || (result->attempts >= 1 && result->worker_id != 0), "%s: attempt %u", name, result->attempts);
 }
 
-static void order_finish(order *order, bool must_be_settled)
+static void order_finish(stress_order *order, bool must_be_settled)
 {
     if (must_be_settled || brg_task_result(order->task) != NULL)
         order_check(order);
@@ -213,7 +222,7 @@ static void order_finish(order *order, bool must_be_settled)
 static void submitter_step(submitter *self)
 {
     unsigned at = pick(&self->seed, KEPT), what = pick(&self->seed, 100);
-    order *order = self->kept[at];
+    stress_order *order = self->kept[at];
     if (order == NULL || what < 60) {
         if (order != NULL)
             order_finish(order, false);
@@ -221,19 +230,20 @@ static void submitter_step(submitter *self)
     } else if (what < 75) {
         order->cancelled = true;
         brg_status status = brg_task_cancel(order->task);
-        assert_true(status == BRG_OK || status == BRG_STATE);
+        MUST(status == BRG_OK || status == BRG_STATE, "%s", brg_status_name(status));
         if (status == BRG_STATE)
             order_check(order);
     } else if (what < 95) {
         brg_status status = brg_task_wait(order->task, BRG_MICROSECONDS(pick(&self->seed, 1000)));
-        assert_true(status == BRG_OK || status == BRG_TIMED_OUT);
+        MUST(status == BRG_OK || status == BRG_TIMED_OUT, "%s", brg_status_name(status));
         if (status == BRG_OK)
             order_check(order);
     } else if (what < 97) {
         brg_status status = brg_pool_wait_idle(self->round->pool, BRG_MICROSECONDS(pick(&self->seed, 500)));
-        assert_true(status == BRG_OK || status == BRG_TIMED_OUT);
+        MUST(status == BRG_OK || status == BRG_TIMED_OUT, "%s", brg_status_name(status));
     } else {
-        scenario_stats(self->round->pool);
+        brg_pool_stats stats = {.size = sizeof(stats)};
+        MUST(brg_pool_get_stats(self->round->pool, &stats) == BRG_OK, "stats");
         brg_task_unref(brg_task_ref(order->task));
     }
 }
@@ -249,7 +259,7 @@ static void *submitter_main(void *argument)
 
 /* ---- a round: one pool from its start to its end --------------------------------------------------------------------------- */
 
-static void round_run(round *round, brg_loop *loop)
+static void round_run(stress_round *round, brg_loop *loop)
 {
     while (atomic_load(&round->submitting) > 0) {
         if (loop == NULL) {
@@ -263,7 +273,7 @@ static void round_run(round *round, brg_loop *loop)
 }
 
 /* Drain, stop, kill, or destroy what is there; handles outlive the pool. */
-static void round_end(round *round, unsigned how)
+static void round_end(stress_round *round, unsigned how)
 {
     if (how % 4 != 0)
         atomic_store(&round->closing, true);
@@ -290,7 +300,7 @@ static void round_end(round *round, unsigned how)
 static void round_play(brg_isolation isolation, unsigned seed)
 {
     brg_loop *loop = NULL;
-    round round = {.isolation = isolation, .has_loop = pick(&seed, 3) != 0, .submitting = SUBMITTERS};
+    stress_round round = {.isolation = isolation, .has_loop = pick(&seed, 3) != 0, .submitting = SUBMITTERS};
     submitter submitters[SUBMITTERS];
     if (round.has_loop)
         assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true, .batch_max = 1 + pick(&seed, 200)), NULL), BRG_OK);

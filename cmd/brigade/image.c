@@ -89,21 +89,14 @@ static bool image_find_module(const image_options *options, char path[IMAGE_PATH
 
 static void image_submit_more(image_run *run);
 
-static void image_close(uv_handle_t *handle, void *user_data)
-{
-    (void)user_data;
-    if (handle->type != UV_POLL && !uv_is_closing(handle)) /* the poll handle is brigade's */
-        uv_close(handle, NULL);
-}
-
-/* All settled, or nothing more will be: lets the loop end. */
+/* All settled, or nothing more will be. The loop ends by itself: only what is out holds it. */
 static void image_finish(image_run *run)
 {
     if (run->closing || run->outstanding != 0)
         return;
     run->closing = true;
     run->jobs.ended_ns = image_now_ns();
-    uv_walk(&run->uv, image_close, NULL);
+    uv_timer_stop(&run->timer);
 }
 
 typedef struct image_ticket {
@@ -189,6 +182,8 @@ static void image_interrupted(uv_signal_t *handle, int number)
     run->interrupts++;
     if (run->shows_progress)
         image_clear_progress();
+    if (run->pool == NULL)
+        return; /* it is over */
     if (run->interrupts == 1) {
         fprintf(stderr, "brigade image: finishing what runs; once more to stop at once\n");
         brg_pool_stop(run->pool, 0);
@@ -260,14 +255,29 @@ static void image_watch(image_run *run)
     uv_signal_start(&run->terminate, image_interrupted, SIGTERM);
     if (run->shows_progress)
         uv_timer_start(&run->timer, image_tick, 0, IMAGE_PROGRESS_MS);
+    uv_unref((uv_handle_t *)&run->interrupt);
+    uv_unref((uv_handle_t *)&run->terminate);
+    uv_unref((uv_handle_t *)&run->timer);
+}
+
+static void image_close(uv_handle_t *handle, void *user_data)
+{
+    (void)user_data;
+    uv_close(handle, NULL);
+}
+
+/* After the summary: until then an interrupt is heard, not deadly. */
+static void image_close_loop(image_run *run)
+{
+    uv_walk(&run->uv, image_close, NULL);
+    uv_run(&run->uv, UV_RUN_DEFAULT);
+    uv_loop_close(&run->uv);
 }
 
 /* Everything between the options and the summary. False when nothing could run. */
 static bool image_execute(image_run *run, const char *module)
 {
     brg_error error = {.status = BRG_OK};
-    if (uv_loop_init(&run->uv) != 0)
-        return cli_complain("image", "no event loop: out of memory or descriptors");
     bool good = image_open_pool(run, module, &error) == BRG_OK;
     if (good) {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -283,8 +293,8 @@ static bool image_execute(image_run *run, const char *module)
     }
     brg_pool_destroy(run->pool);
     brg_loop_destroy(run->loop);
-    uv_run(&run->uv, UV_RUN_DEFAULT);
-    uv_loop_close(&run->uv);
+    run->pool = NULL;
+    uv_run(&run->uv, UV_RUN_DEFAULT); /* closes the handle of brigade's */
     return good;
 }
 
@@ -315,8 +325,14 @@ static int image_process(image_run *run, char **operands, int count)
                           (run->options.progress == IMAGE_AUTO && !run->options.quiet && !run->options.json &&
                            isatty(STDERR_FILENO));
     run->jobs.started_ns = image_now_ns();
-    if (!image_execute(run, module))
+    if (uv_loop_init(&run->uv) != 0) {
+        cli_complain("image", "no event loop: out of memory or descriptors");
         return CLI_CANNOT_RUN;
+    }
+    if (!image_execute(run, module)) {
+        image_close_loop(run);
+        return CLI_CANNOT_RUN;
+    }
     if (run->jobs.ended_ns == 0)
         run->jobs.ended_ns = image_now_ns();
     if (!run->options.json)
@@ -325,6 +341,7 @@ static int image_process(image_run *run, char **operands, int count)
         cli_complain("image", "standard output could not be written: %s", strerror(errno));
     if (run->cannot_run.status != BRG_OK)
         cli_complain("image", "%s", run->cannot_run.message);
+    image_close_loop(run);
     return image_exit_code(run);
 }
 
