@@ -12,7 +12,7 @@ deps:
 	@tools/install-deps
 
 configure: deps
-	@test -f $(BUILD)/build.ninja || cmake --preset $(PRESET) $(CMAKE_ARGS)
+	@test -f $(BUILD)/build.ninja -a -z "$(CMAKE_ARGS)" || cmake --preset $(PRESET) $(CMAKE_ARGS)
 
 build: configure
 	@cmake --build $(BUILD)

@@ -22,7 +22,7 @@ typedef struct recorder {
     brg_error error; /* of the last one */
     brg_exit exit;
     void (*act)(struct recorder *record, char event); /* inside each callback but release, after it was written down */
-    void *argument;                                 /* of act */
+    void *argument;                                   /* of act */
 } recorder;
 
 /* Creates record->worker with the scenario module, unless `options` name another body, on record->loop, made if NULL. */

@@ -157,7 +157,8 @@ static brg_value *order_input(const stress_kind *kind, unsigned *seed)
         return NULL;
     brg_value *input = NULL;
     MUST(brg_value_map(&input, NULL, brg_field_int("bytes", pick(seed, 3000)), brg_field_int("code", 3),
-                                   brg_field_string("text", pick(seed, 2) == 0 ? "short" : NULL)) == BRG_OK, "no memory");
+                       brg_field_string("text", pick(seed, 2) == 0 ? "short" : NULL)) == BRG_OK,
+         "no memory");
     return input;
 }
 
@@ -169,14 +170,16 @@ static stress_order *order_submit(submitter *self)
     order->round = round;
     order->kind = pick_kind(&self->seed, round->isolation);
     bool with_done = round->has_loop && pick(&self->seed, 2) == 0;
-    brg_submit_options options = {.size = sizeof(options), .user_data = order, .attempts_max = 1 + pick(&self->seed, 3)};
+    brg_submit_options options = {
+        .size = sizeof(options), .user_data = order, .attempts_max = 1 + pick(&self->seed, 3)};
     if (with_done)
         options.done = order_done;
     if (order->kind->ends_only_when_asked)
         options.run_timeout_ns = BRG_MICROSECONDS(200 + pick(&self->seed, 3000));
     order->has_clock = pick(&self->seed, 10) == 0;
     if (order->has_clock)
-        *(pick(&self->seed, 2) == 0 ? &options.queue_timeout_ns : &options.deadline_ns) = BRG_MICROSECONDS(1 + pick(&self->seed, 2000));
+        *(pick(&self->seed, 2) == 0 ? &options.queue_timeout_ns
+                                    : &options.deadline_ns) = BRG_MICROSECONDS(1 + pick(&self->seed, 2000));
     atomic_store(&order->holders, with_done ? 2 : 1);
     brg_value *input = order_input(order->kind, &self->seed);
     /* Before the submit: done may come first. */
@@ -208,7 +211,8 @@ static void order_check(const stress_order *order)
     MUST(explained, "%s: %s in attempt %u: %s", name, brg_status_name(status), result->attempts,
          result->error != NULL ? result->error->message : "");
     MUST((status == BRG_OK) == (result->error == NULL), "%s: %s", name, brg_status_name(status));
-    MUST(status != BRG_OK || (result->attempts >= 1 && result->worker_id != 0), "%s: attempt %u", name, result->attempts);
+    MUST(status != BRG_OK || (result->attempts >= 1 && result->worker_id != 0), "%s: attempt %u", name,
+         result->attempts);
 }
 
 static void order_finish(stress_order *order, bool must_be_settled)
@@ -303,13 +307,17 @@ static void round_play(brg_isolation isolation, unsigned seed)
     stress_round round = {.isolation = isolation, .has_loop = pick(&seed, 3) != 0, .submitting = SUBMITTERS};
     submitter submitters[SUBMITTERS];
     if (round.has_loop)
-        assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true, .batch_max = 1 + pick(&seed, 200)), NULL), BRG_OK);
+        assert_int_equal(
+            brg_loop_create(&loop, brg_loop_opts(.external = true, .batch_max = 1 + pick(&seed, 200)), NULL), BRG_OK);
     round.pool = scenario_pool(
-        isolation, brg_pool_opts(.loop = loop, .workers_max = 1 + pick(&seed, 4), .queue_max = 8 + pick(&seed, 200),
-                                 .admission = pick(&seed, 2) == 0 ? BRG_ADMISSION_REJECT : BRG_ADMISSION_BLOCK,
-                                 .admission_timeout_ns = BRG_MICROSECONDS(1 + pick(&seed, 2000)), .crash_limit = 1 + pick(&seed, 3),
-                                 .retry_on = BRG_RETRY_CRASH | BRG_RETRY_FAILED, .no_spin = pick(&seed, 3) == 0, .timing = pick(&seed, 2) == 0,
-                                 .grace_ns = isolation == BRG_ISOLATION_THREAD ? BRG_SECONDS(60) : BRG_MICROSECONDS(1 + pick(&seed, 4000))));
+        isolation,
+        brg_pool_opts(.loop = loop, .workers_max = 1 + pick(&seed, 4), .queue_max = 8 + pick(&seed, 200),
+                      .admission = pick(&seed, 2) == 0 ? BRG_ADMISSION_REJECT : BRG_ADMISSION_BLOCK,
+                      .admission_timeout_ns = BRG_MICROSECONDS(1 + pick(&seed, 2000)),
+                      .crash_limit = 1 + pick(&seed, 3), .retry_on = BRG_RETRY_CRASH | BRG_RETRY_FAILED,
+                      .no_spin = pick(&seed, 3) == 0, .timing = pick(&seed, 2) == 0,
+                      .grace_ns = isolation == BRG_ISOLATION_THREAD ? BRG_SECONDS(60)
+                                                                    : BRG_MICROSECONDS(1 + pick(&seed, 4000))));
     for (int i = 0; i < SUBMITTERS; i++) {
         submitters[i] = (submitter){.round = &round, .seed = seed + 77u * (unsigned)i};
         submitters[i].operations = isolation == BRG_ISOLATION_THREAD ? OPERATIONS_THREAD : OPERATIONS_PROCESS;
@@ -361,8 +369,10 @@ static void batch_play(brg_loop *loop)
     for (int i = 0; i < BATCH; i++) {
         brg_worker *worker = NULL;
         brg_error error;
-        if (brg_worker_create(&worker, brg_worker_opts(.loop = loop, .entry = short_entry, .on_exit = count_exit, .user_data = &exits),
-                              &error) != BRG_OK)
+        if (brg_worker_create(
+                &worker,
+                brg_worker_opts(.loop = loop, .entry = short_entry, .on_exit = count_exit, .user_data = &exits),
+                &error) != BRG_OK)
             fail_msg("worker: %s", error.message);
         expected += i % 5 != 0;
         if (i % 5 == 0)

@@ -40,15 +40,16 @@ static brg_exit worker_ends(brg_worker *worker)
 static void post_at(brg_worker *worker, const char *what, const scenario_gate *gate)
 {
     brg_value *message = NULL;
-    assert_int_equal(brg_value_map(&message, NULL, brg_field_string("do", what), brg_field_string("reach", gate->reach)), BRG_OK);
+    assert_int_equal(
+        brg_value_map(&message, NULL, brg_field_string("do", what), brg_field_string("reach", gate->reach)), BRG_OK);
     assert_int_equal(brg_worker_post(worker, message, BOUND, NULL), BRG_OK);
 }
 
 static brg_value *start_at(const scenario_gate *gate)
 {
     brg_value *init = NULL;
-    assert_int_equal(brg_value_map(&init, NULL, brg_field_string("start", "meet"), brg_field_string("reach", gate->reach),
-                                   brg_field_string("hold", gate->hold)),
+    assert_int_equal(brg_value_map(&init, NULL, brg_field_string("start", "meet"),
+                                   brg_field_string("reach", gate->reach), brg_field_string("hold", gate->hold)),
                      BRG_OK);
     return init;
 }
@@ -60,7 +61,8 @@ static void idle_worker_ends_at_once(void **state)
     scenario_gate gate;
     scenario_gate_open(&gate);
     brg_worker *worker = worker_create(
-        scenario_isolation(state), brg_worker_opts(.grace_ns = PATIENT, .init_data = scenario_string("end_fifo", gate.reach)));
+        scenario_isolation(state),
+        brg_worker_opts(.grace_ns = PATIENT, .init_data = scenario_string("end_fifo", gate.reach)));
     assert_int_equal(brg_worker_wait_online(worker, BOUND, NULL), BRG_OK);
     assert_int_equal(brg_worker_terminate(worker), BRG_OK);
     scenario_gate_reached(&gate); /* worker_end ran */
@@ -147,7 +149,8 @@ static void deaf_thread_is_lost(void **state)
         atomic_store(&deaf_runs, false);
         atomic_store(&deaf_may_go, false);
         recorder record = {0};
-        record_start(&record, BRG_ISOLATION_THREAD, brg_worker_opts(.entry = deaf_entry, .grace_ns = BRG_MILLISECONDS(5)));
+        record_start(&record, BRG_ISOLATION_THREAD,
+                     brg_worker_opts(.entry = deaf_entry, .grace_ns = BRG_MILLISECONDS(5)));
         assert_true(watch_until(is_true, &deaf_runs));
         assert_int_equal(brg_worker_terminate(record.worker), BRG_OK);
         record_run(&record);
@@ -360,7 +363,10 @@ static void waiting_senders_see_the_end(brg_isolation isolation, bool killed)
     scenario_gate_close(&gate);
 }
 
-static void waiting_senders_see_terminate(void **state) { waiting_senders_see_the_end(scenario_isolation(state), false); }
+static void waiting_senders_see_terminate(void **state)
+{
+    waiting_senders_see_the_end(scenario_isolation(state), false);
+}
 
 static void waiting_senders_see_death(void **state)
 {
@@ -372,9 +378,11 @@ static void waiting_senders_see_death(void **state)
 static void worker_that_waits_for_room_ends(void **state)
 {
     for (int i = 0; i < 2; i++) {
-        brg_worker *worker = worker_create(scenario_isolation(state), brg_worker_opts(.grace_ns = PATIENT, .mailbox_max = 4));
+        brg_worker *worker = worker_create(scenario_isolation(state),
+                                           brg_worker_opts(.grace_ns = PATIENT, .mailbox_max = 4));
         brg_value *message = NULL;
-        assert_int_equal(brg_value_map(&message, NULL, brg_field_string("do", "many"), brg_field_int("count", 1000000)), BRG_OK);
+        assert_int_equal(brg_value_map(&message, NULL, brg_field_string("do", "many"), brg_field_int("count", 1000000)),
+                         BRG_OK);
         assert_int_equal(brg_worker_post(worker, message, BOUND, NULL), BRG_OK);
         assert_int_equal(brg_worker_receive(worker, &message, BOUND), BRG_OK); /* it is at it */
         brg_value_unref(message);
@@ -407,7 +415,8 @@ static void *post_until_closed(void *argument)
 
 static void terminate_under_fire(void **state)
 {
-    brg_worker *worker = worker_create(scenario_isolation(state), brg_worker_opts(.mailbox_max = 16, .grace_ns = PATIENT));
+    brg_worker *worker = worker_create(scenario_isolation(state),
+                                       brg_worker_opts(.mailbox_max = 16, .grace_ns = PATIENT));
     waiting posters[POSTERS];
     brg_value *message = NULL;
     for (int i = 0; i < POSTERS; i++) {
@@ -432,18 +441,12 @@ static void terminate_under_fire(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO_BOTH(idle_worker_ends_at_once),
-        SCENARIO_BOTH(polite_worker_ends_by_itself),
-        cmocka_unit_test(deaf_process_is_killed),
-        cmocka_unit_test(deaf_thread_is_lost),
-        SCENARIO_BOTH(terminate_right_after_create),
-        SCENARIO_BOTH(terminate_in_a_start_that_hangs),
-        SCENARIO_BOTH(destroy_at_any_time),
-        SCENARIO_BOTH(destroy_in_a_start_that_hangs),
-        SCENARIO_BOTH(destroy_in_each_callback),
-        SCENARIO_BOTH(waiting_senders_see_terminate),
-        cmocka_unit_test(waiting_senders_see_death),
-        SCENARIO_BOTH(worker_that_waits_for_room_ends),
+        SCENARIO_BOTH(idle_worker_ends_at_once),     SCENARIO_BOTH(polite_worker_ends_by_itself),
+        cmocka_unit_test(deaf_process_is_killed),    cmocka_unit_test(deaf_thread_is_lost),
+        SCENARIO_BOTH(terminate_right_after_create), SCENARIO_BOTH(terminate_in_a_start_that_hangs),
+        SCENARIO_BOTH(destroy_at_any_time),          SCENARIO_BOTH(destroy_in_a_start_that_hangs),
+        SCENARIO_BOTH(destroy_in_each_callback),     SCENARIO_BOTH(waiting_senders_see_terminate),
+        cmocka_unit_test(waiting_senders_see_death), SCENARIO_BOTH(worker_that_waits_for_room_ends),
         SCENARIO_BOTH(terminate_under_fire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

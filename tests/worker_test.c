@@ -41,8 +41,8 @@ static void events_come_in_order(void **state)
 static brg_value *start_at(const scenario_gate *gate)
 {
     brg_value *init = NULL;
-    assert_int_equal(brg_value_map(&init, NULL, brg_field_string("start", "meet"), brg_field_string("reach", gate->reach),
-                                   brg_field_string("hold", gate->hold)),
+    assert_int_equal(brg_value_map(&init, NULL, brg_field_string("start", "meet"),
+                                   brg_field_string("reach", gate->reach), brg_field_string("hold", gate->hold)),
                      BRG_OK);
     return init;
 }
@@ -103,8 +103,9 @@ static void last_words_without_a_loop(void **state)
     (void)state;
     brg_worker *worker = NULL;
     brg_value *message = NULL;
-    assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module(),
-                                                                .mailbox_max = 8),
+    assert_int_equal(brg_worker_create(&worker,
+                                       brg_worker_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module(),
+                                                       .mailbox_max = 8),
                                        NULL),
                      BRG_OK);
     assert_int_equal(brg_worker_post(worker, many(1000, true), BOUND, NULL), BRG_OK);
@@ -186,10 +187,12 @@ static void exit_codes_show_in_exit(void **state)
         brg_worker *worker = NULL;
         brg_value *message = NULL;
         brg_exit exit;
-        assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module()),
-                                           NULL),
+        assert_int_equal(
+            brg_worker_create(&worker, brg_worker_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module()),
+                              NULL),
+            BRG_OK);
+        assert_int_equal(brg_value_map(&message, NULL, brg_field_string("do", "exit"), brg_field_int("code", codes[i])),
                          BRG_OK);
-        assert_int_equal(brg_value_map(&message, NULL, brg_field_string("do", "exit"), brg_field_int("code", codes[i])), BRG_OK);
         assert_int_equal(brg_worker_post(worker, message, BOUND, NULL), BRG_OK);
         assert_int_equal(brg_worker_wait(worker, BOUND, &exit), BRG_OK);
         assert_int_equal(exit.status, codes[i] == 0 ? BRG_OK : BRG_EXITED);
@@ -344,8 +347,8 @@ static void mailbox_is_bounded(void **state)
 {
     scenario_gate gate;
     scenario_gate_open(&gate);
-    brg_worker *worker =
-        worker_without_loop(scenario_isolation(state), brg_worker_opts(.init_data = start_at(&gate), .mailbox_max = 4));
+    brg_worker *worker = worker_without_loop(scenario_isolation(state),
+                                             brg_worker_opts(.init_data = start_at(&gate), .mailbox_max = 4));
     for (int i = 0; i < 4; i++) {
         brg_value *message = scenario_int("n", i);
         assert_int_equal(brg_worker_post(worker, message, 0, NULL), BRG_OK); /* init_data is no message */
@@ -394,7 +397,8 @@ static void worker_knows_itself(void **state)
 {
     brg_isolation isolation = scenario_isolation(state);
     brg_worker *worker = worker_without_loop(
-        isolation, brg_worker_opts(.name = "the-saucier-and-more", .init_data = scenario_string("greeting", "bonjour")));
+        isolation,
+        brg_worker_opts(.name = "the-saucier-and-more", .init_data = scenario_string("greeting", "bonjour")));
     brg_value *answer = NULL;
     record_post(worker, "who", 0);
     assert_int_equal(brg_worker_receive(worker, &answer, BOUND), BRG_OK);

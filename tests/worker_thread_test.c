@@ -123,7 +123,8 @@ static brg_status bounded_entry(brg_context *context, void *argument)
 static void bounds_hold_towards_the_owner(void **state)
 {
     (void)state;
-    brg_worker *worker = worker_create(brg_worker_opts(.entry = bounded_entry, .mailbox_max = 2, .message_bytes_max = 1000));
+    brg_worker *worker = worker_create(
+        brg_worker_opts(.entry = bounded_entry, .mailbox_max = 2, .message_bytes_max = 1000));
     brg_value *message = NULL;
     assert_int_equal(brg_worker_wait(worker, BRG_MILLISECONDS(20), NULL), BRG_TIMED_OUT); /* it waits for us */
     for (int i = 0; i < 3; i++)
@@ -380,12 +381,12 @@ static void bad_modules_are_refused(void **state)
 {
     (void)state;
     static const brg_module_task unnamed[] = {{"", any_task}, {NULL, NULL}}, empty[] = {{"task", NULL}, {NULL, NULL}};
-    static const brg_module_task long_name[] = {{"1234567890123456789012345678901234567890123456789012345678901234", any_task},
-                                                {NULL, NULL}};
+    static const brg_module_task long_name[] = {
+        {"1234567890123456789012345678901234567890123456789012345678901234", any_task}, {NULL, NULL}};
     static const brg_module old = {.size = sizeof(old), .abi = BRG_MODULE_ABI + 1, .name = "old"};
     static const brg_module short_one = {.size = sizeof(short_one) - 8, .abi = BRG_MODULE_ABI, .name = "short"};
-    static const brg_module bad_tasks[] = {{LINKED_MODULE, .tasks = unnamed}, {LINKED_MODULE, .tasks = empty},
-                                           {LINKED_MODULE, .tasks = long_name}};
+    static const brg_module bad_tasks[] = {
+        {LINKED_MODULE, .tasks = unnamed}, {LINKED_MODULE, .tasks = empty}, {LINKED_MODULE, .tasks = long_name}};
     refused_module(&old, "ABI");
     refused_module(&short_one, "ABI");
     for (int i = 0; i < 3; i++)

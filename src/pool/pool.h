@@ -101,6 +101,7 @@ struct brg__slot {
     /* The task that runs: whose ticket, until when, and when its worker is ended because it did not listen. */
     uint64_t kill_at, kill_ticket;
     brg_status kill_why;
+    uint32_t kill_deferrals;
     uint64_t ahead_since; /* process: when the head started, to take back what waits behind a long one */
 
     /* Process workers: sent tasks, oldest first. */

@@ -103,7 +103,7 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     ahead->task = task;
     task->slot = slot;
     task->ticket = ahead->ticket;
-    task->place = BRG__PLACE_AHEAD;
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_AHEAD);
     slot->ahead_count++;
     return true;
 }

@@ -70,7 +70,7 @@ static void hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
             count = i;
             break;
         }
-        task->place = BRG__PLACE_HAND;
+        brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_HAND);
         task->slot = slot;
         brg_store_relaxed(&slot->xhand_tasks[i], task);
     }

@@ -182,7 +182,7 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
         brg_value_unref(task->input);
         task->input = NULL;
     }
-    task->place = BRG__PLACE_NOWHERE;
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_NOWHERE);
     settle_count(&counts->by_state[state]);
     if (has_handle) {
         uint32_t before = brg_exchange_seq_cst(&task->xstate, (uint32_t)state); /* pairs with task_is_settled */

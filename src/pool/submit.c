@@ -11,7 +11,7 @@
 
 static void submit_enqueued_locked(brg_pool *pool, brg_task *task)
 {
-    task->place = BRG__PLACE_QUEUE;
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
     uint32_t queued = pool->xqueued + 1;
     brg_store_relaxed(&pool->xqueued, queued);
     pool->queued_bytes += task->input_bytes;

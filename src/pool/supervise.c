@@ -16,6 +16,8 @@
 #include "pool/pool.h"
 
 #define AHEAD_LONG_NS BRG_MILLISECONDS(2)
+#define KILL_DEFER_NS BRG_MILLISECONDS(2) /* for an answer that must be there */
+#define KILL_DEFERRALS_MAX 50             /* a worker may lie about having answered */
 
 brg__pool_view brg__pool_view_locked(brg_pool *pool)
 {
@@ -43,9 +45,22 @@ void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why)
         return;
     slot->kill_ticket = ticket;
     slot->kill_why = why;
+    slot->kill_deferrals = 0;
     slot->kill_at = brg__deadline(slot->pool->options.grace_ns);
     brg__worker_cancel_task(slot->worker, ticket);
     brg__pool_timer_at(slot->pool, slot->kill_at);
+}
+
+/*
+ * Whether a process worker has answered the task that we think it runs: it has started one behind it. That one must
+ * not pay, and the answer is on its way.
+ */
+static bool supervise_is_through_locked(brg__slot *slot)
+{
+    uint32_t tasks = 0;
+    for (uint32_t i = 0; i < slot->ahead_count; i++)
+        tasks += slot->ahead[(slot->ahead_first + i) % BRG__AHEAD_MAX].task != NULL;
+    return tasks > 1 && slot->kill_deferrals++ < KILL_DEFERRALS_MAX;
 }
 
 /* The grace of a slot's task is over. */
@@ -58,10 +73,15 @@ static void supervise_kill_locked(brg__slot *slot)
         slot->kill_ticket = 0;
         return;
     }
-    if (brg__pool_has_processes(pool))
+    if (brg__pool_has_processes(pool)) {
         brg__slot_recall_locked(slot);
-    else
+        if (supervise_is_through_locked(slot)) {
+            slot->kill_at = brg__deadline(KILL_DEFER_NS);
+            return;
+        }
+    } else {
         brg__hand_reclaim_locked(slot);
+    }
     slot->ending = true;
     pool->workers_killed++;
     brg__worker_end_now(slot->worker, slot->kill_why,
@@ -87,6 +107,26 @@ static uint64_t supervise_slot_locked(brg__slot *slot, uint64_t now)
     if (slot->kill_ticket != 0)
         next = brg__min(next, slot->kill_at);
     return next;
+}
+
+/* Answers that nobody looked at yet come before the end of their workers. No lock. */
+static void supervise_pump(brg_pool *pool, uint64_t now)
+{
+    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
+        brg__slot *slot = &pool->slots[i];
+        brg_worker *worker = NULL;
+        brg__lock_acquire(&pool->lock);
+        if (slot->worker != NULL && slot->kill_ticket != 0 && slot->kill_at <= now) {
+            worker = slot->worker;
+            brg__worker_ref(worker);
+        }
+        brg__lock_release(&pool->lock);
+        if (worker == NULL)
+            continue;
+        worker->ops->pump(worker);
+        worker->ops->unpump(worker);
+        brg__worker_unref(worker);
+    }
 }
 
 /* Tasks that wait in a worker's ring behind a long one go to idle workers. */
@@ -386,6 +426,8 @@ void brg__pool_timer_fire(brg__timer *timer)
 {
     brg_pool *pool = brg__container_of(timer, brg_pool, timer);
     uint64_t now = brg__now(), next = UINT64_MAX;
+    if (brg__pool_has_processes(pool))
+        supervise_pump(pool, now);
     brg__lock_acquire(&pool->lock);
     brg_store_relaxed(&pool->xtimer_at, UINT64_MAX);
     for (uint32_t i = 0; i < pool->options.workers_max; i++) {

@@ -148,7 +148,7 @@ static brg_status task_cancel_locked(brg_task *task)
         return BRG_STATE;
     task->cancel_asked = true;
     brg__slot *slot = task->slot;
-    if (task->place == BRG__PLACE_QUEUE) {
+    if (brg_load_relaxed(&task->place) == BRG__PLACE_QUEUE) {
         brg__task_unqueue_locked(task->pool, task);
         brg__pool_room_locked(task->pool);
         brg__task_settle_plain(task, BRG_CANCELLED, before);
