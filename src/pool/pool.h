@@ -78,6 +78,7 @@ struct brg_task {
 typedef struct brg__ahead {
     brg_task *task; /* NULL once taken back */
     uint64_t ticket;
+    brg_status end_why; /* it was asked to end; BRG_OK: it was not */
     brg__sent sent;
 } brg__ahead;
 

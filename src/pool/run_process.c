@@ -38,12 +38,27 @@ brg_task *brg__slot_head_locked(brg__slot *slot)
     return slot->ahead_count == 0 ? NULL : ahead_at(slot, 0)->task;
 }
 
+/*
+ * The task may have run for a while, unseen, behind one whose answer was on its way: what it was asked then may have been
+ * overwritten by what the other was asked, and a kill did not count it among the running ones.
+ */
+static void process_ask_head_again_locked(brg__slot *slot, brg_task *task)
+{
+    brg_status why = ahead_at(slot, 0)->end_why;
+    if (why == BRG_OK && slot->pool->mode >= BRG__POOL_KILL)
+        why = BRG_CANCELLED;
+    if (why != BRG_OK && !slot->ending)
+        brg__slot_ask_end_locked(slot, task->ticket, why);
+}
+
 /* The first in line is the one that runs: its clocks start. */
 static void process_start_head_locked(brg__slot *slot)
 {
     brg_pool *pool = slot->pool;
     brg_task *task = brg__slot_head_locked(slot);
     brg_store_relaxed(&slot->xticket, task == NULL ? (uint64_t)0 : task->ticket);
+    if (task != NULL)
+        process_ask_head_again_locked(slot, task);
     if (task == NULL || (brg_load_relaxed(&task->xstate) & BRG__TASK_STATE_MASK) != BRG_TASK_QUEUED)
         return;
     brg_or_acq_rel(&task->xstate, (uint32_t)BRG_TASK_RUNNING);
@@ -88,6 +103,7 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     brg_pool *pool = slot->pool;
     brg__ahead *ahead = ahead_at(slot, slot->ahead_count);
     ahead->ticket = ++pool->tickets;
+    ahead->end_why = BRG_OK;
     brg_status status = brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1, task->name, task->input,
                                                &ahead->sent);
     if (status == BRG_FULL) {
@@ -167,7 +183,7 @@ bool brg__slot_take_back_locked(brg__slot *slot, brg_task *task)
 
 /* ---- replies --------------------------------------------------------------------------------------------------------- */
 
-static void process_settle_locked(brg__slot *slot, brg_task *task, brg__task_reply *reply)
+static void process_settle_locked(brg__slot *slot, brg_task *task, brg_status end_why, brg__task_reply *reply)
 {
     brg__outcome outcome = {.status = reply->status,
                             .output = reply->output,
@@ -176,13 +192,13 @@ static void process_settle_locked(brg__slot *slot, brg_task *task, brg__task_rep
                             .worker_id = slot->worker->id,
                             .run_ns = task->has_clock ? reply->run_ns : 0};
     reply->output = reply->detail = NULL;
-    if (slot->kill_ticket == task->ticket) { /* it was asked to end */
-        if (slot->kill_why == BRG_TIMED_OUT || outcome.status != BRG_OK) {
-            outcome.status = slot->kill_why;
-            outcome.error = brg__error_of_status(outcome.status);
-            brg_value_unref(outcome.output);
-            outcome.output = NULL;
-        }
+    if (end_why == BRG_TIMED_OUT || (end_why != BRG_OK && outcome.status != BRG_OK)) { /* it was asked to end */
+        outcome.status = end_why;
+        outcome.error = brg__error_of_status(outcome.status);
+        brg_value_unref(outcome.output);
+        outcome.output = NULL;
+    }
+    if (slot->kill_ticket == task->ticket) {
         slot->kill_ticket = 0;
         slot->kill_at = UINT64_MAX;
     }
@@ -203,11 +219,12 @@ static bool process_reply(void *owner, brg_worker *worker, brg__task_reply *repl
     brg_task *task = slot->worker == worker ? brg__slot_head_locked(slot) : NULL;
     bool asked = task != NULL && ahead_at(slot, 0)->ticket == reply->ticket;
     if (asked) {
+        brg_status end_why = ahead_at(slot, 0)->end_why;
         slot->ahead_first = (slot->ahead_first + 1) % BRG__AHEAD_MAX;
         slot->ahead_count--;
         uint64_t run = brg__min(reply->run_ns, BRG_SECONDS(60));
         pool->run_ewma_ns = pool->run_ewma_ns - pool->run_ewma_ns / 8 + run / 8;
-        process_settle_locked(slot, task, reply);
+        process_settle_locked(slot, task, end_why, reply);
         process_start_head_locked(slot);
         if (slot->ahead_count <= BRG__AHEAD_MAX / 2 || pool->xqueued == 0)
             brg__slot_feed_locked(slot);

@@ -39,10 +39,21 @@ void brg__pool_timer_at(brg_pool *pool, uint64_t at_ns)
 
 /* ---- asking and ending a running task --------------------------------------------------------------------------- */
 
+/* Kept with the task too: another one may be asked before its answer is seen. */
+static void supervise_note_asked_locked(brg__slot *slot, uint64_t ticket, brg_status why)
+{
+    for (uint32_t i = 0; i < slot->ahead_count; i++) {
+        brg__ahead *ahead = &slot->ahead[(slot->ahead_first + i) % BRG__AHEAD_MAX];
+        if (ahead->ticket == ticket && ahead->end_why == BRG_OK)
+            ahead->end_why = why;
+    }
+}
+
 void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why)
 {
     if (slot->worker == NULL || slot->kill_ticket == ticket)
         return;
+    supervise_note_asked_locked(slot, ticket, why);
     slot->kill_ticket = ticket;
     slot->kill_why = why;
     slot->kill_deferrals = 0;
@@ -343,6 +354,11 @@ static bool supervise_end_tasks_locked(brg__slot *slot, const brg_exit *exit)
         brg__slot_recall_locked(slot);
         brg_task *task;
         while ((task = brg__slot_head_locked(slot)) != NULL) { /* at most one was started and not answered */
+            brg__ahead *ahead = &slot->ahead[slot->ahead_first];
+            if (ahead->end_why != BRG_OK) {
+                slot->kill_ticket = ahead->ticket;
+                slot->kill_why = ahead->end_why;
+            }
             slot->ahead_first = (slot->ahead_first + 1) % BRG__AHEAD_MAX;
             slot->ahead_count--;
             supervise_end_task_locked(slot, task, exit);
