@@ -307,6 +307,20 @@ void brg__pool_started(void *owner, brg_worker *worker)
 
 /* ---- the end of a worker --------------------------------------------------------------------------------------------------- */
 
+/*
+ * The worker was taken back before we could hold it: its template died between making it and saying so. That is no fault of
+ * the task, which runs again without losing an attempt; crash_limit bounds how often.
+ */
+static bool supervise_start_again_locked(brg__slot *slot, brg_task *task, brg_status status)
+{
+    if (status != BRG_START_FAILED || task->cancel_asked || slot->pool->mode >= BRG__POOL_STOP ||
+        ++task->crashes >= slot->pool->options.crash_limit)
+        return false;
+    task->attempts--;
+    brg__task_retry_locked(task, &slot->pool->settled);
+    return true;
+}
+
 /* The task that ran when its worker ended. */
 static void supervise_end_task_locked(brg__slot *slot, brg_task *task, const brg_exit *exit)
 {
@@ -322,6 +336,8 @@ static void supervise_end_task_locked(brg__slot *slot, brg_task *task, const brg
         own.exit_code = exit->exit_code;
         error = &own;
     }
+    if (supervise_start_again_locked(slot, task, status))
+        return;
     bool crash = status == BRG_CRASHED || status == BRG_EXITED || status == BRG_PROTOCOL || status == BRG_NO_MEMORY;
     if (crash)
         task->crashes++;
