@@ -122,6 +122,22 @@ static const cli_option *cli_find(const cli_table *table, int code)
     return NULL;
 }
 
+/* What getopt_long refused. It moves operands behind options, so the word at fault is the one before optind. */
+static int cli_refuse(const cli_command *command, const cli_table *table, int code, char **argv)
+{
+    const cli_option *option = optopt == 0 ? NULL : cli_find(table, optopt);
+    char letter[3] = {'-', (char)optopt, '\0'};
+    const char *word = optopt > 0 && optopt < 256 ? letter : argv[optind - 1];
+
+    if (code == ':')
+        cli_complain(command->name, "option %s needs an argument; see \"brigade %s --help\"", word, command->name);
+    else if (option != NULL)
+        cli_complain(command->name, "option --%s takes no argument", option->name);
+    else
+        cli_complain(command->name, "unknown or ambiguous option %s; see \"brigade %s --help\"", word, command->name);
+    return CLI_USAGE;
+}
+
 int cli_parse(const cli_command *command, int argc, char **argv, void *state, int *first)
 {
     cli_table table;
@@ -129,20 +145,11 @@ int cli_parse(const cli_command *command, int argc, char **argv, void *state, in
     optind = 1;
     opterr = 0;
     for (;;) {
-        int before = optind;
         int code = getopt_long(argc, argv, table.letters, table.list, NULL);
         if (code == -1)
             break;
-        if (code == '?' || code == ':') {
-            const char *given = argv[before < argc ? before : argc - 1];
-            if (code == ':')
-                cli_complain(command->name, "option %s needs an argument; see \"brigade %s --help\"", given,
-                             command->name);
-            else
-                cli_complain(command->name, "unknown or ambiguous option %s; see \"brigade %s --help\"", given,
-                             command->name);
-            return CLI_USAGE;
-        }
+        if (code == '?' || code == ':')
+            return cli_refuse(command, &table, code, argv);
         const cli_option *option = cli_find(&table, code);
         if (strcmp(option->name, "help") == 0) {
             cli_print_help(command, stdout);

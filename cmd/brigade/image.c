@@ -61,9 +61,13 @@ static bool image_try_glob(char *path, const char *directory, const char *patter
 /* --module, BRIGADE_MODULE_PATH, beside this program (a build tree), below its prefix, where it was installed. */
 static bool image_find_module(const image_options *options, char path[IMAGE_PATH_MAX])
 {
-    if (options->module != NULL)
-        return image_try(path, options->module, "") ||
-               cli_complain("image", "--module %s: %s", options->module, strerror(errno));
+    if (options->module != NULL) {
+        /* Whole: a name without a slash would be looked for among the system's libraries. */
+        char *whole = realpath(options->module, NULL);
+        bool good = whole != NULL && image_try(path, whole, "");
+        free(whole);
+        return good || cli_complain("image", "--module %s: %s", options->module, strerror(errno));
+    }
     const char *named = getenv("BRIGADE_MODULE_PATH");
     if (named != NULL && named[0] != '\0' && image_try(path, named, "image.so"))
         return true;
@@ -75,7 +79,7 @@ static bool image_find_module(const image_options *options, char path[IMAGE_PATH
         if (slash != NULL)
             *slash = '\0';
         if (image_try(path, self, "modules/image.so") ||
-            image_try_glob(path, self, "../lib/brigade/modules/image.so") ||
+            image_try_glob(path, self, "../lib*/brigade/modules/image.so") ||
             image_try_glob(path, self, "../lib*/*/brigade/modules/image.so"))
             return true;
     }
@@ -158,6 +162,8 @@ static void image_submit(image_run *run, size_t index)
         brg_value_unref(input);
     }
     free(ticket);
+    if (status == BRG_INVALID && input == NULL)
+        snprintf(error.message, sizeof(error.message), "its name, or that of its result, is not UTF-8");
     image_fail_job(&run->jobs, job, status, "%s", error.message);
     if (status == BRG_UNAVAILABLE)
         run->cannot_run = error;
@@ -307,6 +313,12 @@ static int image_exit_code(const image_run *run)
     return run->jobs.failed != 0 ? CLI_SOME_FAILED : CLI_OK;
 }
 
+static bool image_report_json(const image_run *run)
+{
+    return image_print_json(&run->jobs, run->interrupts != 0) ||
+           cli_complain("image", "standard output could not be written: %s", strerror(errno));
+}
+
 static int image_process(image_run *run, char **operands, int count)
 {
     char module[IMAGE_PATH_MAX];
@@ -316,8 +328,11 @@ static int image_process(image_run *run, char **operands, int count)
         cli_complain("image", "out of memory");
         return CLI_CANNOT_RUN;
     }
+    run->jobs.started_ns = run->jobs.ended_ns = image_now_ns();
     if (run->jobs.count == 0) {
         cli_complain("image", "no pictures there; directories inside directories need -r");
+        if (run->options.json)
+            image_report_json(run);
         return CLI_SOME_FAILED;
     }
     image_prepare_outputs(run);
@@ -325,6 +340,7 @@ static int image_process(image_run *run, char **operands, int count)
                           (run->options.progress == IMAGE_AUTO && !run->options.quiet && !run->options.json &&
                            isatty(STDERR_FILENO));
     run->jobs.started_ns = image_now_ns();
+    run->jobs.ended_ns = 0;
     if (uv_loop_init(&run->uv) != 0) {
         cli_complain("image", "no event loop: out of memory or descriptors");
         return CLI_CANNOT_RUN;
@@ -335,14 +351,16 @@ static int image_process(image_run *run, char **operands, int count)
     }
     if (run->jobs.ended_ns == 0)
         run->jobs.ended_ns = image_now_ns();
-    if (!run->options.json)
+    bool told = true;
+    if (run->options.json)
+        told = image_report_json(run);
+    else
         image_print_summary(&run->jobs, &run->options, run->interrupts != 0);
-    else if (!image_print_json(&run->jobs, run->interrupts != 0))
-        cli_complain("image", "standard output could not be written: %s", strerror(errno));
     if (run->cannot_run.status != BRG_OK)
         cli_complain("image", "%s", run->cannot_run.message);
     image_close_loop(run);
-    return image_exit_code(run);
+    int code = image_exit_code(run);
+    return code == CLI_OK && !told ? CLI_SOME_FAILED : code;
 }
 
 static int image_main(int argc, char **argv)

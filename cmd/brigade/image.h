@@ -4,6 +4,8 @@
 #ifndef BRIGADE_IMAGE_COMMAND_H
 #define BRIGADE_IMAGE_COMMAND_H
 
+#include <sys/types.h>
+
 #include <brigade.h>
 
 #include "cli.h"
@@ -34,6 +36,8 @@ typedef struct image_options {
 /* One picture: what goes in, what comes out, how it went. */
 typedef struct image_job {
     char *input, *output;
+    dev_t device; /* of the input, where it can be used; else 0 and 0 */
+    ino_t inode;
     bool settled;
     brg_status status;
     int64_t code; /* the module's, where it failed by itself */

@@ -54,10 +54,18 @@ static image_job *collect_add(image_jobs *jobs, const char *input)
     return job;
 }
 
+/* NULL: the input's own. HEIF can be read but not written: such a picture becomes a JPEG. */
+static const char *collect_suffix(const image_options *options, const char *relative)
+{
+    const char *wanted = image_output_suffix(options), *dot = strrchr(relative, '.');
+    bool heif = dot != NULL && (strcasecmp(dot, ".heic") == 0 || strcasecmp(dot, ".heif") == 0);
+    return wanted == NULL && heif ? ".jpg" : wanted;
+}
+
 /* The output's name: DIR/relative, with the suffix of the output's format. */
 static char *collect_output(const image_options *options, const char *relative)
 {
-    const char *suffix = image_output_suffix(options);
+    const char *suffix = collect_suffix(options, relative);
     const char *slash = strrchr(relative, '/'), *dot = strrchr(relative, '.');
     size_t stem = dot != NULL && (slash == NULL || dot > slash + 1) && dot != relative ? (size_t)(dot - relative)
                                                                                        : strlen(relative);
@@ -69,27 +77,22 @@ static char *collect_output(const image_options *options, const char *relative)
     return length < 0 ? NULL : output;
 }
 
-static bool collect_is_same_file(const char *a, const char *b)
-{
-    struct stat first, second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
-}
-
 static bool collect_file(image_jobs *jobs, const image_options *options, const char *path, const char *relative)
 {
     image_job *job = collect_add(jobs, path);
     if (job == NULL || (job->output = collect_output(options, relative)) == NULL)
         return false;
     struct stat info;
-    if (stat(path, &info) != 0)
+    if (stat(path, &info) != 0) {
         image_fail_job(jobs, job, BRG_SYSTEM, "%s", strerror(errno));
-    else if (S_ISDIR(info.st_mode))
+        return true;
+    }
+    if (S_ISDIR(info.st_mode))
         image_fail_job(jobs, job, BRG_INVALID, "is a directory; -r goes into it");
     else if (!S_ISREG(info.st_mode))
         image_fail_job(jobs, job, BRG_INVALID, "is no regular file");
-    else if (collect_is_same_file(path, job->output))
-        image_fail_job(jobs, job, BRG_INVALID, "its result would replace it: choose another -o DIR");
+    job->device = info.st_dev;
+    job->inode = info.st_ino;
     return true;
 }
 
@@ -102,6 +105,12 @@ static bool collect_is_picture(const char *name)
         if (strcasecmp(dot, suffixes[i]) == 0)
             return true;
     return false;
+}
+
+static bool collect_is_output(const image_options *options, const struct stat *directory)
+{
+    struct stat info;
+    return stat(options->output, &info) == 0 && info.st_dev == directory->st_dev && info.st_ino == directory->st_ino;
 }
 
 static bool collect_directory(image_jobs *jobs, const image_options *options, const char *path, const char *relative,
@@ -126,7 +135,9 @@ static bool collect_directory(image_jobs *jobs, const image_options *options, co
                    asprintf(&below, "%s%s%s", relative, relative[0] == '\0' ? "" : "/", name) >= 0;
             /* Links to directories are not followed: they may lead in circles. */
             bool directory = good && lstat(child, &info) == 0 && S_ISDIR(info.st_mode);
-            if (directory && options->recursive && depth < COLLECT_DEPTH_MAX)
+            if (directory && options->recursive && collect_is_output(options, &info))
+                ; /* earlier results are no input */
+            else if (directory && options->recursive && depth < COLLECT_DEPTH_MAX)
                 good = collect_directory(jobs, options, child, below, depth + 1);
             else if (good && collect_is_picture(name))
                 good = collect_file(jobs, options, child, below);
@@ -137,6 +148,42 @@ static bool collect_directory(image_jobs *jobs, const image_options *options, co
     }
     free(entries);
     return good;
+}
+
+static int collect_compare_files(const void *a, const void *b)
+{
+    const image_job *first = *(image_job *const *)a, *second = *(image_job *const *)b;
+    if (first->device != second->device)
+        return first->device < second->device ? -1 : 1;
+    return (first->inode > second->inode) - (first->inode < second->inode);
+}
+
+/* No result replaces an input, be it its own or another's. */
+static bool collect_protect_inputs(image_jobs *jobs)
+{
+    image_job **sorted = malloc((jobs->count + 1) * sizeof(*sorted));
+    size_t count = 0;
+    if (sorted == NULL)
+        return false;
+    for (size_t i = 0; i < jobs->count; i++)
+        if (jobs->list[i].inode != 0)
+            sorted[count++] = &jobs->list[i];
+    qsort(sorted, count, sizeof(*sorted), collect_compare_files);
+    for (size_t i = 0; i < jobs->count; i++) {
+        image_job *job = &jobs->list[i];
+        struct stat info;
+        if (job->settled || stat(job->output, &info) != 0)
+            continue;
+        const image_job key = {.device = info.st_dev, .inode = info.st_ino}, *wanted = &key;
+        image_job *const *hit = bsearch(&wanted, sorted, count, sizeof(*sorted), collect_compare_files);
+        if (hit == NULL)
+            continue;
+        bool own = job->device == info.st_dev && job->inode == info.st_ino;
+        image_fail_job(jobs, job, BRG_INVALID, "its result would replace %s: choose another -o DIR",
+                       own ? "it" : (*hit)->input);
+    }
+    free(sorted);
+    return true;
 }
 
 static int collect_compare(const void *a, const void *b)
@@ -179,5 +226,5 @@ bool image_collect(image_jobs *jobs, const image_options *options, char **operan
         if (!good)
             return false;
     }
-    return collect_refuse_clashes(jobs);
+    return collect_protect_inputs(jobs) && collect_refuse_clashes(jobs);
 }

@@ -5,6 +5,8 @@
 
 #include "image.h"
 
+#define OPTIONS_SIDE_MAX 65500 /* what the module takes */
+
 const cli_option image_option_table[] = {
     {"", 0, CLI_NONE, NULL, "Operations, applied in the order given, with one decode and one encode:"},
     {"resize", 0, CLI_REQUIRED, "WxH[:FIT]",
@@ -48,7 +50,7 @@ static bool options_size(const char *option, const char *text, image_operation *
     const char *at = text;
     if (*at != 'x') {
         operation->width = strtoll(at, &end, 10);
-        if (end == at || operation->width < 1 || operation->width > 65535)
+        if (end == at || operation->width < 1 || operation->width > OPTIONS_SIDE_MAX)
             goto wrong;
         at = end;
     }
@@ -57,7 +59,7 @@ static bool options_size(const char *option, const char *text, image_operation *
     at++;
     if (*at != '\0' && *at != ':') {
         operation->height = strtoll(at, &end, 10);
-        if (end == at || operation->height < 1 || operation->height > 65535)
+        if (end == at || operation->height < 1 || operation->height > OPTIONS_SIDE_MAX)
             goto wrong;
         at = end;
     }
@@ -104,7 +106,7 @@ static bool options_operation(image_options *options, const char *name, const ch
     else if (strcmp(name, "sharpen") == 0 && argument != NULL)
         good = cli_read_number("image", name, argument, 0.01, 10, &operation.number);
     else if (strcmp(name, "rotate") == 0)
-        good = cli_read_number("image", name, argument, -36000, 36000, &operation.number);
+        good = cli_read_number("image", name, argument, -3600, 3600, &operation.number);
     else if (strcmp(name, "optimize") == 0 && argument != NULL)
         good = cli_read_number("image", name, argument, 1, 100, &operation.number);
     else if (strcmp(name, "convert") == 0) {
@@ -189,6 +191,8 @@ bool image_check_options(image_options *options)
                             "nothing to do: give an operation, as --resize 800x600, --thumbnail or --optimize");
     if (options->output == NULL)
         return cli_complain("image", "where should the results go? Give -o DIR");
+    if (options->output[0] == '\0')
+        return cli_complain("image", "--output: the name is empty; \"-o .\" is the current directory");
     if (options->progressive && options->no_progressive)
         return cli_complain("image", "--progressive and --no-progressive contradict each other");
     if (options->fit != NULL && !options_word("fit", options->fit, fits, &word))

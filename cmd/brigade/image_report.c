@@ -4,11 +4,15 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "image.h"
 
 #define REPORT_BAR 24
+#define REPORT_BAR_LEAST 4 /* below that it says nothing */
+#define REPORT_COLUMNS 80
 
 uint64_t image_now_ns(void)
 {
@@ -23,22 +27,42 @@ static double report_rate(const image_jobs *jobs, uint64_t now_ns)
     return jobs->done == 0 || elapsed == 0 ? 0 : (double)jobs->done * 1e9 / (double)elapsed;
 }
 
+static int report_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : REPORT_COLUMNS;
+}
+
+/*
+ * "[###...] 12 of 40, 1 failed, 36.0 images/s, 0:01 left". A line that wraps could not be drawn over: the bar gives
+ * way first, then the end of the text.
+ */
 void image_draw_progress(const image_jobs *jobs, bool colour)
 {
     uint64_t now = image_now_ns();
     size_t settled = jobs->done + jobs->failed;
-    size_t filled = jobs->count == 0 ? REPORT_BAR : settled * REPORT_BAR / jobs->count;
-    char bar[REPORT_BAR + 1], left[32] = "";
-    memset(bar, '.', REPORT_BAR);
-    memset(bar, '#', filled);
-    bar[REPORT_BAR] = '\0';
+    char left[32] = "", count[64], failed[32], rate[80], bar[REPORT_BAR + 4] = "";
     if (settled != 0 && settled < jobs->count) {
         double seconds = (double)(now - jobs->started_ns) / 1e9 * (double)(jobs->count - settled) / (double)settled;
         snprintf(left, sizeof(left), ", %d:%02d left", (int)seconds / 60, (int)seconds % 60);
     }
+    snprintf(count, sizeof(count), "%zu of %zu, ", settled, jobs->count);
+    snprintf(failed, sizeof(failed), "%zu failed", jobs->failed);
+    snprintf(rate, sizeof(rate), ", %.1f images/s%s", report_rate(jobs, now), left);
+
+    int room = report_columns() - 1 - (int)(strlen(count) + strlen(failed));
+    int width = room - (int)strlen(rate) - 3;
+    if (width > REPORT_BAR)
+        width = REPORT_BAR;
+    if (width >= REPORT_BAR_LEAST) {
+        size_t filled = jobs->count == 0 ? (size_t)width : settled * (size_t)width / jobs->count;
+        memset(bar + 1, '.', (size_t)width);
+        memset(bar + 1, '#', filled);
+        bar[0] = '[';
+        memcpy(bar + 1 + width, "] ", 3);
+    }
     const char *red = colour && jobs->failed != 0 ? "\033[31m" : "", *plain = red[0] != '\0' ? "\033[0m" : "";
-    fprintf(stderr, "\r\033[K[%s] %zu of %zu, %s%zu failed%s, %.1f images/s%s", bar, settled, jobs->count, red,
-            jobs->failed, plain, report_rate(jobs, now), left);
+    fprintf(stderr, "\r\033[K%s%s%s%s%s%.*s", bar, count, red, failed, plain, room > 0 ? room : 0, rate);
     fflush(stderr);
 }
 
@@ -77,7 +101,8 @@ static void report_sum(const image_jobs *jobs, report_sums *sums)
     }
     if (count != 0) {
         qsort(times, count, sizeof(*times), report_compare);
-        size_t p50 = (count - 1) / 2, p99 = (count - 1) * 99 / 100;
+        /* Nearest rank: of few pictures the p99 is the slowest. */
+        size_t p50 = (count - 1) / 2, p99 = (count * 99 + 99) / 100 - 1;
         sums->p50_ms = (double)times[p50] / 1e6;
         sums->p99_ms = (double)times[p99] / 1e6;
     }
@@ -92,7 +117,8 @@ static void report_failures(const image_jobs *jobs, bool colour)
             continue;
         /* The module's messages name the file already. */
         const char *error = job->error != NULL ? job->error : brg_status_text(job->status);
-        bool named = strstr(error, job->input) != NULL;
+        size_t length = strlen(job->input);
+        bool named = strncmp(error, job->input, length) == 0 && error[length] == ':';
         fprintf(stderr, "%sfailed%s  %s%s%s\n", colour ? "\033[31m" : "", colour ? "\033[0m" : "",
                 named ? "" : job->input, named ? "" : ": ", error);
     }
@@ -121,12 +147,34 @@ void image_print_summary(const image_jobs *jobs, const image_options *options, b
             saved < 0 ? -saved : saved, saved < 0 ? "more" : "saved");
 }
 
+/* File names are any bytes, JSON is UTF-8: what is none becomes U+FFFD. */
+static json_t *report_text(const char *text)
+{
+    json_t *string = json_string(text);
+    char *clean = string != NULL ? NULL : malloc(3 * strlen(text) + 1), *to = clean;
+    while (clean != NULL && *text != '\0') {
+        size_t left = strlen(text), length = 1;
+        json_t *whole = json_stringn(text, 1);
+        while (whole == NULL && length < 4 && length < left)
+            whole = json_stringn(text, ++length);
+        memcpy(to, whole != NULL ? text : "\xef\xbf\xbd", whole != NULL ? length : 3);
+        to += whole != NULL ? length : 3;
+        text += whole != NULL ? length : 1;
+        json_decref(whole);
+    }
+    if (clean == NULL)
+        return string;
+    string = json_stringn(clean, (size_t)(to - clean));
+    free(clean);
+    return string;
+}
+
 static json_t *report_job(const image_job *job)
 {
     json_t *object = json_object();
-    json_object_set_new(object, "input", json_string(job->input));
+    json_object_set_new(object, "input", report_text(job->input));
     if (job->settled && job->status == BRG_OK) {
-        json_object_set_new(object, "output", json_string(job->output));
+        json_object_set_new(object, "output", report_text(job->output));
         json_object_set_new(object, "width", json_integer(job->width));
         json_object_set_new(object, "height", json_integer(job->height));
         json_object_set_new(object, "format", json_string(job->format));
@@ -136,7 +184,7 @@ static json_t *report_job(const image_job *job)
     } else if (job->settled) {
         json_object_set_new(object, "status", json_string(brg_status_name(job->status)));
         json_object_set_new(object, "error",
-                            json_string(job->error != NULL ? job->error : brg_status_text(job->status)));
+                            report_text(job->error != NULL ? job->error : brg_status_text(job->status)));
         if (job->code != 0)
             json_object_set_new(object, "code", json_integer(job->code));
     }
