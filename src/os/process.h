@@ -40,6 +40,8 @@ bool brg__process_signal(int pidfd, int signal);
 /* In a child: die with the parent thread (SIGKILL), checked against the race with its death: exits at once if `parent`
  * is gone. */
 void brg__process_die_with_parent(pid_t parent);
+/* In a child: a terminal sends Ctrl-C to the whole process group, and what then happens is for the owner to say. */
+void brg__process_ignore_interrupt(void);
 /* In a child: closes every descriptor but 0 to 2 and the `keep_count` in `keep`. */
 void brg__process_close_others(const int *keep, size_t keep_count);
 /* In a child: no new privileges, no core dumps, the OOM killer's first choice, and the limits (0: none). memory_bytes

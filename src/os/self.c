@@ -26,6 +26,12 @@ void brg__process_die_with_parent(pid_t parent)
         _exit(1);
 }
 
+void brg__process_ignore_interrupt(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    sigaction(SIGINT, &action, NULL);
+}
+
 static void self_close_range(unsigned first, unsigned last)
 {
     if (first > last || close_range(first, last, 0) == 0)

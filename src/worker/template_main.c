@@ -101,6 +101,7 @@ int brg__worker_main(int argc, char **argv)
         return 2;
     }
     brg__process_die_with_parent((pid_t)strtoll(argv[2], NULL, 10));
+    brg__process_ignore_interrupt(); /* the workers inherit it */
     brg__process_set_name("brigade-tmpl");
     const brg_module *module = NULL;
     brg_error error;
