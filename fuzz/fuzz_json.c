@@ -31,5 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fixture_require(strstr(error.message, "line ") != NULL, "refused without a place");
     }
     brg_value_unref(value);
+    value = NULL;
+    if (brg_value_from_json_flags(&value, (const char *)data, size, BRG_JSON_TYPED, &error) == BRG_OK)
+        fixture_check_whole(value);
+    brg_value_unref(value);
     return 0;
 }

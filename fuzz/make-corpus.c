@@ -20,10 +20,10 @@ static void write_file(const char *kind, const char *name, const void *bytes, si
 
 static void write_value(const char *name, const brg_value *value)
 {
-    size_t size = brg__wire_size(value);
+    size_t size = brg__wire_size(value, NULL);
     void *bytes = malloc(size);
     fixture_require(bytes != NULL, "no memory");
-    brg__wire_write(value, bytes);
+    brg__wire_write(value, NULL, bytes);
     write_file("value", name, brg_value_data(value), brg_value_size(value));
     write_file("wire", name, bytes, size);
     free(bytes);
@@ -49,6 +49,41 @@ static void write_everything(const char *name, bool with_buffers)
     fixture_everything(builder, with_buffers);
     fixture_require(brg_builder_finish(builder, &value, NULL) == BRG_OK, "not built");
     write_value(name, value);
+    brg_value_unref(value);
+    brg_builder_destroy(builder);
+}
+
+/* References, a cycle, a set, an error, an array, numbers of every kind. */
+static void write_graph(void)
+{
+    static const float numbers[] = {1, -2.5F};
+    brg_builder *builder = NULL;
+    brg_value *value = NULL;
+    brg_error error;
+    brg_error_set(&error, BRG_FAILED, "corpus", "an error");
+    error.os_errno = error.signal = error.exit_code = 0;
+    error.attempt = 0;
+    error.code = 1;
+    error.backtrace[0] = '\0';
+    fixture_require(brg_builder_create(&builder, NULL) == BRG_OK, "no memory");
+    brg_builder_list(builder);
+    brg_mark list = brg_builder_mark(builder);
+    brg_builder_set(builder);
+    brg_builder_int(builder, 1);
+    brg_builder_ref(builder, list);
+    brg_builder_string(builder, "x");
+    brg_builder_end(builder);
+    brg_builder_ref(builder, brg_builder_mark(builder));
+    brg_builder_error_open(builder, &error);
+    brg_builder_ref(builder, list);
+    brg_builder_error(builder, &error);
+    brg_builder_end(builder);
+    brg_builder_timestamp(builder, -1);
+    brg_builder_bigint(builder, true, "\x01\x02", 2);
+    brg_builder_array(builder, BRG_ELEMENT_F32, numbers, 2);
+    brg_builder_end(builder);
+    fixture_require(brg_builder_finish(builder, &value, NULL) == BRG_OK, "not built");
+    write_value("graph", value);
     brg_value_unref(value);
     brg_builder_destroy(builder);
 }
@@ -87,6 +122,7 @@ int main(int argc, char **argv)
     write_json("strings", "[\"\",\"\\u0000\\u001f\",\"\\ud83c\\udf73\",\"gr\xc3\xbc\xc3\x9f\",\"\\\"\\\\\\/\"]");
     write_json("nested", "{\"a\":{\"b\":[{\"c\":[[],{}]},[1,[2,[3]]]]},\"d\":[{\"a\":1},{\"a\":2}]}");
     write_json("malformed", "{\"a\":1,\"a\":[1,,2}");
+    write_graph();
     write_large_map();
     write_deep_list();
     return 0;

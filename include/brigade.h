@@ -3,12 +3,23 @@
 #ifndef BRIGADE_H
 #define BRIGADE_H
 
+#include <brigade/broadcast.h>
 #include <brigade/buffer.h>
+#include <brigade/builder.h>
+#include <brigade/context.h>
+#include <brigade/direct.h>
 #include <brigade/export.h>
+#include <brigade/json.h>
+#include <brigade/locks.h>
 #include <brigade/loop.h>
 #include <brigade/module.h>
 #include <brigade/pool.h>
+#include <brigade/port.h>
+#include <brigade/shared.h>
 #include <brigade/status.h>
+#include <brigade/sync.h>
+#include <brigade/token.h>
+#include <brigade/transfer.h>
 #include <brigade/value.h>
 #include <brigade/worker.h>
 

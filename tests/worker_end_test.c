@@ -211,6 +211,22 @@ static void terminate_in_a_start_that_hangs(void **state)
     scenario_gate_close(&gate);
 }
 
+/* They share a template: a worker that nobody waits for must not take it away from one that is starting. */
+static void impatience_harms_no_neighbour(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        brg_error error;
+        brg_worker *impatient = worker_create(BRG_ISOLATION_PROCESS, brg_worker_opts(.grace_ns = 1));
+        brg_worker *neighbour = worker_create(BRG_ISOLATION_PROCESS, NULL);
+        assert_int_equal(brg_worker_terminate(impatient), BRG_OK);
+        if (brg_worker_wait_online(neighbour, BOUND, &error) != BRG_OK)
+            fail_msg("the neighbour: %s", error.message);
+        brg_worker_destroy(impatient);
+        brg_worker_destroy(neighbour);
+    }
+}
+
 /* Whatever it was at: the loop can go at once, too, and nothing of the worker touches it later. */
 static void destroy_at_any_time(void **state)
 {
@@ -441,13 +457,13 @@ static void terminate_under_fire(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO_BOTH(idle_worker_ends_at_once),     SCENARIO_BOTH(polite_worker_ends_by_itself),
-        cmocka_unit_test(deaf_process_is_killed),    cmocka_unit_test(deaf_thread_is_lost),
-        SCENARIO_BOTH(terminate_right_after_create), SCENARIO_BOTH(terminate_in_a_start_that_hangs),
-        SCENARIO_BOTH(destroy_at_any_time),          SCENARIO_BOTH(destroy_in_a_start_that_hangs),
-        SCENARIO_BOTH(destroy_in_each_callback),     SCENARIO_BOTH(waiting_senders_see_terminate),
-        cmocka_unit_test(waiting_senders_see_death), SCENARIO_BOTH(worker_that_waits_for_room_ends),
-        SCENARIO_BOTH(terminate_under_fire),
+        SCENARIO_BOTH(idle_worker_ends_at_once),         SCENARIO_BOTH(polite_worker_ends_by_itself),
+        cmocka_unit_test(deaf_process_is_killed),        cmocka_unit_test(deaf_thread_is_lost),
+        cmocka_unit_test(impatience_harms_no_neighbour), SCENARIO_BOTH(terminate_right_after_create),
+        SCENARIO_BOTH(terminate_in_a_start_that_hangs),  SCENARIO_BOTH(destroy_at_any_time),
+        SCENARIO_BOTH(destroy_in_a_start_that_hangs),    SCENARIO_BOTH(destroy_in_each_callback),
+        SCENARIO_BOTH(waiting_senders_see_terminate),    cmocka_unit_test(waiting_senders_see_death),
+        SCENARIO_BOTH(worker_that_waits_for_room_ends),  SCENARIO_BOTH(terminate_under_fire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

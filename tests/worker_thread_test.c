@@ -384,7 +384,7 @@ static void bad_modules_are_refused(void **state)
     static const brg_module_task long_name[] = {
         {"1234567890123456789012345678901234567890123456789012345678901234", any_task}, {NULL, NULL}};
     static const brg_module old = {.size = sizeof(old), .abi = BRG_MODULE_ABI + 1, .name = "old"};
-    static const brg_module short_one = {.size = sizeof(short_one) - 8, .abi = BRG_MODULE_ABI, .name = "short"};
+    static const brg_module short_one = {.size = offsetof(brg_module, direct) - 8, .abi = BRG_MODULE_ABI, .name = "short"};
     static const brg_module bad_tasks[] = {
         {LINKED_MODULE, .tasks = unnamed}, {LINKED_MODULE, .tasks = empty}, {LINKED_MODULE, .tasks = long_name}};
     refused_module(&old, "ABI");

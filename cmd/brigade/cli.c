@@ -140,7 +140,7 @@ static int cli_refuse(const cli_command *command, const cli_table *table, int co
 
 int cli_parse(const cli_command *command, int argc, char **argv, void *state, int *first)
 {
-    cli_table table;
+    cli_table table = {.count = 0};
     cli_build_table(command, &table);
     optind = 1;
     opterr = 0;

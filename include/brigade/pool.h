@@ -98,7 +98,7 @@ typedef struct brg_pool_options {
     uint64_t admission_timeout_ns; /* default 0 waits for ever, as BRG_FOREVER does */
     uint32_t queue_max;            /* tasks waiting; default 65536 */
     size_t queue_bytes_max;        /* bytes of values waiting; default 256 MiB */
-    size_t message_bytes_max;      /* one input or output, buffers included; default 64 MiB */
+    size_t message_bytes_max;      /* one input or output, its buffers included but for those in regions; default 64 MiB */
 
     uint64_t run_timeout_ns;   /* from the start of an attempt; default none */
     uint64_t queue_timeout_ns; /* from submit to start; default none */

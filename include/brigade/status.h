@@ -32,7 +32,9 @@
     X(UNAVAILABLE, -22, "too many worker starts failed; not trying for a while")                                       \
     X(POISONED, -23, "task ended too many workers")                                                                    \
     X(FORKED, -24, "object belongs to the parent of this forked process")                                              \
-    X(DEADLOCK, -25, "the caller would wait for itself")
+    X(DEADLOCK, -25, "the caller would wait for itself")                                                               \
+    X(NOT_EQUAL, -26, "the value is not the expected one")                                                             \
+    X(OWNER_DIED, -27, "a holder died; its successor holds it now")
 
 #ifdef __cplusplus
 extern "C" {

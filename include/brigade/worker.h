@@ -51,7 +51,19 @@ typedef struct brg_limits {
     size_t memory_bytes_max;  /* process: private memory beyond the template's (RLIMIT_DATA); default none */
     uint32_t files_max;       /* process: open descriptors; default 256 */
     uint32_t cpu_seconds_max; /* process: CPU time of its whole life; default none */
+    size_t address_bytes_max; /* process: address space beyond what it has when it starts (RLIMIT_AS); default none */
+    size_t rss_bytes_max;     /* process: resident memory, all of it, looked at ten times a second: above it the worker
+                                 is ended with BRG_NO_MEMORY; default none */
 } brg_limits;
+
+/* Where a standard stream of a worker leads. */
+typedef enum brg_stdio {
+    BRG_STDIO_INHERIT = 0, /* straight through: the program's own */
+    BRG_STDIO_NULL,        /* reads as empty; what is written is dropped */
+    BRG_STDIO_PIPE         /* to the owner: on_stdout, on_stderr, brg_worker_read_output; brg_worker_write_stdin */
+} brg_stdio;
+
+typedef enum brg_stream { BRG_STREAM_STDOUT = 1, BRG_STREAM_STDERR = 2 } brg_stream;
 
 /* The body of a thread worker without a module. Ends the worker when it returns; an error is its exit status. */
 typedef brg_status (*brg_worker_fn)(brg_context *context, void *argument);
@@ -67,7 +79,7 @@ typedef struct brg_worker_options {
     const char *name;          /* default "brigade-<id>"; the first 15 bytes name the thread */
     brg_value *init_data;      /* taken on success */
     uint32_t mailbox_max;      /* messages waiting in each direction; default 1024 */
-    size_t message_bytes_max;  /* one message, buffers included; default 64 MiB */
+    size_t message_bytes_max;  /* one message, its buffers included but for those in regions; default 64 MiB */
     uint64_t start_timeout_ns; /* until online; default 30 s */
     uint64_t grace_ns;         /* between asking a worker to end and ending it; default 500 ms */
     uint64_t spin_ns;          /* longest spin before sleeping, adaptive; default 50 us; BRG_FOREVER is refused */
@@ -82,6 +94,18 @@ typedef struct brg_worker_options {
     void (*on_exit)(brg_worker *worker, const brg_exit *exit, void *user_data);
     void (*release)(void *user_data); /* exactly once, when brigade lets go of user_data; never if create failed */
     void *user_data;
+
+    const char *const *arguments; /* ended by NULL; copied: brg_context_argument. NULL: none */
+    const char *const
+        *environment; /* "NAME=value", ended by NULL; copied. NULL: what the creating program, or worker, has now */
+    bool share_environment; /* thread: the program's own, changes and all; `environment` must be NULL */
+
+    brg_stdio stdin_mode, stdout_mode, stderr_mode;
+    size_t
+        stdio_bytes_max; /* captured bytes waiting, per stream: then the writer waits; default 256 KiB, at least 4 KiB */
+    /* A piece of a captured stream, borrowed: in order, none empty, the last one before on_exit. Needed with a loop. */
+    void (*on_stdout)(brg_worker *worker, const void *bytes, size_t size_bytes, void *user_data);
+    void (*on_stderr)(brg_worker *worker, const void *bytes, size_t size_bytes, void *user_data);
 } brg_worker_options;
 
 #define brg_worker_opts(...) BRG_OPTIONS(brg_worker_options, __VA_ARGS__)
@@ -89,7 +113,11 @@ typedef struct brg_worker_options {
 /*
  * Starts a worker and returns at once; start-up failures arrive as error and exit. With a loop: owner thread.
  * Without: any thread. Errors: BRG_INVALID naming the option; BRG_NO_MEMORY; BRG_SYSTEM; BRG_UNSUPPORTED (options from
- * a newer header; a function pointer with process isolation). On failure init_data stays the caller's.
+ * a newer header; a function pointer, or share_environment, with process isolation); BRG_CLOSED in a worker that has been
+ * abandoned. On failure init_data stays the caller's.
+ *
+ * A worker that is created inside a worker, on its thread, ends with it at the latest: when the outer one ends, what it left
+ * running is asked to end and waited for. Its handle is the outer one's to destroy, but no callback comes any more.
  */
 BRG_API brg_status brg_worker_create(brg_worker **out, const brg_worker_options *options, brg_error *error);
 
@@ -127,6 +155,63 @@ BRG_API uint64_t brg_worker_id(const brg_worker *worker);
 BRG_API const char *brg_worker_name(const brg_worker *worker);
 BRG_API brg_worker_state brg_worker_get_state(const brg_worker *worker);
 BRG_API int64_t brg_worker_process_id(const brg_worker *worker);
+
+/* The id of the worker that the calling thread is; 0 on any other thread. Any thread. */
+BRG_API uint64_t brg_worker_current_id(void);
+
+/*
+ * Whether the worker keeps its loop running (brg_loop_run, a libuv loop) until it has ended; it does unless told not
+ * to. Its events come either way while the loop runs. No effect without a loop. Idempotent. Owner thread.
+ */
+BRG_API void brg_worker_keep_loop(brg_worker *worker, bool keep);
+BRG_API bool brg_worker_keeps_loop(const brg_worker *worker);
+
+/* ---- standard streams -------------------------------------------------------------------------------------- */
+
+/*
+ * Writes to the worker's stdin, where stdin_mode is BRG_STDIO_PIPE. Waits up to `timeout_ns` until all is written; 0 writes
+ * what there is room for. *written (may be NULL) says how much, also on failure. Errors: BRG_FULL (timeout 0) or
+ * BRG_TIMED_OUT with a part written; BRG_CLOSED when it was closed here or nobody reads there any more; BRG_STATE
+ * where it is no pipe. Any thread, one at a time.
+ */
+BRG_API brg_status brg_worker_write_stdin(brg_worker *worker, const void *bytes, size_t size_bytes, size_t *written,
+                                          uint64_t timeout_ns, brg_error *error);
+
+/* The worker reads the end of its stdin after what was written. Idempotent. Any thread, one at a time. */
+BRG_API void brg_worker_close_stdin(brg_worker *worker);
+
+/*
+ * Takes captured bytes of a worker without a loop: 1 to `capacity` of them, as they come. Waits up to `timeout_ns`. Errors:
+ * BRG_EMPTY (timeout 0), BRG_TIMED_OUT, BRG_CLOSED when the worker is at its end and all was taken, BRG_STATE with a loop or
+ * where the stream is not captured, BRG_INVALID. Any thread, one at a time per stream.
+ */
+BRG_API brg_status brg_worker_read_output(brg_worker *worker, brg_stream stream, void *buffer, size_t capacity,
+                                          size_t *size_bytes, uint64_t timeout_ns);
+
+/* ---- usage ------------------------------------------------------------------------------------------------- */
+
+/* What a worker has used since it came online; set .size first. */
+typedef struct brg_usage {
+    size_t size;
+    uint64_t cpu_ns;    /* CPU time of its thread, or its process with all of its threads */
+    uint64_t busy_ns;   /* in tasks, handlers, callbacks of its loop, entry function */
+    uint64_t idle_ns;   /* waiting for them, brg_context_receive and its loop included */
+    uint64_t tasks;     /* started */
+    uint64_t messages;  /* handled or received */
+    uint64_t rss_bytes; /* process: resident memory now; 0 once it ended, and for threads */
+} brg_usage;
+
+/*
+ * Reads it while the worker runs, or after. What a process worker says of itself (all but cpu_ns and rss_bytes) is only as
+ * good as the worker. Errors: BRG_INVALID. Any thread.
+ */
+BRG_API brg_status brg_worker_usage(const brg_worker *worker, brg_usage *usage);
+
+/* What was used between two readings; rss_bytes is the later one. *out may be either of them. Any thread. */
+BRG_API void brg_usage_delta(const brg_usage *later, const brg_usage *earlier, brg_usage *out);
+
+/* busy / (busy + idle), from 0 to 1; 0 where both are 0. Any thread. */
+BRG_API double brg_usage_utilization(const brg_usage *usage);
 
 /* Thread workers abandoned in this process since it started and still running. Any thread. */
 BRG_API size_t brg_workers_lost(void);

@@ -29,6 +29,8 @@ struct brg_loop {
     uint32_t generation; /* a forked child must not touch it: epoll and eventfd are the parent's */
     int event;
     bool held;              /* the adapter was told to keep the loop alive */
+    bool refuses_runs;      /* a worker's, that is asked to end */
+    brg__list users;        /* brg__loop_user */
     brg__completion *ready; /* taken from xposted, in order; owner thread */
     BRG__ALIGNED(64) brg__completion *xposted;
     uint32_t xarmed; /* the owner sleeps, or is about to */
@@ -49,6 +51,7 @@ brg_status brg__loop_new(brg_loop **out, const brg_loop_options *options, brg_er
     loop->options = read;
     if (loop->options.batch_max == 0)
         loop->options.batch_max = LOOP_BATCH_DEFAULT;
+    brg__list_init(&loop->users);
     loop->owner = brg__thread_id();
     loop->generation = brg__fork_generation();
     status = brg__event_create(&loop->event, error);
@@ -96,6 +99,20 @@ size_t brg_loop_pending(const brg_loop *loop) { return (size_t)brg_load_relaxed(
 bool brg__loop_is_owner(const brg_loop *loop) { return loop->owner == brg__thread_id(); }
 void brg__loop_attach(brg_loop *loop) { brg_add_relaxed(&loop->xusers, 1u); }
 void brg__loop_detach(brg_loop *loop) { brg_sub_acq_rel(&loop->xusers, 1u); }
+
+void brg__loop_user_add(brg_loop *loop, brg__loop_user *user) { brg__list_push_back(&loop->users, &user->node); }
+
+void brg__loop_user_remove(brg__loop_user *user)
+{
+    if (brg__node_is_linked(&user->node))
+        brg__list_remove(&user->node);
+}
+
+void brg__loop_refuse_runs(brg_loop *loop)
+{
+    loop->refuses_runs = true;
+    brg_loop_stop(loop);
+}
 
 void brg__loop_nudge(brg_loop *loop)
 {
@@ -186,6 +203,19 @@ brg_status brg_loop_destroy(brg_loop *loop)
     return BRG_OK;
 }
 
+void brg__loop_end_resident(brg_loop *loop)
+{
+    if (loop == NULL || loop_is_forked(loop))
+        return;
+    brg__node *node;
+    while ((node = brg__list_pop_front(&loop->users)) != NULL) {
+        brg__loop_user *user = brg__container_of(node, brg__loop_user, node);
+        user->ending(user);
+    }
+    brg__loop_detach(loop); /* the worker's own */
+    (void)brg_loop_destroy(loop);
+}
+
 /* Marks the loop as about to sleep; false when something was posted meanwhile. */
 static bool loop_arm(brg_loop *loop)
 {
@@ -252,11 +282,13 @@ brg_status brg_loop_run(brg_loop *loop)
     if (loop->adapter == NULL || loop->adapter->run == NULL)
         return BRG_STATE;
     brg_store_relaxed(&loop->xstop, 0u);
-    brg_status status;
-    do
+    brg_status status = BRG_OK;
+    while (status == BRG_OK && !loop->refuses_runs) {
         status = loop->adapter->run(loop);
-    while (status == BRG_OK && brg_load_relaxed(&loop->xstop) == 0 && brg_loop_pending(loop) != 0); /* an old stop */
-    return status;
+        if (brg_load_relaxed(&loop->xstop) != 0 || brg_loop_pending(loop) == 0)
+            break;
+    } /* else an old stop */
+    return status == BRG_OK && loop->refuses_runs ? BRG_CLOSED : status;
 }
 
 void brg_loop_stop(brg_loop *loop)

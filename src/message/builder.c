@@ -2,8 +2,8 @@
 /*
  * The builder writes nodes where they will stay: into the block of the value that brg_builder_finish hands out.
  * A leaf goes to the block's end and its offset on the stack `children`. brg_builder_end takes the open
- * container's children off that stack, which in a map are key, value, key, value: just its table of offsets, and
- * puts the container itself there. So nodes come out in the post-order that flat.h asks for, and nothing is moved.
+ * container's children off that stack: just its table of offsets, and puts the container itself there. So nodes
+ * come out in the post-order that flat.h asks for, and nothing is moved. Keys: builder_keys.c.
  *
  * After a failure `failure.status` is set, nothing is wanted and every call returns at once; brg_builder_finish
  * reports and clears it. The paths that appending takes when all is well call nothing, so that they need no stack.
@@ -13,9 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/util.h"
-#include "message/keys.h"
-#include "message/object.h"
+#include "message/graph.h"
 #include "message/utf8.h"
 #include "os/memory.h"
 
@@ -31,25 +29,36 @@ void brg__builder_init(brg_builder *builder)
     builder->want_after = BRG__WANT_NOTHING;
 }
 
+static void builder_trim(brg__offsets *offsets)
+{
+    offsets->count = 0;
+    if (offsets->capacity <= BUILDER_KEPT_BYTES / sizeof(*offsets->at))
+        return;
+    brg__mfree(offsets->at);
+    *offsets = (brg__offsets){NULL, 0, 0};
+}
+
 /* Ready for the next value, whatever became of the last. */
 static void builder_reset(brg_builder *builder)
 {
-    for (uint32_t i = 0; i < builder->buffer_count; i++)
-        brg_buffer_unref(builder->buffers[i]);
-    brg__mfree(builder->buffers);
+    for (uint32_t i = 0; i < builder->object_count; i++)
+        brg__object_drop(&builder->objects[i]);
+    brg__mfree(builder->objects);
     brg__mfree(builder->value);
-    if (builder->child_capacity > BUILDER_KEPT_BYTES / sizeof(*builder->children)) {
-        brg__mfree(builder->children);
-        builder->children = NULL;
-        builder->child_capacity = 0;
-    }
+    builder_trim(&builder->children);
+    builder_trim(&builder->keys);
+    builder_trim(&builder->marks);
+    memset(builder->shapes, 0, sizeof(builder->shapes));
+    builder->generation++;
+    builder->has_refs = false;
+    builder->open_ref_count = 0;
+    builder->transfer_count = 0;
     builder->value = NULL;
     builder->capacity = 0;
     builder->used = BRG__FLAT_FIRST;
-    builder->buffers = NULL;
-    builder->buffer_count = 0;
-    builder->buffer_capacity = 0;
-    builder->child_count = 0;
+    builder->objects = NULL;
+    builder->object_count = 0;
+    builder->object_capacity = 0;
     builder->depth = 0;
     builder->want = BRG__WANT_VALUE;
     builder->want_after = BRG__WANT_NOTHING;
@@ -59,7 +68,11 @@ static void builder_reset(brg_builder *builder)
 void brg__builder_done(brg_builder *builder)
 {
     builder_reset(builder);
-    brg__mfree(builder->children);
+    brg__mfree(builder->children.at);
+    brg__mfree(builder->keys.at);
+    brg__mfree(builder->marks.at);
+    brg__mfree(builder->open_refs);
+    brg__mfree(builder->transfers);
 }
 
 brg_status brg_builder_create(brg_builder **out, brg_error *error)
@@ -93,14 +106,14 @@ void brg__builder_fail(brg_builder *builder, brg_status status, const char *form
     builder->want = BRG__WANT_FAILED;
 }
 
-static void builder_fail_memory(brg_builder *builder)
+void brg__builder_fail_memory(brg_builder *builder)
 {
     if (builder->failure.status == BRG_OK)
         brg__error_memory(&builder->failure, "building a value");
     builder->want = BRG__WANT_FAILED;
 }
 
-static bool builder_grow_block(brg_builder *builder, uint64_t size)
+bool brg__builder_grow_block(brg_builder *builder, uint64_t size)
 {
     uint64_t wanted = builder->used + size;
     if (wanted > BRG_VALUE_BYTES_MAX) {
@@ -116,7 +129,7 @@ static bool builder_grow_block(brg_builder *builder, uint64_t size)
     else
         value = brg__realloc(builder->value, sizeof(*value) + capacity);
     if (value == NULL) {
-        builder_fail_memory(builder);
+        brg__builder_fail_memory(builder);
         return false;
     }
     builder->value = value;
@@ -124,16 +137,24 @@ static bool builder_grow_block(brg_builder *builder, uint64_t size)
     return true;
 }
 
-static bool builder_grow_children(brg_builder *builder)
+static bool builder_grow_offsets(brg_builder *builder, brg__offsets *offsets)
 {
-    uint32_t capacity = builder->child_capacity == 0 ? 64 : builder->child_capacity * 2;
-    uint32_t *children = brg__realloc(builder->children, (size_t)capacity * sizeof(*children));
-    if (children == NULL) {
-        builder_fail_memory(builder);
+    uint32_t capacity = offsets->capacity == 0 ? 64 : offsets->capacity * 2;
+    uint32_t *at = brg__realloc(offsets->at, (size_t)capacity * sizeof(*at));
+    if (at == NULL) {
+        brg__builder_fail_memory(builder);
         return false;
     }
-    builder->children = children;
-    builder->child_capacity = capacity;
+    offsets->at = at;
+    offsets->capacity = capacity;
+    return true;
+}
+
+bool brg__offsets_push(brg_builder *builder, brg__offsets *offsets, uint32_t offset)
+{
+    if (offsets->count == offsets->capacity && !builder_grow_offsets(builder, offsets))
+        return false;
+    offsets->at[offsets->count++] = offset;
     return true;
 }
 
@@ -148,86 +169,47 @@ static void builder_refuse(brg_builder *builder)
         brg__builder_fail(builder, BRG_STATE, "a key is due only in a map, once before each value");
 }
 
-static inline bool builder_is_ready(const brg_builder *builder, brg__builder_want offered, uint64_t size)
-{
-    return BRG__LIKELY(builder->want == offered && builder->used + size <= builder->capacity &&
-                       builder->child_count < builder->child_capacity);
-}
-
-/* Makes it so, or a failure stick. */
-static __attribute__((noinline)) bool builder_prepare(brg_builder *builder, brg__builder_want offered, uint64_t size)
+__attribute__((noinline)) bool brg__builder_prepare(brg_builder *builder, brg__builder_want offered, uint64_t size)
 {
     if (builder->want != offered) {
         builder_refuse(builder);
         return false;
     }
-    return (builder->used + size <= builder->capacity || builder_grow_block(builder, size)) &&
-           (builder->child_count < builder->child_capacity || builder_grow_children(builder));
+    return (builder->used + size <= builder->capacity || brg__builder_grow_block(builder, size)) &&
+           (builder->children.count < builder->children.capacity ||
+            builder_grow_offsets(builder, &builder->children));
 }
-
-/* A ready builder's next `size` bytes. Through locals, since for the compiler each store might change the fields. */
-static inline unsigned char *builder_take(brg_builder *builder, brg__builder_want offered, uint64_t size, uint32_t root)
-{
-    uint32_t used = builder->used, child = builder->child_count;
-    unsigned char *block = builder->value->block;
-    builder->want = offered == BRG__WANT_KEY ? BRG__WANT_VALUE : builder->want_after;
-    builder->used = used + (uint32_t)size;
-    builder->child_count = child + 1;
-    builder->children[child] = used + root;
-    return block + used;
-}
-
-static inline unsigned char *builder_append(brg_builder *builder, brg__builder_want offered, uint64_t size,
-                                            uint32_t root)
-{
-    if (!builder_is_ready(builder, offered, size) && !builder_prepare(builder, offered, size))
-        return NULL;
-    return builder_take(builder, offered, size, root);
-}
-
-unsigned char *brg__builder_append(brg_builder *builder, uint64_t size, uint32_t root)
-{
-    return builder_append(builder, BRG__WANT_VALUE, size, root);
-}
-
-static inline void builder_put(unsigned char *at, brg_type type, uint8_t extra, uint32_t count)
-{
-    brg__node node = {(uint8_t)type, extra, 0, count};
-    memcpy(at, &node, sizeof(node));
-}
-
-static inline void builder_put_u64(unsigned char *at, uint64_t number) { memcpy(at, &number, sizeof(number)); }
 
 void brg_builder_nil(brg_builder *builder)
 {
-    unsigned char *at = builder_append(builder, BRG__WANT_VALUE, BRG__NODE_BYTES, 0);
+    unsigned char *at = brg__builder_append(builder, BRG__HEAD_BYTES);
     if (at != NULL)
-        builder_put(at, BRG_TYPE_NIL, 0, 0);
+        brg__builder_put(at, BRG_TYPE_NIL, 0, 0);
 }
 
 void brg_builder_bool(brg_builder *builder, bool value)
 {
-    unsigned char *at = builder_append(builder, BRG__WANT_VALUE, BRG__NODE_BYTES, 0);
+    unsigned char *at = brg__builder_append(builder, BRG__HEAD_BYTES);
     if (at != NULL)
-        builder_put(at, BRG_TYPE_BOOL, value, 0);
+        brg__builder_put(at, BRG_TYPE_BOOL, value, 0);
 }
 
 static inline void builder_put_number(brg_builder *builder, brg_type type, uint64_t bits)
 {
-    unsigned char *at = builder_take(builder, BRG__WANT_VALUE, BRG__NODE_BYTES + sizeof(bits), 0);
-    builder_put(at, type, 0, 0);
-    builder_put_u64(at + BRG__NODE_BYTES, bits);
+    unsigned char *at = brg__builder_take(builder, BRG__HEAD_BYTES + sizeof(bits));
+    brg__builder_put(at, (uint8_t)type, 0, 0);
+    brg__builder_put_u64(at + BRG__HEAD_BYTES, bits);
 }
 
 static __attribute__((noinline)) void builder_add_number_slowly(brg_builder *builder, brg_type type, uint64_t bits)
 {
-    if (builder_prepare(builder, BRG__WANT_VALUE, BRG__NODE_BYTES + sizeof(bits)))
+    if (brg__builder_prepare(builder, BRG__WANT_VALUE, BRG__HEAD_BYTES + sizeof(bits)))
         builder_put_number(builder, type, bits);
 }
 
 static inline void builder_add_number(brg_builder *builder, brg_type type, uint64_t bits)
 {
-    if (builder_is_ready(builder, BRG__WANT_VALUE, BRG__NODE_BYTES + sizeof(bits)))
+    if (brg__builder_is_ready(builder, BRG__WANT_VALUE, BRG__HEAD_BYTES + sizeof(bits)))
         builder_put_number(builder, type, bits);
     else
         builder_add_number_slowly(builder, type, bits);
@@ -250,9 +232,14 @@ void brg_builder_double(brg_builder *builder, double value)
     builder_add_number(builder, BRG_TYPE_DOUBLE, bits);
 }
 
+void brg_builder_timestamp(brg_builder *builder, int64_t ns)
+{
+    builder_add_number(builder, BRG_TYPE_TIMESTAMP, (uint64_t)ns);
+}
+
 /* The last word is zeroed first: it holds the padding, and of a string the zero at its end. */
-static __attribute__((noinline)) void builder_add_content(brg_builder *builder, brg__builder_want offered,
-                                                          brg_type type, const void *bytes, size_t size_bytes)
+static __attribute__((noinline)) void builder_add_content(brg_builder *builder, brg_type type, const void *bytes,
+                                                          size_t size_bytes)
 {
     if (size_bytes > BRG_VALUE_BYTES_MAX) {
         brg__builder_fail(builder, BRG_TOO_LARGE, "%zu bytes do not fit into a value; put them into a buffer",
@@ -260,22 +247,21 @@ static __attribute__((noinline)) void builder_add_content(brg_builder *builder, 
         return;
     }
     if (type == BRG_TYPE_STRING && !brg__utf8_check(bytes, size_bytes)) {
-        brg__builder_fail(builder, BRG_INVALID, "a %s is not UTF-8; brg_builder_bytes takes any bytes",
-                          offered == BRG__WANT_KEY ? "key" : "string");
+        brg__builder_fail(builder, BRG_INVALID, "a string is not UTF-8; brg_builder_bytes takes any bytes");
         return;
     }
-    uint64_t size = brg__align_up(BRG__NODE_BYTES + size_bytes + (type == BRG_TYPE_STRING), 8);
-    unsigned char *at = builder_append(builder, offered, size, 0);
+    uint64_t size = brg__align_up(BRG__HEAD_BYTES + size_bytes + (type == BRG_TYPE_STRING), 8);
+    unsigned char *at = brg__builder_append(builder, size);
     if (at == NULL)
         return;
-    builder_put_u64(at + size - sizeof(uint64_t), 0);
-    builder_put(at, type, 0, (uint32_t)size_bytes); /* empty bytes are this word only: after the zero */
+    brg__builder_put_u64(at + size - sizeof(uint64_t), 0);
+    brg__builder_put(at, (uint8_t)type, 0, (uint32_t)size_bytes); /* empty bytes are this word only: after the zero */
     if (size_bytes > 0)
-        memcpy(at + BRG__NODE_BYTES, bytes, size_bytes);
+        memcpy(at + BRG__HEAD_BYTES, bytes, size_bytes);
 }
 
-/* Most keys and many strings are ASCII of less than 16 bytes: those are checked and copied in registers. */
-static inline void builder_add_string(brg_builder *builder, brg__builder_want offered, const char *string, size_t size)
+/* Many strings are ASCII of less than 16 bytes: those are checked and copied in registers. */
+void brg_builder_string_n(brg_builder *builder, const char *string, size_t size)
 {
     uint64_t first, second = 0;
     bool is_long = size >= sizeof(first);
@@ -285,25 +271,20 @@ static inline void builder_add_string(brg_builder *builder, brg__builder_want of
         memcpy(&first, string, sizeof(first));
         second = brg__utf8_short(string + sizeof(first), size - sizeof(first));
     } else {
-        builder_add_content(builder, offered, BRG_TYPE_STRING, string, size);
+        builder_add_content(builder, BRG_TYPE_STRING, string, size);
         return;
     }
-    uint64_t node_size = BRG__NODE_BYTES + sizeof(first) + (is_long ? sizeof(second) : 0);
+    uint64_t node_size = BRG__HEAD_BYTES + sizeof(first) + (is_long ? sizeof(second) : 0);
     if (BRG__UNLIKELY(((first | second) & BRG__UTF8_HIGH_BITS) != 0 ||
-                      !builder_is_ready(builder, offered, node_size))) {
-        builder_add_content(builder, offered, BRG_TYPE_STRING, string, size);
+                      !brg__builder_is_ready(builder, BRG__WANT_VALUE, node_size))) {
+        builder_add_content(builder, BRG_TYPE_STRING, string, size);
         return;
     }
-    unsigned char *at = builder_take(builder, offered, node_size, 0);
-    builder_put(at, BRG_TYPE_STRING, 0, (uint32_t)size);
-    builder_put_u64(at + BRG__NODE_BYTES, first);
+    unsigned char *at = brg__builder_take(builder, node_size);
+    brg__builder_put(at, BRG_TYPE_STRING, 0, (uint32_t)size);
+    brg__builder_put_u64(at + BRG__HEAD_BYTES, first);
     if (is_long)
-        builder_put_u64(at + BRG__NODE_BYTES + sizeof(first), second);
-}
-
-void brg_builder_string_n(brg_builder *builder, const char *string, size_t size_bytes)
-{
-    builder_add_string(builder, BRG__WANT_VALUE, string, size_bytes);
+        brg__builder_put_u64(at + BRG__HEAD_BYTES + sizeof(first), second);
 }
 
 void brg_builder_string(brg_builder *builder, const char *string)
@@ -311,17 +292,17 @@ void brg_builder_string(brg_builder *builder, const char *string)
     if (string == NULL)
         brg__builder_fail(builder, BRG_INVALID, "a string is NULL; brg_builder_nil stores nothing");
     else
-        builder_add_string(builder, BRG__WANT_VALUE, string, strlen(string));
+        brg_builder_string_n(builder, string, strlen(string));
 }
 
 void brg_builder_bytes(brg_builder *builder, const void *bytes, size_t size_bytes)
 {
-    builder_add_content(builder, BRG__WANT_VALUE, BRG_TYPE_BYTES, bytes, size_bytes);
+    builder_add_content(builder, BRG_TYPE_BYTES, bytes, size_bytes);
 }
 
 void brg_builder_key_n(brg_builder *builder, const char *key, size_t size_bytes)
 {
-    builder_add_string(builder, BRG__WANT_KEY, key, size_bytes);
+    brg__builder_add_key(builder, key, size_bytes);
 }
 
 void brg_builder_key(brg_builder *builder, const char *key)
@@ -329,41 +310,10 @@ void brg_builder_key(brg_builder *builder, const char *key)
     if (key == NULL)
         brg__builder_fail(builder, BRG_INVALID, "a key is NULL");
     else
-        builder_add_string(builder, BRG__WANT_KEY, key, strlen(key));
+        brg__builder_add_key(builder, key, strlen(key));
 }
 
-bool brg__builder_add_buffer(brg_builder *builder, brg_buffer *buffer, uint32_t *index)
-{
-    if (builder->buffer_count == builder->buffer_capacity) {
-        uint32_t capacity = builder->buffer_capacity == 0 ? 4 : builder->buffer_capacity * 2;
-        brg_buffer **buffers = brg__realloc(builder->buffers, (size_t)capacity * sizeof(*buffers));
-        if (buffers == NULL) {
-            builder_fail_memory(builder);
-            return false;
-        }
-        builder->buffers = buffers;
-        builder->buffer_capacity = capacity;
-    }
-    *index = builder->buffer_count;
-    builder->buffers[builder->buffer_count++] = buffer;
-    return true;
-}
-
-void brg_builder_buffer(brg_builder *builder, brg_buffer **buffer)
-{
-    if (buffer == NULL || *buffer == NULL) {
-        brg__builder_fail(builder, BRG_INVALID, "a buffer is NULL, perhaps since it moved away before");
-        return;
-    }
-    unsigned char *at = builder_append(builder, BRG__WANT_VALUE, BRG__NODE_BYTES, 0);
-    uint32_t index;
-    if (at == NULL || !brg__builder_add_buffer(builder, *buffer, &index))
-        return;
-    builder_put(at, BRG_TYPE_BUFFER, 0, index);
-    *buffer = NULL;
-}
-
-static void builder_open(brg_builder *builder, brg_type type)
+void brg__builder_open(brg_builder *builder, brg_type type)
 {
     if (builder->want != BRG__WANT_VALUE) {
         builder_refuse(builder);
@@ -373,78 +323,130 @@ static void builder_open(brg_builder *builder, brg_type type)
         brg__builder_fail(builder, BRG_TOO_LARGE, "lists and maps nest at most %d deep", BRG_VALUE_DEPTH_MAX);
         return;
     }
-    builder->frames[builder->depth++] = (brg__builder_frame){builder->child_count, (uint8_t)type, 0};
+    brg__builder_frame *frame = &builder->frames[builder->depth++];
+    frame->first = builder->children.count;
+    frame->key_first = builder->keys.count;
+    frame->key_count = 0;
+    frame->keys_node = 0;
+    frame->mark = 0;
+    frame->ref_first = builder->open_ref_count;
+    frame->type = (uint8_t)type;
+    frame->height = 0;
     builder->want_after = type == BRG_TYPE_MAP ? BRG__WANT_KEY : BRG__WANT_VALUE;
     builder->want = builder->want_after;
 }
 
-void brg_builder_list(brg_builder *builder) { builder_open(builder, BRG_TYPE_LIST); }
-void brg_builder_map(brg_builder *builder) { builder_open(builder, BRG_TYPE_MAP); }
+void brg_builder_list(brg_builder *builder) { brg__builder_open(builder, BRG_TYPE_LIST); }
+void brg_builder_map(brg_builder *builder) { brg__builder_open(builder, BRG_TYPE_MAP); }
+void brg_builder_set(brg_builder *builder) { brg__builder_open(builder, BRG_TYPE_SET); }
 
-void brg__builder_raise(brg_builder *builder, uint8_t height)
+bool brg__builder_raise(brg_builder *builder, uint8_t height)
 {
+    if (builder->depth + height > BRG_VALUE_DEPTH_MAX) {
+        brg__builder_fail(builder, BRG_TOO_LARGE, "lists and maps nest at most %d deep", BRG_VALUE_DEPTH_MAX);
+        return false;
+    }
     if (builder->depth > 0 && height > builder->frames[builder->depth - 1].height)
         builder->frames[builder->depth - 1].height = height;
-}
-
-static void builder_check_keys(brg_builder *builder, uint32_t map, uint32_t entry_count)
-{
-    uint32_t repeated;
-    const unsigned char *block = builder->value->block;
-    brg_status status = brg__keys_check(block, block + map + BRG__NODE_BYTES, entry_count, &repeated);
-    if (status == BRG_NO_MEMORY)
-        builder_fail_memory(builder);
-    else if (status != BRG_OK)
-        brg__builder_fail(builder, BRG_INVALID, "a map has the key \"%s\" twice",
-                          (const char *)block + brg__flat_child(block, map, (size_t)repeated * 2) + BRG__NODE_BYTES);
+    return true;
 }
 
 /*
  * The table of a container, padded. In pairs, since a few offsets have only just been pushed: a wider load would
- * have to wait until their stores leave the store buffer.
+ * have to wait until their stores leave the store buffer. A map's begins with the offset of its keys.
  */
 static inline void builder_put_table(unsigned char *at, const uint32_t *children, uint32_t count)
 {
     uint32_t i = 0;
     for (; i + 1 < count; i += 2)
-        builder_put_u64(at + (size_t)i * sizeof(*children), children[i] | (uint64_t)children[i + 1] << 32);
+        brg__builder_put_u64(at + (size_t)i * sizeof(*children), children[i] | (uint64_t)children[i + 1] << 32);
     if (i < count)
-        builder_put_u64(at + (size_t)i * sizeof(*children), children[i]);
+        brg__builder_put_u64(at + (size_t)i * sizeof(*children), children[i]);
+}
+
+static inline void builder_put_map(unsigned char *at, uint32_t keys, const uint32_t *children, uint32_t count)
+{
+    brg__builder_put_u64(at, keys | (count > 0 ? (uint64_t)children[0] << 32 : 0));
+    if (count > 1)
+        builder_put_table(at + sizeof(uint64_t), children + 1, count - 1);
+}
+
+static void builder_check_set(brg_builder *builder, uint32_t set)
+{
+    uint32_t repeated = 0;
+    brg_status status = brg__set_check(builder->value->block, set, &repeated);
+    if (status == BRG_NO_MEMORY)
+        brg__builder_fail_memory(builder);
+    else if (status == BRG_TOO_LARGE)
+        brg__builder_fail(builder, status, "the elements of a set are too alike to be told apart in bounded time");
+    else if (status != BRG_OK)
+        brg__builder_fail(builder, BRG_INVALID, "a set has its element %u twice", repeated);
+}
+
+/* What is wanted once the innermost container is closed. */
+static brg__builder_want builder_want_outside(const brg_builder *builder)
+{
+    if (builder->depth == 0)
+        return BRG__WANT_NOTHING;
+    return builder->frames[builder->depth - 1].type == BRG_TYPE_MAP ? BRG__WANT_KEY : BRG__WANT_VALUE;
 }
 
 /* Closes the innermost container: writes its node, whose children are the stack from its frame's `first` on. */
 static void builder_close(brg_builder *builder)
 {
-    const brg__builder_frame *frame = &builder->frames[--builder->depth];
-    uint32_t first = frame->first, child_count = builder->child_count - first;
+    brg__builder_frame *frame = &builder->frames[builder->depth - 1];
+    uint32_t first = frame->first, count = builder->children.count - first, keys = 0;
     uint8_t type = frame->type, height = (uint8_t)(frame->height + 1);
-    bool in_map = builder->depth > 0 && frame[-1].type == BRG_TYPE_MAP;
-    builder->want_after = builder->depth == 0 ? BRG__WANT_NOTHING : in_map ? BRG__WANT_KEY : BRG__WANT_VALUE;
+    if (type == BRG_TYPE_MAP && count > 0) {
+        keys = brg__builder_close_keys(builder, frame);
+        if (keys == 0)
+            return;
+    }
+    builder->depth--;
+    builder->want_after = builder_want_outside(builder);
     builder->want = BRG__WANT_VALUE;
-    uint32_t offset = builder->used;
-    uint64_t size = brg__align_up(BRG__NODE_BYTES + (uint64_t)child_count * sizeof(uint32_t), 8);
-    unsigned char *at = builder_append(builder, BRG__WANT_VALUE, size, 0);
+    uint64_t entries = (uint64_t)count + (type == BRG_TYPE_MAP);
+    unsigned char *at = brg__builder_append(builder, brg__align_up(BRG__HEAD_BYTES + entries * sizeof(uint32_t), 8));
     if (at == NULL)
         return;
-    uint32_t count = type == BRG_TYPE_MAP ? child_count / 2 : child_count;
-    builder_put(at, (brg_type)type, height, count);
-    builder_put_table(at + BRG__NODE_BYTES, builder->children + first, child_count);
-    builder->children[first] = offset;
-    builder->child_count = first + 1;
+    uint32_t offset = (uint32_t)(at - builder->value->block);
+    brg__builder_put(at, type, height, count);
+    if (type == BRG_TYPE_MAP)
+        builder_put_map(at + BRG__HEAD_BYTES, keys, builder->children.at + first, count);
+    else
+        builder_put_table(at + BRG__HEAD_BYTES, builder->children.at + first, count);
+    builder->children.at[first] = offset;
+    builder->children.count = first + 1;
     brg__builder_raise(builder, height);
-    if (type == BRG_TYPE_MAP && count > 1)
-        builder_check_keys(builder, offset, count);
+    if (frame->mark != 0)
+        brg__builder_close_mark(builder, frame, offset);
+    if (type == BRG_TYPE_SET && count > 1)
+        builder_check_set(builder, offset);
+}
+
+/* An error gets nil for a detail or a cause that was not given. */
+static void builder_complete_error(brg_builder *builder)
+{
+    const brg__builder_frame *frame = &builder->frames[builder->depth - 1];
+    while (builder->failure.status == BRG_OK && builder->children.count - frame->first < BRG__ERROR_CHILDREN)
+        brg_builder_nil(builder);
+    if (builder->children.count - frame->first > BRG__ERROR_CHILDREN)
+        brg__builder_fail(builder, BRG_STATE, "an error takes a detail and a cause, nothing more");
 }
 
 void brg_builder_end(brg_builder *builder)
 {
     if (builder->failure.status != BRG_OK)
         return;
-    if (builder->depth == 0)
+    if (builder->depth == 0) {
         brg__builder_fail(builder, BRG_STATE, "brg_builder_end without an open list or map");
+        return;
+    }
+    if (builder->frames[builder->depth - 1].type == BRG_TYPE_ERROR)
+        builder_complete_error(builder);
     else if (builder->want != builder->want_after)
         brg__builder_fail(builder, BRG_STATE, "the last key of a map has no value");
-    else
+    if (builder->failure.status == BRG_OK)
         builder_close(builder);
 }
 
@@ -462,7 +464,7 @@ static brg_value *builder_fit(brg_builder *builder)
     return value;
 }
 
-brg_status brg_builder_finish(brg_builder *builder, brg_value **out, brg_error *error)
+brg_status brg__builder_finish(brg_builder *builder, brg_value **out, brg_error *error)
 {
     if (builder->depth > 0)
         brg__builder_fail(builder, BRG_STATE, "%u lists or maps are still open", builder->depth);
@@ -476,15 +478,23 @@ brg_status brg_builder_finish(brg_builder *builder, brg_value **out, brg_error *
         return status;
     }
     brg_value *value = builder_fit(builder);
-    brg__flat_header header = {BRG__FLAT_MAGIC, BRG__FLAT_VERSION, 0, builder->children[0], builder->buffer_count};
+    brg__flat_header header = {BRG__FLAT_MAGIC, BRG__FLAT_VERSION, builder->has_refs ? BRG__FLAT_HAS_REFS : 0,
+                               builder->children.at[0], builder->object_count};
     memcpy(value->block, &header, sizeof(header));
     value->size_bytes = builder->used;
-    value->buffer_count = builder->buffer_count;
-    value->buffers = builder->buffers;
+    value->object_count = builder->object_count;
+    value->objects = builder->objects;
     builder->value = NULL;
-    builder->buffers = NULL;
-    builder->buffer_count = 0;
+    builder->objects = NULL;
+    builder->object_count = 0;
     builder_reset(builder);
     *out = value;
     return BRG_OK;
+}
+
+brg_status brg_builder_finish(brg_builder *builder, brg_value **out, brg_error *error)
+{
+    if (builder->transfer_count > 0)
+        brg__builder_fail(builder, BRG_STATE, "a value with transfers needs brg_builder_finish_transfer");
+    return brg__builder_finish(builder, out, error);
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The builder's insides: for builder.c, graft.c and those who keep one on their stack. */
+/* The builder's insides: for builder*.c, and those who keep one on their stack. */
 #ifndef BRG_MESSAGE_BUILDER_H
 #define BRG_MESSAGE_BUILDER_H
 
 #include <brigade/value.h>
+
+#include "base/util.h"
+#include "message/object.h"
 
 /* What may come next. */
 typedef enum brg__builder_want {
@@ -14,10 +17,32 @@ typedef enum brg__builder_want {
 } brg__builder_want;
 
 typedef struct brg__builder_frame {
-    uint32_t first; /* index in `children` of the open container's first child */
+    uint32_t first;      /* index in `children` of the open container's first child */
+    uint32_t key_first;  /* index in `keys` of its first key that was written */
+    uint32_t key_count;  /* keys so far */
+    uint32_t keys_node;  /* the keys node that all of them agree with; 0: they are written */
+    uint32_t keys_count; /* of that node */
+    uint32_t mark;       /* one more than the number of its mark; 0: none */
+    uint32_t ref_first;  /* refs to it are in `open_refs` from here on */
     uint8_t type;
     uint8_t height; /* of its highest child so far */
 } brg__builder_frame;
+
+/* Offsets of nodes that wait for their container. */
+typedef struct brg__offsets {
+    uint32_t *at;
+    uint32_t count;
+    uint32_t capacity;
+} brg__offsets;
+
+#define BRG__MARK_OPEN UINT32_MAX
+
+typedef struct brg__builder_ref {
+    uint32_t offset; /* of the ref, or of the node of a transfer */
+    uint32_t number; /* of the mark, or of the entry */
+} brg__builder_ref;
+
+#define BRG__BUILDER_SHAPES 16
 
 struct brg_builder {
     brg_value *value;        /* the block grows in here; NULL until there is a node */
@@ -27,12 +52,21 @@ struct brg_builder {
     brg__builder_want want;
     brg__builder_want want_after; /* want, once the value it wants is there */
     uint32_t depth;               /* open containers */
-    uint32_t *children;           /* nodes whose container is still open, by offset */
-    uint32_t child_count;
-    uint32_t child_capacity;
-    brg_buffer **buffers;
-    uint32_t buffer_count;
-    uint32_t buffer_capacity;
+    brg__offsets children;
+    brg__offsets keys;
+    uint32_t shapes[BRG__BUILDER_SHAPES]; /* keys nodes, by the hash of their first key; 0: none */
+    brg__object *objects;
+    uint32_t object_count;
+    uint32_t object_capacity;
+    brg__offsets marks; /* offset of the marked node, or BRG__MARK_OPEN */
+    uint32_t generation;
+    bool has_refs;
+    brg__builder_ref *open_refs; /* refs to containers that are open, in order */
+    uint32_t open_ref_count;
+    uint32_t open_ref_capacity;
+    brg__builder_ref *transfers; /* nodes that stand for entries of a transfer list */
+    uint32_t transfer_count;
+    uint32_t transfer_capacity;
     brg_error failure; /* the first one; status BRG_OK while there is none, the rest then unset */
     brg__builder_frame frames[BRG_VALUE_DEPTH_MAX];
 };
@@ -42,17 +76,77 @@ void brg__builder_done(brg_builder *builder);
 
 /* Makes `status` stick unless an earlier failure did; want becomes BRG__WANT_FAILED. */
 void brg__builder_fail(brg_builder *builder, brg_status status, const char *format, ...) BRG_PRINTF(3, 4);
+void brg__builder_fail_memory(brg_builder *builder);
+
+/* Makes room for `size` bytes and one child where `offered` is wanted; else a failure sticks. */
+bool brg__builder_prepare(brg_builder *builder, brg__builder_want offered, uint64_t size);
+bool brg__builder_grow_block(brg_builder *builder, uint64_t size);
+bool brg__offsets_push(brg_builder *builder, brg__offsets *offsets, uint32_t offset);
+bool brg__refs_push(brg_builder *builder, brg__builder_ref **refs, uint32_t *count, uint32_t *capacity,
+                    brg__builder_ref ref);
 
 /*
- * Room for `size` bytes of nodes (a multiple of 8) where one value is due, the last of them its root at `root` bytes
- * in: that one becomes the next child. NULL, with a failure stuck, where that cannot be.
+ * Takes an object of the caller's over, or, if the builder holds the same one already, the reference to it; its index. On
+ * failure, which sticks, it stays the caller's.
  */
-unsigned char *brg__builder_append(brg_builder *builder, uint64_t size, uint32_t root);
+bool brg__builder_add_object(brg_builder *builder, brg_type type, void *pointer, int fd, uint32_t *index);
+/* The same, and a node for it where one value is due. */
+bool brg__builder_put_object(brg_builder *builder, brg_type type, void *pointer, int fd);
 
-/* Takes a reference of the caller's over; its index. On failure, which sticks, the reference stays the caller's. */
-bool brg__builder_add_buffer(brg_builder *builder, brg_buffer *buffer, uint32_t *index);
+/* Whether a handle can go into a value; else *why. */
+brg_status brg__handle_check(brg_type type, const void *pointer, int fd, const char **why);
 
-/* Raises the height of the innermost open container to hold a child of `height`. */
-void brg__builder_raise(brg_builder *builder, uint8_t height);
+/* Opens a container. */
+void brg__builder_open(brg_builder *builder, brg_type type);
+
+/* Raises the height of the innermost open container to hold a child of `height`; fails where it is too deep. */
+bool brg__builder_raise(brg_builder *builder, uint8_t height);
+
+/* builder_keys.c: one key; and the offset of the keys node of the innermost map, 0 with a failure stuck or without keys. */
+void brg__builder_add_key(brg_builder *builder, const char *key, size_t size_bytes);
+uint32_t brg__builder_close_keys(brg_builder *builder, brg__builder_frame *frame);
+
+/* builder_refs.c: a mark on the innermost container, which is open, or on the last child. */
+brg_mark brg__builder_mark(brg_builder *builder, bool is_open);
+/* The container of `frame` now stands at `offset`. */
+void brg__builder_close_mark(brg_builder *builder, const brg__builder_frame *frame, uint32_t offset);
+
+/* The finished value, transfers apart: as brg_builder_finish. */
+brg_status brg__builder_finish(brg_builder *builder, brg_value **out, brg_error *error);
+
+static inline bool brg__builder_is_ready(const brg_builder *builder, brg__builder_want offered, uint64_t size)
+{
+    return BRG__LIKELY(builder->want == offered && builder->used + size <= builder->capacity &&
+                       builder->children.count < builder->children.capacity);
+}
+
+/* A ready builder's next `size` bytes, a value. Through locals, since for the compiler each store might change the fields. */
+static inline unsigned char *brg__builder_take(brg_builder *builder, uint64_t size)
+{
+    uint32_t used = builder->used, child = builder->children.count;
+    unsigned char *block = builder->value->block;
+    builder->want = builder->want_after;
+    builder->used = used + (uint32_t)size;
+    builder->children.count = child + 1;
+    builder->children.at[child] = used;
+    return block + used;
+}
+
+/* Room for a node of `size` bytes (a multiple of 8) where one value is due: it becomes the next child. NULL: failed. */
+static inline unsigned char *brg__builder_append(brg_builder *builder, uint64_t size)
+{
+    if (!brg__builder_is_ready(builder, BRG__WANT_VALUE, size) &&
+        !brg__builder_prepare(builder, BRG__WANT_VALUE, size))
+        return NULL;
+    return brg__builder_take(builder, size);
+}
+
+static inline void brg__builder_put(unsigned char *at, uint8_t type, uint8_t extra, uint32_t count)
+{
+    brg__head node = {type, extra, 0, count};
+    memcpy(at, &node, sizeof(node));
+}
+
+static inline void brg__builder_put_u64(unsigned char *at, uint64_t number) { memcpy(at, &number, sizeof(number)); }
 
 #endif

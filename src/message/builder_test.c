@@ -356,7 +356,7 @@ static void grafts_copy_subtrees(void **state)
     assert_true(brg_view_equal(brg_view_get(map, "parts"), root));
     brg_view buffer = brg_view_at(brg_view_get(map, "again"), brg_view_count(root) - 2);
     assert_ptr_equal(brg_view_buffer(buffer), brg_view_buffer(brg_view_at(root, brg_view_count(root) - 2)));
-    assert_int_equal(brg_value_size_with_buffers(grafted), brg_value_size(grafted) + 3 * 5);
+    assert_int_equal(brg_value_size_with_buffers(grafted), brg_value_size(grafted) + 5); /* each buffer once */
     brg_value_unref(whole); /* the buffers live on in the other */
     assert_memory_equal(brg_buffer_data(brg_view_buffer(buffer)), "bytes", 5);
     brg_value_unref(grafted);

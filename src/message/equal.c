@@ -1,99 +1,319 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deep equality. Recursion goes as deep as values nest, at most BRG_VALUE_DEPTH_MAX. Maps are compared entry by
- * entry while their keys come in the same order, which they mostly do; then by both orders sorted.
+ * Deep equality: whether a reader could tell two nodes apart, short of brg_view_same. Without refs it recurs as deep as
+ * values nest. With refs, which may close cycles, it is the algorithm of Hopcroft and Karp for automata (1971): pairs of
+ * containers that must be equal wait on a list; each is merged in a union-find structure when it is taken up, and pairs that
+ * are merged already are done with. That ends after at most as many merges as there are containers.
+ *
+ * Maps are compared entry by entry while their keys come in the same order, which they mostly do; else by both orders
+ * sorted. Elements of sets find each other by their hashes.
  */
 #include "base/util.h"
+#include "message/graph.h"
 #include "message/keys.h"
-#include "message/object.h"
 #include "os/memory.h"
 
-static const unsigned char *equal_at(brg_view view) { return view.value->block + view.offset; }
+#include <stdlib.h>
 
-static brg_view equal_child(brg_view parent, size_t child)
+typedef struct equal_class {
+    uint64_t node; /* offset, and 1 << 32 in the second value; 0: free */
+    uint32_t parent;
+} equal_class;
+
+typedef struct equal_pair {
+    uint32_t a;
+    uint32_t b;
+} equal_pair;
+
+typedef struct equality {
+    brg__graph a;
+    brg__graph b;
+    bool has_refs;
+    bool one_block;
+    bool failed; /* out of memory: not known to be equal */
+    equal_pair *pairs;
+    size_t pair_count;
+    size_t pair_capacity;
+    equal_class *classes; /* a hash table, open addressing; parents are its indices */
+    uint32_t class_count;
+    uint32_t class_capacity;
+} equality;
+
+static bool equal_nodes(equality *eq, uint32_t a, uint32_t b);
+
+/* ---- union-find ---- */
+
+static uint32_t class_slot(const equality *eq, uint64_t node)
 {
-    return (brg_view){parent.value, brg__flat_child(parent.value->block, parent.offset, child), parent.depth + 1};
+    uint32_t mask = eq->class_capacity - 1;
+    uint32_t slot = (uint32_t)((node * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & mask;
+    while (eq->classes[slot].node != 0 && eq->classes[slot].node != node)
+        slot = (slot + 1) & mask;
+    return slot;
 }
 
-static bool equal_entries(brg_view a, size_t a_entry, brg_view b, size_t b_entry)
+static bool class_grow(equality *eq)
 {
-    return brg__key_equal(equal_at(equal_child(a, a_entry * 2)), equal_at(equal_child(b, b_entry * 2))) &&
-           brg_view_equal(equal_child(a, a_entry * 2 + 1), equal_child(b, b_entry * 2 + 1));
+    equality grown = *eq;
+    grown.class_capacity = eq->class_capacity == 0 ? 64 : eq->class_capacity * 2;
+    grown.classes = brg__calloc(grown.class_capacity, sizeof(*grown.classes));
+    if (grown.classes == NULL)
+        return false;
+    for (uint32_t i = 0; i < eq->class_capacity; i++) {
+        if (eq->classes[i].node == 0)
+            continue;
+        uint32_t slot = class_slot(&grown, eq->classes[i].node);
+        grown.classes[slot].node = eq->classes[i].node;
+    }
+    for (uint32_t i = 0; i < eq->class_capacity; i++)
+        if (eq->classes[i].node != 0)
+            grown.classes[class_slot(&grown, eq->classes[i].node)].parent =
+                class_slot(&grown, eq->classes[eq->classes[i].parent].node);
+    brg__mfree(eq->classes);
+    *eq = grown;
+    return true;
+}
+
+static uint32_t class_of(equality *eq, uint64_t node)
+{
+    uint32_t slot = class_slot(eq, node);
+    if (eq->classes[slot].node == 0) {
+        eq->classes[slot] = (equal_class){node, slot};
+        eq->class_count++;
+    }
+    while (eq->classes[slot].parent != slot) {
+        eq->classes[slot].parent = eq->classes[eq->classes[slot].parent].parent; /* path halving */
+        slot = eq->classes[slot].parent;
+    }
+    return slot;
+}
+
+/* Whether the two were not known to be the same before. */
+static bool equal_merge(equality *eq, uint32_t a, uint32_t b)
+{
+    if (eq->class_count + 2 > eq->class_capacity / 2 && !class_grow(eq)) {
+        eq->failed = true;
+        return false;
+    }
+    uint32_t one = class_of(eq, a), other = class_of(eq, eq->one_block ? b : b | UINT64_C(1) << 32);
+    if (one == other)
+        return false;
+    eq->classes[other].parent = one;
+    return true;
+}
+
+static void equal_later(equality *eq, uint32_t a, uint32_t b)
+{
+    if (eq->pair_count == eq->pair_capacity) {
+        size_t capacity = eq->pair_capacity == 0 ? 64 : eq->pair_capacity * 2;
+        equal_pair *pairs = brg__realloc(eq->pairs, capacity * sizeof(*pairs));
+        if (pairs == NULL) {
+            eq->failed = true;
+            return;
+        }
+        eq->pairs = pairs;
+        eq->pair_capacity = capacity;
+    }
+    eq->pairs[eq->pair_count++] = (equal_pair){a, b};
+}
+
+/* ---- containers ---- */
+
+static bool equal_children(equality *eq, uint32_t a, uint32_t a_index, uint32_t b, uint32_t b_index)
+{
+    return equal_nodes(eq, brg__flat_child(eq->a.block, a, a_index), brg__flat_child(eq->b.block, b, b_index));
+}
+
+static bool equal_keys(const equality *eq, uint32_t a, uint32_t a_entry, uint32_t b, uint32_t b_entry)
+{
+    return brg__key_equal(eq->a.block + brg__flat_key(eq->a.block, a, a_entry),
+                          eq->b.block + brg__flat_key(eq->b.block, b, b_entry));
 }
 
 /* Without memory to sort in: quadratic. Keys are unique, so the first match of a key is the only one. */
-static bool equal_maps_searched(brg_view a, brg_view b, uint32_t count)
+static bool equal_maps_searched(equality *eq, uint32_t a, uint32_t b, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        const unsigned char *key = equal_at(equal_child(a, (size_t)i * 2));
         uint32_t j = 0;
-        while (j < count && !brg__key_equal(key, equal_at(equal_child(b, (size_t)j * 2))))
+        while (j < count && !equal_keys(eq, a, i, b, j))
             j++;
-        if (j == count || !equal_entries(a, i, b, j))
+        if (j == count || !equal_children(eq, a, i, b, j))
             return false;
     }
     return true;
 }
 
-static bool equal_maps_sorted(brg_view a, brg_view b, uint32_t count)
+static bool equal_maps_sorted(equality *eq, uint32_t a, uint32_t b, uint32_t count)
 {
     uint32_t *order = brg__malloc((size_t)count * 2 * sizeof(*order));
     if (order == NULL)
-        return equal_maps_searched(a, b, count);
-    brg__keys_sort(a.value->block, equal_at(a) + BRG__NODE_BYTES, count, order);
-    brg__keys_sort(b.value->block, equal_at(b) + BRG__NODE_BYTES, count, order + count);
+        return equal_maps_searched(eq, a, b, count);
+    uint32_t a_keys = brg__flat_u32(eq->a.block, a + BRG__HEAD_BYTES);
+    uint32_t b_keys = brg__flat_u32(eq->b.block, b + BRG__HEAD_BYTES);
+    brg__keys_sort(eq->a.block, eq->a.block + a_keys + BRG__HEAD_BYTES, count, order);
+    brg__keys_sort(eq->b.block, eq->b.block + b_keys + BRG__HEAD_BYTES, count, order + count);
     bool equal = true;
     for (uint32_t i = 0; equal && i < count; i++)
-        equal = equal_entries(a, order[i], b, order[count + i]);
+        equal = equal_keys(eq, a, order[i], b, order[count + i]) && equal_children(eq, a, order[i], b, order[count + i]);
     brg__mfree(order);
     return equal;
 }
 
-static bool equal_maps(brg_view a, brg_view b, uint32_t count)
-{
-    uint32_t i = 0;
-    while (i < count &&
-           brg__key_equal(equal_at(equal_child(a, (size_t)i * 2)), equal_at(equal_child(b, (size_t)i * 2))))
-        i++;
-    if (i < count)
-        return equal_maps_sorted(a, b, count);
-    for (i = 0; i < count; i++)
-        if (!brg_view_equal(equal_child(a, (size_t)i * 2 + 1), equal_child(b, (size_t)i * 2 + 1)))
-            return false;
-    return true;
-}
-
-static bool equal_lists(brg_view a, brg_view b, uint32_t count)
+static bool equal_lists(equality *eq, uint32_t a, uint32_t b, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (!brg_view_equal(equal_child(a, i), equal_child(b, i)))
+        if (!equal_children(eq, a, i, b, i))
             return false;
     return true;
 }
 
-static bool equal_buffers(const brg_buffer *a, const brg_buffer *b)
+static bool equal_maps(equality *eq, uint32_t a, uint32_t b, uint32_t count)
 {
-    size_t size = brg_buffer_size(a);
-    if (a == b || (size == 0 && brg_buffer_size(b) == 0))
+    uint32_t i = 0;
+    if (eq->one_block &&
+        brg__flat_u32(eq->a.block, a + BRG__HEAD_BYTES) == brg__flat_u32(eq->a.block, b + BRG__HEAD_BYTES))
+        i = count;
+    while (i < count && equal_keys(eq, a, i, b, i))
+        i++;
+    return i < count ? equal_maps_sorted(eq, a, b, count) : equal_lists(eq, a, b, count);
+}
+
+typedef struct equal_element {
+    uint64_t hash;
+    uint32_t index;
+} equal_element;
+
+static int element_compare(const void *left, const void *right)
+{
+    const equal_element *a = left, *b = right;
+    if (a->hash != b->hash)
+        return a->hash < b->hash ? -1 : 1;
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
+/*
+ * Elements of one hash, [from, to) in both: each of a's finds one of b's that no other took. With refs, where equality
+ * is only assumed at first, they go by their order.
+ */
+static bool equal_run(equality *eq, uint32_t a, uint32_t b, const equal_element *ours, equal_element *theirs,
+                      uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t j = i;
+        while (j < to && !equal_children(eq, a, ours[i].index, b, theirs[j].index) && !eq->has_refs)
+            j++;
+        if (j == to || (eq->has_refs && !equal_children(eq, a, ours[i].index, b, theirs[i].index)))
+            return false;
+        equal_element taken = theirs[j];
+        theirs[j] = theirs[i];
+        theirs[i] = taken;
+    }
+    return true;
+}
+
+static bool equal_sets(equality *eq, uint32_t a, uint32_t b, uint32_t count)
+{
+    equal_element *ours = brg__malloc(brg__max(count, 1) * 2 * sizeof(*ours)), *theirs = ours + count;
+    if (ours == NULL) {
+        eq->failed = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ours[i] = (equal_element){brg__graph_hash(&eq->a, brg__flat_child(eq->a.block, a, i)), i};
+        theirs[i] = (equal_element){brg__graph_hash(&eq->b, brg__flat_child(eq->b.block, b, i)), i};
+    }
+    qsort(ours, count, sizeof(*ours), element_compare);
+    qsort(theirs, count, sizeof(*theirs), element_compare);
+    bool equal = true;
+    for (uint32_t i = 0; equal && i < count; i++)
+        equal = ours[i].hash == theirs[i].hash;
+    for (uint32_t i = 0, end; equal && i < count; i = end) {
+        for (end = i + 1; end < count && ours[end].hash == ours[i].hash;)
+            end++;
+        equal = equal_run(eq, a, b, ours, theirs, i, end);
+    }
+    brg__mfree(ours);
+    return equal;
+}
+
+static bool equal_containers(equality *eq, uint32_t a, uint32_t b, brg__head node)
+{
+    if (node.type == BRG_TYPE_MAP)
+        return equal_maps(eq, a, b, node.count);
+    if (node.type == BRG_TYPE_SET)
+        return equal_sets(eq, a, b, node.count);
+    return equal_lists(eq, a, b, node.count);
+}
+
+/* ---- leaves ---- */
+
+static bool equal_bytes(const void *a, size_t a_size, const void *b, size_t b_size)
+{
+    return a_size == b_size && (a_size == 0 || a == b || memcmp(a, b, a_size) == 0);
+}
+
+static bool equal_objects(const equality *eq, brg__head a, brg__head b)
+{
+    const brg__object *one = brg__graph_object(&eq->a, a), *other = brg__graph_object(&eq->b, b);
+    if (one == NULL || other == NULL)
+        return false;
+    if (one == other)
         return true;
-    return size == brg_buffer_size(b) && memcmp(brg_buffer_data(a), brg_buffer_data(b), size) == 0;
+    if (a.type == BRG_TYPE_BUFFER)
+        return equal_bytes(brg_buffer_bytes(one->xpointer), brg_buffer_size(one->xpointer),
+                           brg_buffer_bytes(other->xpointer), brg_buffer_size(other->xpointer));
+    return one->xpointer != NULL && one->xpointer == other->xpointer;
+}
+
+static bool equal_arrays(const equality *eq, uint32_t a, uint32_t b)
+{
+    brg_array one, other;
+    if (!brg__graph_array(&eq->a, a, &one) || !brg__graph_array(&eq->b, b, &other) || one.element != other.element)
+        return false;
+    uint32_t size = brg__element_size(one.element);
+    return equal_bytes(one.data, one.count * size, other.data, other.count * size);
+}
+
+static bool equal_nodes(equality *eq, uint32_t a, uint32_t b)
+{
+    a = brg__flat_resolve(eq->a.block, a);
+    b = brg__flat_resolve(eq->b.block, b);
+    if (eq->one_block && a == b)
+        return true;
+    brg__head a_node = brg__flat_head(eq->a.block, a), b_node = brg__flat_head(eq->b.block, b);
+    if (a_node.type != b_node.type)
+        return false;
+    if (a_node.type == BRG_TYPE_ARRAY)
+        return equal_arrays(eq, a, b);
+    if (brg__head_is_object(a_node))
+        return equal_objects(eq, a_node, b_node);
+    if (a_node.count != b_node.count)
+        return false;
+    if (!brg__head_is_container(a_node))
+        return memcmp(eq->a.block + a, eq->b.block + b, brg__head_size(a_node)) == 0;
+    if (!eq->has_refs)
+        return a_node.extra == b_node.extra && equal_containers(eq, a, b, a_node);
+    if (equal_merge(eq, a, b))
+        equal_later(eq, a, b);
+    return !eq->failed;
 }
 
 bool brg_view_equal(brg_view a, brg_view b)
 {
     if (a.value == NULL || b.value == NULL)
         return a.value == b.value;
-    if (a.value == b.value && a.offset == b.offset)
-        return true;
-    brg__node a_node = brg__flat_node(equal_at(a), 0), b_node = brg__flat_node(equal_at(b), 0);
-    if (a_node.type == BRG_TYPE_BUFFER && b_node.type == BRG_TYPE_BUFFER)
-        return equal_buffers(a.value->buffers[a_node.count], b.value->buffers[b_node.count]);
-    /* Equal nodes have equal heads: type, bool, size and height are all there is in them. */
-    if (memcmp(&a_node, &b_node, sizeof(a_node)) != 0)
-        return false;
-    if (a_node.type == BRG_TYPE_MAP)
-        return equal_maps(a, b, a_node.count);
-    if (a_node.type == BRG_TYPE_LIST)
-        return equal_lists(a, b, a_node.count);
-    return memcmp(equal_at(a), equal_at(b), brg__node_size(a_node)) == 0;
+    equality eq = {
+        .a = {a.value->block, a.value->objects, a.value->object_count},
+        .b = {b.value->block, b.value->objects, b.value->object_count},
+        .has_refs = brg__flat_has_refs(a.value->block) || brg__flat_has_refs(b.value->block),
+        .one_block = a.value == b.value,
+    };
+    bool equal = equal_nodes(&eq, a.offset, b.offset);
+    while (equal && eq.pair_count > 0) {
+        equal_pair pair = eq.pairs[--eq.pair_count];
+        equal = equal_containers(&eq, pair.a, pair.b, brg__flat_head(eq.a.block, pair.a));
+    }
+    brg__mfree(eq.pairs);
+    brg__mfree(eq.classes);
+    return equal && !eq.failed;
 }

@@ -1,48 +1,97 @@
 /* SPDX-License-Identifier: MIT */
-/* Copying a subtree of one value into another: a memcpy, then its offsets shifted and its buffers renumbered. */
-#include "base/util.h"
+/*
+ * Copying a node of one value into another, node by node: what it shares is shared in the copy too. Each node that refs lead
+ * to gets a mark when it is copied first, and is a ref to that mark from then on, even if it is still open: so a
+ * node inside a cycle brings the whole cycle along. It recurs as deep as the builder lets containers nest.
+ */
 #include "message/builder.h"
-#include "message/object.h"
+#include "message/graph.h"
+#include "os/memory.h"
 
-/* Where the subtree whose last node is at `offset` begins: down the first children to a leaf or empty container. */
-static uint32_t graft_start(const unsigned char *block, uint32_t offset)
-{
-    while (brg__node_child_count(brg__flat_node(block, offset)) > 0)
-        offset = brg__flat_child(block, offset, 0);
-    return offset;
-}
+#include <brigade/shared.h>
+#include <brigade/token.h>
 
-/* Offsets move by `shift`, modulo 2^32. */
-static void graft_shift_children(unsigned char *node, uint64_t child_count, uint32_t shift)
-{
-    for (uint64_t i = 0; i < child_count; i++) {
-        unsigned char *at = node + BRG__NODE_BYTES + i * sizeof(uint32_t);
-        uint32_t child = brg__flat_u32(at, 0) + shift;
-        memcpy(at, &child, sizeof(child));
-    }
-}
+typedef struct graft {
+    brg_builder *builder;
+    const brg_value *from;
+    brg__target *targets; /* number: of the mark, 0 as long as there is none */
+    uint32_t target_count;
+} graft;
 
-static bool graft_share_buffer(brg_builder *builder, unsigned char *at, brg__node node, const brg_value *from)
+static void graft_node(graft *copy, brg_view view);
+
+static bool graft_take_ref(const graft *copy, const brg__object *object)
 {
-    brg_buffer *buffer = brg_buffer_ref(from->buffers[node.count]);
-    if (!brg__builder_add_buffer(builder, buffer, &node.count)) {
-        brg_buffer_unref(buffer);
+    switch (object->type) {
+    case BRG_TYPE_BUFFER:
+        return brg_buffer_ref(object->xpointer) != NULL;
+    case BRG_TYPE_SHARED:
+        return brg_shared_ref(object->xpointer) != NULL;
+    case BRG_TYPE_TOKEN:
+        return brg_token_ref(object->xpointer) != NULL;
+    default:
+        brg__builder_fail(copy->builder, BRG_INVALID, "a %s is not copied, it moves: take it out of its value first",
+                          brg_type_name((brg_type)object->type));
         return false;
     }
-    memcpy(at, &node, sizeof(node));
-    return true;
 }
 
-static void graft_relocate(brg_builder *builder, unsigned char *at, uint64_t size, uint32_t shift,
-                           const brg_value *from)
+/* A leaf: its bytes, but the number of its object. */
+static void graft_leaf(graft *copy, brg_view view, brg__head node)
 {
-    for (const unsigned char *end = at + size; at < end;) {
-        brg__node node = brg__flat_node(at, 0);
-        if (node.type == BRG_TYPE_BUFFER && !graft_share_buffer(builder, at, node, from))
+    brg__object *object = NULL;
+    const brg__graph graph = {copy->from->block, copy->from->objects, copy->from->object_count};
+    if (brg__head_is_object(node)) {
+        object = (brg__object *)brg__graph_object(&graph, node);
+        if (object == NULL) {
+            brg__builder_fail(copy->builder, BRG_MALFORMED, "a handle that is not what its node says");
             return;
-        graft_shift_children(at, brg__node_child_count(node), shift);
-        at += brg__node_size(node);
+        }
+        if (!graft_take_ref(copy, object))
+            return;
     }
+    uint64_t size = brg__head_size(node);
+    unsigned char *at = brg__builder_append(copy->builder, size);
+    if (at != NULL)
+        memcpy(at, copy->from->block + view.offset, size);
+    if (object == NULL)
+        return;
+    brg__object taken = {object->type, -1, object->xpointer};
+    if (at == NULL || !brg__builder_add_object(copy->builder, (brg_type)taken.type, taken.xpointer, -1, &node.count))
+        brg__object_drop(&taken);
+    else
+        memcpy(at, &node, sizeof(node));
+}
+
+static void graft_container(graft *copy, brg_view view, brg__head node)
+{
+    for (uint32_t i = 0; i < node.count && copy->builder->failure.status == BRG_OK; i++) {
+        size_t size;
+        if (node.type == BRG_TYPE_MAP) {
+            const char *key = brg_view_key_at(view, i, &size);
+            brg__builder_add_key(copy->builder, key, size);
+        }
+        graft_node(copy, brg__view_child(view, i));
+    }
+    brg_builder_end(copy->builder);
+}
+
+static void graft_node(graft *copy, brg_view view)
+{
+    brg__head node = brg__flat_head(copy->from->block, view.offset);
+    brg__target *target = brg__targets_find(copy->targets, copy->target_count, view.offset);
+    if (target != NULL && target->number != 0) {
+        brg_builder_ref(copy->builder, (brg_mark){target->number, copy->builder->generation});
+        return;
+    }
+    if (brg__head_is_container(node))
+        brg__builder_open(copy->builder, (brg_type)node.type);
+    else
+        graft_leaf(copy, view, node);
+    if (target != NULL && copy->builder->failure.status == BRG_OK)
+        target->number = brg__builder_mark(copy->builder, brg__head_is_container(node)).number;
+    if (brg__head_is_container(node))
+        graft_container(copy, view, node);
 }
 
 void brg_builder_view(brg_builder *builder, brg_view view)
@@ -53,20 +102,12 @@ void brg_builder_view(brg_builder *builder, brg_view view)
         brg__builder_fail(builder, BRG_INVALID, "there is no node to copy: a key is missing or an index past the end");
         return;
     }
-    const unsigned char *block = view.value->block;
-    brg__node root = brg__flat_node(block, view.offset);
-    uint8_t height = brg__node_is_container(root) ? root.extra : 0;
-    if (builder->depth + height > BRG_VALUE_DEPTH_MAX) {
-        brg__builder_fail(builder, BRG_TOO_LARGE, "lists and maps nest at most %d deep", BRG_VALUE_DEPTH_MAX);
+    graft copy = {builder, view.value, NULL, 0};
+    brg_error error;
+    if (brg__targets_create(&copy.targets, &copy.target_count, view.value, &error) != BRG_OK) {
+        brg__builder_fail_memory(builder);
         return;
     }
-    uint32_t start = graft_start(block, view.offset);
-    uint64_t size = view.offset + brg__node_size(root) - start;
-    uint32_t shift = builder->used - start;
-    unsigned char *at = brg__builder_append(builder, size, view.offset - start);
-    if (at == NULL)
-        return;
-    memcpy(at, block + start, size);
-    brg__builder_raise(builder, height);
-    graft_relocate(builder, at, size, shift, view.value);
+    graft_node(&copy, view);
+    brg__mfree(copy.targets);
 }

@@ -195,7 +195,7 @@ static void malformed_text_names_the_place(void **state)
         {"", "line 1"},
         {"  ", "line 1"},
         {"[1,\n2,,3]", "line 2, column 3"},
-        {"{\"a\":1,\n\n\"a\":2}", "line 3, column 3"},
+        {"{\"a\":1,\n\n\"a\":2}", "line 3, column 6"},
         {"{\"a\" 1}", "line 1"},
         {"[1] x", "line 1, column 5"},
         {"[1", "line 1"},

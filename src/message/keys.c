@@ -22,16 +22,16 @@
 
 static uint32_t keys_key(const unsigned char *table, uint32_t entry)
 {
-    return brg__flat_u32(table, (size_t)entry * 2 * sizeof(uint32_t));
+    return brg__flat_u32(table, (size_t)entry * sizeof(uint32_t));
 }
 
 /* Multiply and fold each word: the mixing step of wyhash (Wang Yi) without its secret. */
 static uint32_t keys_hash(const unsigned char *key)
 {
-    size_t size = brg__flat_node(key, 0).count;
+    size_t size = brg__flat_head(key, 0).count;
     uint64_t hash = size;
     for (size_t at = 0; at <= size; at += sizeof(uint64_t)) {
-        hash = (hash ^ brg__flat_u64(key, BRG__NODE_BYTES + at)) * UINT64_C(0x9e3779b97f4a7c15);
+        hash = (hash ^ brg__flat_u64(key, BRG__HEAD_BYTES + at)) * UINT64_C(0x9e3779b97f4a7c15);
         hash ^= hash >> 32;
     }
     return (uint32_t)hash;
@@ -42,17 +42,17 @@ bool brg__key_equal(const unsigned char *a, const unsigned char *b)
     /* The first word holds type and size; what follows has at least one word, the end of a short key in it. */
     if (brg__flat_u64(a, 0) != brg__flat_u64(b, 0) || brg__flat_u64(a, 8) != brg__flat_u64(b, 8))
         return false;
-    uint32_t size = brg__flat_node(a, 0).count;
+    uint32_t size = brg__flat_head(a, 0).count;
     return size < 8 || memcmp(a + 16, b + 16, size - 8) == 0;
 }
 
 static int keys_compare(const unsigned char *block, const unsigned char *table, uint32_t left, uint32_t right)
 {
     const unsigned char *a = block + keys_key(table, left), *b = block + keys_key(table, right);
-    uint32_t a_size = brg__flat_node(a, 0).count, b_size = brg__flat_node(b, 0).count;
+    uint32_t a_size = brg__flat_head(a, 0).count, b_size = brg__flat_head(b, 0).count;
     if (a_size != b_size)
         return a_size < b_size ? -1 : 1;
-    return memcmp(a + BRG__NODE_BYTES, b + BRG__NODE_BYTES, a_size);
+    return memcmp(a + BRG__HEAD_BYTES, b + BRG__HEAD_BYTES, a_size);
 }
 
 /* Restores the heap (largest first) below `at` in order[0 .. count). */

@@ -6,7 +6,7 @@
 #include <brigade/status.h>
 
 /*
- * Looks for a key that the map whose `entry_count` pairs of offsets stand at `table` has twice. The key nodes are
+ * Looks for a key that is twice among those whose `entry_count` offsets stand at `table`. The key nodes are
  * in `block` and checked. BRG_OK: each once. BRG_INVALID: *repeated is the index of an entry whose key came before.
  * BRG_NO_MEMORY: no scratch memory (never for 16 entries and fewer). O(entries) for ordinary keys, and
  * O(entries log entries) for keys chosen to collide.

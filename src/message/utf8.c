@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "message/utf8.h"
 
-/* Bytes of the well-formed sequence at `at`, or 0. The ranges are table 3-7 of the Unicode Standard. */
-static size_t utf8_sequence(const unsigned char *at, size_t left)
+/* The ranges are table 3-7 of the Unicode Standard. */
+size_t brg__utf8_step(const char *text, size_t left)
 {
+    const unsigned char *at = (const unsigned char *)text;
     unsigned char lead = at[0];
     if (lead < 0x80)
         return 1;
@@ -31,7 +32,7 @@ static size_t utf8_sequence(const unsigned char *at, size_t left)
 static bool utf8_check_mixed(const unsigned char *at, const unsigned char *end)
 {
     while (at < end) {
-        size_t size = utf8_sequence(at, (size_t)(end - at));
+        size_t size = brg__utf8_step((const char *)at, (size_t)(end - at));
         if (size == 0)
             return false;
         at += size;

@@ -28,4 +28,7 @@ static inline uint64_t brg__utf8_short(const char *text, size_t size_bytes)
 /* Whether the bytes are UTF-8 (RFC 3629: shortest forms, no surrogates, up to U+10FFFF). Zero bytes may occur. */
 bool brg__utf8_check(const char *text, size_t size_bytes);
 
+/* Bytes of the well-formed sequence at `text`, of which `left` bytes (not 0) are there; 0 where it is not one. */
+size_t brg__utf8_step(const char *text, size_t left);
+
 #endif

@@ -86,7 +86,7 @@ static inline uint64_t fixture_copy(brg_builder *builder, brg_view view, uint64_
     case BRG_TYPE_BUFFER: {
         brg_buffer *buffer = brg_view_buffer(view);
         fixture_require(buffer != NULL, "a buffer that is none");
-        sum = fixture_mix(sum, brg_buffer_data(buffer), brg_buffer_size(buffer));
+        sum = fixture_mix(sum, brg_buffer_bytes(buffer), brg_buffer_size(buffer));
         brg_buffer_ref(buffer);
         brg_builder_buffer(builder, &buffer);
         brg_buffer_unref(buffer); /* NULL unless the builder had failed */
@@ -111,26 +111,94 @@ static inline uint64_t fixture_copy(brg_builder *builder, brg_view view, uint64_
         }
         brg_builder_end(builder);
         break;
+    case BRG_TYPE_SET:
+        brg_builder_set(builder);
+        for (size_t i = 0; i < count; i++)
+            sum = fixture_copy(builder, brg_view_at(view, i), sum);
+        brg_builder_end(builder);
+        break;
+    case BRG_TYPE_TIMESTAMP:
+        fixture_require(brg_view_timestamp(view, &integer) == BRG_OK, "a timestamp that is none");
+        brg_builder_timestamp(builder, integer);
+        break;
+    case BRG_TYPE_BIGINT:
+        bytes = brg_view_bigint(view, &boolean, &size);
+        fixture_require(bytes != NULL, "a big integer that is none");
+        sum = fixture_mix(sum, bytes, size);
+        brg_builder_bigint(builder, boolean, bytes, size);
+        break;
+    case BRG_TYPE_ARRAY: {
+        brg_array array;
+        fixture_require(brg_view_array(view, &array) == BRG_OK, "an array that is none");
+        sum = fixture_mix(sum, array.data, array.count * brg_element_bytes(array.element));
+        if (array.buffer == NULL) {
+            brg_builder_array(builder, array.element, array.data, array.count);
+            break;
+        }
+        brg_buffer *shared = brg_buffer_ref(array.buffer);
+        brg_builder_array_buffer(builder, array.element, &shared, array.offset, array.count);
+        brg_buffer_unref(shared);
+        break;
+    }
+    case BRG_TYPE_ERROR: {
+        brg_error error;
+        fixture_require(brg_view_error(view, &error) == BRG_OK, "an error that is none");
+        brg_builder_error_open(builder, &error);
+        sum = fixture_copy(builder, brg_view_error_detail(view), sum);
+        sum = fixture_copy(builder, brg_view_error_cause(view), sum);
+        brg_builder_end(builder);
+        break;
+    }
+    default: /* ports and descriptors move, the rest is not made here */
+        fixture_require(false, "a type that no test copies");
+        break;
     }
     return sum;
 }
 
-/* Reads all of `value` and rebuilds it: the same tree must come out as the same bytes, and as equal. */
-static inline void fixture_check_whole(const brg_value *value)
+/* Text and JSON, a copy by brg_builder_view, equality: of any value, refs or not. */
+static inline void fixture_check_text(const brg_value *value)
+{
+    char *text = NULL;
+    brg_value *copy = NULL;
+    brg_builder *builder = NULL;
+    brg_error error;
+    fixture_require(brg_value_to_text(value, &text, NULL, &error) == BRG_OK, "not printed");
+    brg_free(text);
+    if (brg_value_to_json(value, BRG_JSON_COMPACT, &text, NULL, &error) == BRG_OK)
+        brg_free(text);
+    fixture_require(brg_view_equal(brg_value_root(value), brg_value_root(value)), "not equal to itself");
+    fixture_require(brg_builder_create(&builder, &error) == BRG_OK, "no builder");
+    brg_builder_view(builder, brg_value_root(value));
+    fixture_require(brg_builder_finish(builder, &copy, &error) == BRG_OK, "not copied");
+    fixture_require(brg_view_equal(brg_value_root(value), brg_value_root(copy)), "copied to another value");
+    brg_value_unref(copy);
+    brg_builder_destroy(builder);
+}
+
+/* Reads all of `value` and rebuilds it: what was built must come out as the same bytes, what was not as equal. */
+static inline void fixture_check(const brg_value *value, bool was_built)
 {
     brg_builder *builder = NULL;
     brg_value *copy = NULL;
     brg_error error;
+    fixture_check_text(value);
+    if (brg_value_has_refs(value))
+        return; /* a plain walk might not end */
     fixture_require(brg_builder_create(&builder, &error) == BRG_OK, "no builder");
     fixture_copy(builder, brg_value_root(value), 0);
     fixture_require(brg_builder_finish(builder, &copy, &error) == BRG_OK, "what was read cannot be built");
-    fixture_require(brg_value_size(copy) == brg_value_size(value), "rebuilt to another size");
-    fixture_require(memcmp(brg_value_data(copy), brg_value_data(value), brg_value_size(value)) == 0,
-                    "rebuilt to other bytes");
-    fixture_require(brg_view_equal(brg_value_root(copy), brg_value_root(value)), "rebuilt and not equal");
+    if (was_built) {
+        fixture_require(brg_value_size(copy) == brg_value_size(value), "rebuilt to another size");
+        fixture_require(memcmp(brg_value_data(copy), brg_value_data(value), brg_value_size(value)) == 0,
+                        "rebuilt to other bytes");
+    }
+    fixture_require(!was_built || brg_view_equal(brg_value_root(copy), brg_value_root(value)), "rebuilt and not equal");
     brg_value_unref(copy);
     brg_builder_destroy(builder);
 }
+
+static inline void fixture_check_whole(const brg_value *value) { fixture_check(value, true); }
 
 static inline double fixture_double(uint64_t bits)
 {

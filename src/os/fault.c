@@ -65,6 +65,7 @@ FAULT_WRAP(int, truncate, (int fd, off_t size), (fd, size), -1, EFBIG)
 FAULT_WRAP(int, reserve, (int fd, off_t offset, off_t size), (fd, offset, size), -1, ENOSPC)
 FAULT_WRAP(int, seal, (int fd, int seals), (fd, seals), -1, EPERM)
 FAULT_WRAP(int, event, (unsigned initial, int flags), (initial, flags), -1, EMFILE)
+FAULT_WRAP(int, pipe, (int fds[2], int flags), (fds, flags), -1, EMFILE)
 FAULT_WRAP(int, epoll_new, (int flags), (flags), -1, EMFILE)
 FAULT_WRAP(int, epoll_change, (int epoll, int operation, int fd, struct epoll_event *event),
            (epoll, operation, fd, event), -1, ENOSPC)

@@ -11,6 +11,7 @@
 #include "os/fault.h"
 #include "os/fd.h"
 #include "os/memory.h"
+#include "os/pipe.h"
 #include "os/process.h"
 #include "os/sys.h"
 #include "os/thread.h"
@@ -64,6 +65,17 @@ static brg_status use_map(brg_error *error)
     brg_status status = expect_untouched(brg__map_shared(&memory, memfd, SIZE, error), memory == &memfd);
     if (status == BRG_OK)
         brg__unmap(memory, SIZE);
+    return status;
+}
+
+static brg_status use_pipe(brg_error *error)
+{
+    int fds[2];
+    brg_status status = brg__pipe_create(fds, 0, error);
+    if (status == BRG_OK) {
+        brg__fd_close(&fds[0]);
+        brg__fd_close(&fds[1]);
+    }
     return status;
 }
 
@@ -144,6 +156,7 @@ static const struct {
     {"reserve", use_reserve, BRG_SYSTEM, ENOSPC},
     {"seal", use_memfd, BRG_SYSTEM, EPERM},
     {"event", use_poller, BRG_SYSTEM, EMFILE},
+    {"pipe", use_pipe, BRG_SYSTEM, EMFILE},
     {"epoll_new", use_poller, BRG_SYSTEM, EMFILE},
     {"epoll_change", use_poller, BRG_SYSTEM, ENOSPC},
     {"socket_pair", use_socket_pair, BRG_SYSTEM, EMFILE},

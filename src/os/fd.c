@@ -2,6 +2,7 @@
 #define _GNU_SOURCE 1
 #include "os/fd.h"
 
+#include <fcntl.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -17,6 +18,8 @@
 #include "os/sys.h"
 
 #define POLLER_BATCH_MAX 16
+
+bool brg__fd_is_open(int fd) { return fd >= 0 && fcntl(fd, F_GETFD) >= 0; }
 
 void brg__fd_close(int *fd)
 {

@@ -8,6 +8,7 @@
 struct epoll_event;
 
 void brg__fd_close(int *fd); /* closes unless -1, then stores -1 */
+bool brg__fd_is_open(int fd);
 
 brg_status brg__event_create(int *out, brg_error *error);
 void brg__event_signal(int fd); /* any thread and signal handlers */
@@ -36,7 +37,7 @@ void brg__poller_remove(brg__poller *poller, brg__poll_source *source);
 void brg__poller_wait(brg__poller *poller, uint64_t deadline_ns);
 void brg__poller_wake(brg__poller *poller); /* any thread */
 
-#define BRG__SEND_FDS_MAX 4
+#define BRG__SEND_FDS_MAX 8
 
 /* A connected pair of SOCK_SEQPACKET sockets. */
 brg_status brg__socket_pair(int out[2], brg_error *error);

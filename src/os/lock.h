@@ -16,6 +16,8 @@ typedef enum brg__lock_rank {
     BRG__RANK_LIBRARY, /* start of the supervisor, module registry */
     BRG__RANK_WORKER,  /* replies of one worker being moved */
     BRG__RANK_POOL,    /* queue, placement, counts */
+    BRG__RANK_SERVICE, /* registries of names: locks, broadcast, messages by id */
+    BRG__RANK_PORT,    /* one channel's two ends */
     BRG__RANK_CHANNEL, /* one side of one worker's ring or mailbox */
     BRG__RANK_LOOP,
     BRG__RANK_SUPERVISOR, /* its timers and calls */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -96,7 +97,7 @@ static int memory_new_file(const char *name)
     return fd < 0 && errno == EINVAL ? brg__os.memfd(name, flags) : fd;
 }
 
-brg_status brg__memfd_create(int *out, const char *name, size_t size, brg_error *error)
+static brg_status memory_create_file(int *out, const char *name, size_t size, int seals, brg_error *error)
 {
     const char *what = "creating a shared memory file";
     int fd = memory_new_file(name);
@@ -104,7 +105,7 @@ brg_status brg__memfd_create(int *out, const char *name, size_t size, brg_error 
         return brg__error_errno(error, what, errno);
     if (brg__os.truncate(fd, (off_t)size) == 0) {
         what = "sealing a shared memory file";
-        if (brg__os.seal(fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
+        if (brg__os.seal(fd, seals) == 0) {
             *out = fd;
             return BRG_OK;
         }
@@ -113,6 +114,34 @@ brg_status brg__memfd_create(int *out, const char *name, size_t size, brg_error 
     brg__fd_close(&fd);
     return brg__error_errno(error, what, failed);
 }
+
+brg_status brg__memfd_create(int *out, const char *name, size_t size, brg_error *error)
+{
+    return memory_create_file(out, name, size, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, error);
+}
+
+brg_status brg__memfd_create_freezable(int *out, const char *name, size_t size, brg_error *error)
+{
+    return memory_create_file(out, name, size, F_SEAL_SHRINK | F_SEAL_GROW, error);
+}
+
+bool brg__memfd_freeze(int fd) { return brg__os.seal(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0; }
+
+bool brg__memfd_is_sound(int fd, size_t size)
+{
+    struct stat about;
+    int wanted = F_SEAL_SHRINK | F_SEAL_GROW, seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & wanted) == wanted && fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
+           about.st_size >= 0 && (size_t)about.st_size == size;
+}
+
+void brg__memfd_empty(int fd, size_t size)
+{
+    /* Best effort: where it fails the pages stay until the last mapping goes. */
+    (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size);
+}
+
+size_t brg__page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 brg_status brg__memfd_reserve(int fd, size_t offset, size_t size, brg_error *error)
 {
@@ -139,9 +168,9 @@ void brg__memory_discard(void *memory, size_t size)
         memset(pages, 0, last - first);
 }
 
-static brg_status memory_map(void **out, size_t size, int flags, int fd, brg_error *error)
+static brg_status memory_map(void **out, size_t size, int protection, int flags, int fd, brg_error *error)
 {
-    void *memory = brg__os.map(size, PROT_READ | PROT_WRITE, flags, fd);
+    void *memory = brg__os.map(size, protection, flags, fd);
     if (memory == NULL)
         return brg__error_errno(error, "mapping memory", errno);
     *out = memory;
@@ -150,12 +179,17 @@ static brg_status memory_map(void **out, size_t size, int flags, int fd, brg_err
 
 brg_status brg__map_shared(void **out, int fd, size_t size, brg_error *error)
 {
-    return memory_map(out, size, MAP_SHARED, fd, error);
+    return memory_map(out, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, error);
+}
+
+brg_status brg__map_shared_read(void **out, int fd, size_t size, brg_error *error)
+{
+    return memory_map(out, size, PROT_READ, MAP_SHARED, fd, error);
 }
 
 brg_status brg__map_private(void **out, size_t size, brg_error *error)
 {
-    return memory_map(out, size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, error);
+    return memory_map(out, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, error);
 }
 
 void brg__unmap(void *memory, size_t size)

@@ -19,6 +19,16 @@ brg_status brg__error_memory(brg_error *error, const char *what);
 /* Fills `error` with BRG_SYSTEM (BRG_NO_MEMORY for ENOMEM), the errno and its text; returns that status. */
 brg_status brg__error_errno(brg_error *error, const char *what, int os_errno);
 
+/* The same, but it can still be frozen. */
+brg_status brg__memfd_create_freezable(int *out, const char *name, size_t size, brg_error *error);
+/* No new writable mapping of it from here on. False: the kernel has no such seal (before 5.1), or it was sealed for good. */
+bool brg__memfd_freeze(int fd);
+/* Whether `fd`, which another process sent, is a memory file of `size` bytes that nobody can shrink or grow. */
+bool brg__memfd_is_sound(int fd, size_t size);
+/* Gives all its pages back, for everybody who maps it: they read as zero. */
+void brg__memfd_empty(int fd, size_t size);
+size_t brg__page_size(void);
+
 /* A sealed (no shrink, no grow) shared memory file of `size` bytes, sparse, close-on-exec. */
 brg_status brg__memfd_create(int *out, const char *name, size_t size, brg_error *error);
 /* Backs bytes [offset, offset + size) with pages now, so that touching them cannot fault later. */
@@ -27,6 +37,8 @@ brg_status brg__memfd_reserve(int fd, size_t offset, size_t size, brg_error *err
 void brg__memory_discard(void *memory, size_t size);
 /* Maps the file's first `size` bytes shared, read and write. */
 brg_status brg__map_shared(void **out, int fd, size_t size, brg_error *error);
+/* The same, for reading only. */
+brg_status brg__map_shared_read(void **out, int fd, size_t size, brg_error *error);
 /* Anonymous private memory; pages come when touched. */
 brg_status brg__map_private(void **out, size_t size, brg_error *error);
 void brg__unmap(void *memory, size_t size); /* accepts NULL */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,19 +102,28 @@ static int process_late_status(int pidfd)
     return W_EXITCODE(255, 0);
 }
 
+static uint64_t process_time_ns(const struct timeval *time)
+{
+    return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_usec * 1000u;
+}
+
 bool brg__process_reap(int pidfd, brg__process_end *out)
 {
     siginfo_t info;
-    int result;
-    do {
+    struct rusage usage;
+    long result;
+    do { /* the system call itself: unlike its wrapper it tells what was used */
         memset(&info, 0, sizeof(info));
-        result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL | WNOHANG);
+        memset(&usage, 0, sizeof(usage));
+        result = syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | __WALL | WNOHANG, &usage);
     } while (result != 0 && errno == EINTR);
     if (result == 0 && info.si_pid == 0)
         return false;
     if (result == 0) {
         bool exited = info.si_code == CLD_EXITED;
-        *out = (brg__process_end){.exit_code = exited ? info.si_status : 0, .signal = exited ? 0 : info.si_status};
+        *out = (brg__process_end){.exit_code = exited ? info.si_status : 0,
+                                  .signal = exited ? 0 : info.si_status,
+                                  .cpu_ns = process_time_ns(&usage.ru_utime) + process_time_ns(&usage.ru_stime)};
         return true;
     }
     int status = process_late_status(pidfd);

@@ -23,7 +23,8 @@ pid_t brg__process_fork_sibling(int *pidfd);
 /* How a child ended. */
 typedef struct brg__process_end {
     int exit_code;
-    int signal; /* 0 when it exited */
+    int signal;      /* 0 when it exited */
+    uint64_t cpu_ns; /* user and system time; 0: unknown */
 } brg__process_end;
 
 /* Reaps the child; false while it still runs. Only the process that is its parent. If the user's program reaped it by
@@ -45,9 +46,10 @@ void brg__process_ignore_interrupt(void);
 /* In a child: closes every descriptor but 0 to 2 and the `keep_count` in `keep`. */
 void brg__process_close_others(const int *keep, size_t keep_count);
 /* In a child: no new privileges, no core dumps, the OOM killer's first choice, and the limits (0: none). memory_bytes
- * is on top of the private memory in use now (RLIMIT_DATA). */
+ * is on top of the private memory in use now (RLIMIT_DATA), address_bytes on top of the address space (RLIMIT_AS). */
 typedef struct brg__process_limits {
     size_t memory_bytes;
+    size_t address_bytes;
     size_t stack_bytes;
     uint32_t files;
     uint32_t cpu_seconds;

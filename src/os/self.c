@@ -97,13 +97,14 @@ static brg_status self_limit(int resource, rlim_t soft, rlim_t hard, const char 
     return setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? BRG_OK : brg__error_errno(error, what, errno);
 }
 
-static brg_status self_limit_memory(size_t bytes, brg_error *error)
+/* `bytes` on top of what /proc says is in use now. */
+static brg_status self_limit_more(int resource, const char *field, size_t bytes, const char *what, brg_error *error)
 {
     uint64_t now_kb;
-    if (!self_status("VmData:", &now_kb))
-        return brg_error_set(error, BRG_SYSTEM, "os", "limiting memory: /proc does not tell what is in use now");
+    if (!self_status(field, &now_kb))
+        return brg_error_set(error, BRG_SYSTEM, "os", "%s: /proc does not tell what is in use now", what);
     rlim_t limit = (rlim_t)brg__min(brg__add_saturated(now_kb * 1024, bytes), (uint64_t)RLIM_INFINITY);
-    return self_limit(RLIMIT_DATA, limit, limit, "limiting memory", error);
+    return self_limit(resource, limit, limit, what, error);
 }
 
 static void self_prefer_for_oom(void)
@@ -133,7 +134,9 @@ brg_status brg__process_harden(const brg__process_limits *limits, brg_error *err
         status = self_limit(RLIMIT_CPU, limits->cpu_seconds, (rlim_t)limits->cpu_seconds + 1, "limiting CPU time",
                             error);
     if (status == BRG_OK && limits->memory_bytes != 0)
-        status = self_limit_memory(limits->memory_bytes, error);
+        status = self_limit_more(RLIMIT_DATA, "VmData:", limits->memory_bytes, "limiting memory", error);
+    if (status == BRG_OK && limits->address_bytes != 0)
+        status = self_limit_more(RLIMIT_AS, "VmSize:", limits->address_bytes, "limiting address space", error);
     return status;
 }
 

@@ -27,6 +27,7 @@ static int sys_truncate(int fd, off_t size) { return ftruncate(fd, size); }
 static int sys_reserve(int fd, off_t offset, off_t size) { return fallocate(fd, 0, offset, size); }
 static int sys_seal(int fd, int seals) { return fcntl(fd, F_ADD_SEALS, seals); }
 static int sys_event(unsigned initial, int flags) { return eventfd(initial, flags); }
+static int sys_pipe(int fds[2], int flags) { return pipe2(fds, flags); }
 static int sys_epoll_new(int flags) { return epoll_create1(flags); }
 
 static int sys_epoll_change(int epoll, int operation, int fd, struct epoll_event *event)

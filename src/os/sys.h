@@ -25,6 +25,7 @@
     X(int, reserve, (int fd, off_t offset, off_t size)) /* fallocate, mode 0 */                                        \
     X(int, seal, (int fd, int seals))                                                                                  \
     X(int, event, (unsigned initial, int flags)) /* eventfd */                                                         \
+    X(int, pipe, (int fds[2], int flags))        /* pipe2 */                                                           \
     X(int, epoll_new, (int flags))                                                                                     \
     X(int, epoll_change, (int epoll, int operation, int fd, struct epoll_event *event))                                \
     X(int, socket_pair, (int domain, int type, int protocol, int fds[2]))                                              \

@@ -161,14 +161,23 @@ brg_status brg_pool_create(brg_pool **out, const brg_pool_options *given, brg_er
     }
     if (options.loop != NULL)
         brg__loop_attach(options.loop);
+    pool->options.release = NULL; /* not when this fails */
+    brg__pool_member_init(pool);
+    status = brg__world_make(&pool->heritage, &(brg_worker_options){.size = sizeof(brg_worker_options)}, NULL, error);
+    if (status == BRG_OK)
+        status = brg__family_join(&pool->member, error);
+    if (status != BRG_OK) {
+        brg_pool_destroy(pool);
+        return status;
+    }
     pool->options.init_data = options.init_data == NULL ? NULL : brg_value_ref(options.init_data);
     brg_error own; /* without one brg__pool_fill would go on, and try again later */
     status = brg__pool_fill(pool, error != NULL ? error : &own);
     if (status != BRG_OK) {
-        pool->options.release = NULL;
         brg_pool_destroy(pool);
         return status;
     }
+    pool->options.release = options.release;
     brg_value_unref(options.init_data); /* the caller's reference is taken: the pool has its own */
     *out = pool;
     return BRG_OK;

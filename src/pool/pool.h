@@ -135,7 +135,9 @@ struct brg_pool {
     brg_pool_options options; /* defaults filled in; strings are the pool's */
     uint32_t generation;
     uint32_t xreferences;
-    brg__source source;
+    brg__world heritage; /* what its workers are born with, whenever they are */
+    brg__member member;  /* of the worker that made the pool */
+    bool has_ended;      /* owner: its workers are gone and the loop is left */
 
     brg__lock lock;
     void *queue; /* state of options.queue */
@@ -216,6 +218,7 @@ void brg__pool_timer_at(brg_pool *pool, uint64_t at_ns); /* no later than that; 
 void brg__pool_timer_fire(brg__timer *timer);
 void brg__pool_started(void *owner, brg_worker *worker);
 void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit);
+const brg__world *brg__pool_heritage(void *owner);
 brg_status brg__pool_fill(brg_pool *pool, brg_error *error); /* starts workers up to the target. No lock */
 void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why); /* flag now, end after grace */
 brg__pool_view brg__pool_view_locked(brg_pool *pool);
@@ -224,6 +227,7 @@ brg__pool_view brg__pool_view_locked(brg_pool *pool);
 void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char *message);
 void brg__pool_ref(brg_pool *pool);
 void brg__pool_unref(brg_pool *pool);
+void brg__pool_member_init(brg_pool *pool);
 bool brg__pool_is_own_worker(const brg_pool *pool); /* the caller runs on one of its thread workers */
 
 static inline bool brg__pool_has_processes(const brg_pool *pool)

@@ -235,4 +235,4 @@ static bool process_reply(void *owner, brg_worker *worker, brg__task_reply *repl
 }
 
 const brg__source brg__source_process = {
-    .reply = process_reply, .started = brg__pool_started, .ended = brg__pool_ended};
+    .reply = process_reply, .started = brg__pool_started, .ended = brg__pool_ended, .heritage = brg__pool_heritage};

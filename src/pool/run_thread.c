@@ -382,4 +382,5 @@ const brg__source brg__source_thread = {.run = thread_run,
                                         .sleep = thread_sleep,
                                         .wake = thread_wake,
                                         .started = brg__pool_started,
-                                        .ended = brg__pool_ended};
+                                        .ended = brg__pool_ended,
+                                        .heritage = brg__pool_heritage};

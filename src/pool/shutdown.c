@@ -29,6 +29,7 @@ void brg__pool_unref(brg_pool *pool)
     brg__mfree_aligned(pool->slots);
     brg__mfree(pool->queue);
     brg_value_unref(pool->options.init_data);
+    brg__world_done(&pool->heritage);
     brg__mfree((char *)pool->options.module);
     brg__mfree((char *)pool->options.name);
     brg__mfree((char *)pool->options.helper);
@@ -198,16 +199,48 @@ static void shutdown_end_workers(brg_pool *pool)
     }
 }
 
+static void shutdown_end(brg_pool *pool)
+{
+    if (pool->has_ended)
+        return;
+    brg_pool_kill(pool, BRG_FOREVER);
+    shutdown_end_workers(pool);
+    brg__supervisor_call_wait(shutdown_clear_timer, pool);
+    if (pool->options.loop != NULL)
+        brg__loop_detach(pool->options.loop);
+    pool->has_ended = true;
+}
+
+static brg_pool *shutdown_pool_of(brg__member *member) { return brg__container_of(member, brg_pool, member); }
+static void shutdown_member_hold(brg__member *member) { brg__pool_ref(shutdown_pool_of(member)); }
+
+static void shutdown_member_ask(brg__member *member)
+{
+    (void)shutdown_mode(shutdown_pool_of(member), BRG__POOL_KILL, 0);
+}
+
+/* The worker that made it ends. What was queued settles on its loop, which runs once more for that. */
+static void shutdown_member_end(brg__member *member, brg_loop *loop)
+{
+    (void)loop;
+    shutdown_end(shutdown_pool_of(member));
+    brg__pool_unref(shutdown_pool_of(member));
+}
+
+void brg__pool_member_init(brg_pool *pool)
+{
+    pool->member.hold = shutdown_member_hold;
+    pool->member.ask = shutdown_member_ask;
+    pool->member.end = shutdown_member_end;
+}
+
 void brg_pool_destroy(brg_pool *pool)
 {
     if (pool == NULL)
         return;
     if (pool->generation == brg__fork_generation()) {
-        brg_pool_kill(pool, BRG_FOREVER);
-        shutdown_end_workers(pool);
-        brg__supervisor_call_wait(shutdown_clear_timer, pool);
-        if (pool->options.loop != NULL)
-            brg__loop_detach(pool->options.loop);
+        brg__family_leave(&pool->member);
+        shutdown_end(pool);
     }
     if (pool->options.release != NULL)
         pool->options.release(pool->options.user_data);

@@ -170,6 +170,8 @@ static uint64_t supervise_expiries_locked(brg_pool *pool, uint64_t now)
 
 /* ---- workers ---------------------------------------------------------------------------------------------------------------- */
 
+const brg__world *brg__pool_heritage(void *owner) { return &((brg_pool *)owner)->heritage; }
+
 static brg_worker_options supervise_worker_options(brg_pool *pool, uint32_t index, char name[64])
 {
     const brg_pool_options *from = &pool->options;

@@ -5,9 +5,10 @@
 
 #include <brigade/module.h>
 
+#include "worker/protocol.h"
+
 /* The body of a worker process, on its inherited descriptors. Never returns. */
-_Noreturn void brg__child_main(const brg_module *module, int segment_fd, size_t segment_bytes, int event,
-                               int cancel_event);
+_Noreturn void brg__child_main(const brg_module *module, int fds[BRG__FD_COUNT], size_t segment_bytes);
 
 /*
  * main() of the worker program: a template. Arguments: module path, owner's pid, protocol version; descriptor 3

@@ -21,6 +21,8 @@ struct brg__arena_chunk {
 static _Thread_local brg_context *context_current;
 
 brg_context *brg__context_current(void) { return context_current; }
+brg_context *brg_context_current(void) { return context_current; }
+uint64_t brg_worker_current_id(void) { return context_current == NULL ? 0 : context_current->worker_id; }
 void brg__context_set_current(brg_context *context) { context_current = context; }
 
 void brg__context_init(brg_context *context, const brg__context_ops *ops, void *owner, const brg_module *module)
@@ -29,6 +31,8 @@ void brg__context_init(brg_context *context, const brg__context_ops *ops, void *
     context->ops = ops;
     context->owner = owner;
     context->module = module;
+    context->world = brg__world_of_program();
+    context->usage = &context->own_usage;
 }
 
 /* Frees all chunks but, if `keep`, one of the usual size; zeroes what was used of that one. */
@@ -54,6 +58,9 @@ static void context_arena_reset(brg_context *context, bool keep)
 
 void brg__context_done(brg_context *context)
 {
+    brg__context_leave(context);
+    brg__family_unref(context->family);
+    context->family = NULL;
     context_arena_reset(context, false);
     brg_value_unref(context->failure_detail);
     context->failure_detail = NULL;
@@ -88,6 +95,8 @@ void brg__context_begin(brg_context *context, uint64_t ticket, uint32_t attempt)
 {
     context->ticket = ticket;
     context->attempt = attempt;
+    if (ticket != 0)
+        brg__usage_count_task(context->usage);
     if (context->failure.status != BRG_OK || context->failure.message[0] != '\0')
         memset(&context->failure, 0, sizeof(context->failure));
 }
@@ -148,27 +157,12 @@ brg_status brg__context_run_named(brg_context *context, const char *name, size_t
     return brg__context_conclude(context, task->run(context, input, output), task->name);
 }
 
-brg_status brg__context_start(brg_context *context)
-{
-    if (context->module == NULL || context->module->worker_start == NULL)
-        return BRG_OK;
-    brg__context_begin(context, 0, 0);
-    brg_status status = brg__context_conclude(context, context->module->worker_start(context), "worker_start");
-    brg__context_end(context);
-    return status;
-}
-
-void brg__context_finish(brg_context *context)
-{
-    if (context->module != NULL && context->module->worker_end != NULL)
-        context->module->worker_end(context);
-}
-
 brg_status brg__context_handle_message(brg_context *context, const brg_value *message)
 {
     if (context->module == NULL || context->module->message == NULL)
         return BRG_OK;
     brg__context_begin(context, 0, 0);
+    brg__usage_count_message(context->usage);
     brg_status status = brg__context_conclude(context, context->module->message(context, message), "message handler");
     brg__context_end(context);
     return status;
@@ -244,5 +238,11 @@ brg_status brg_context_receive(brg_context *context, brg_value **message, uint64
 {
     if (message == NULL)
         return BRG_INVALID;
-    return context->ops->receive(context, message, timeout_ns);
+    if (timeout_ns != 0)
+        brg__context_idle_begin(context);
+    brg_status status = context->ops->receive(context, message, timeout_ns);
+    brg__context_idle_end(context);
+    if (status == BRG_OK)
+        brg__usage_count_message(context->usage);
+    return status;
 }

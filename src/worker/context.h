@@ -6,12 +6,27 @@
 #include <brigade/module.h>
 #include <brigade/worker.h>
 
-/* What differs between a thread and a process: messages and the cancel descriptor. */
+#include "worker/family.h"
+#include "worker/usage.h"
+#include "worker/world.h"
+
+/* What differs between a thread and a process. */
 typedef struct brg__context_ops {
     brg_status (*post)(brg_context *context, brg_value *message, uint64_t timeout_ns, brg_error *error);
     brg_status (*receive)(brg_context *context, brg_value **message, uint64_t timeout_ns);
     int (*cancel_fd)(brg_context *context);
+    bool (*asked)(brg_context *context); /* whether the worker is asked to end */
+    int (*bell)(brg_context *context);   /* written by whoever wakes or asks it while it is in its loop; -1: none to be had */
+    void (*founded)(brg_context *context); /* context->family was made; may be NULL */
+    /*
+     * Around every sleep in its loop, whoever runs it; may be NULL. From the first on whoever has something for the worker rings,
+     * and what came before has been moved.
+     */
+    void (*loop_sleeps)(brg_context *context);
+    void (*loop_woke)(brg_context *context);
 } brg__context_ops;
+
+typedef struct brg__at_exit brg__at_exit;
 
 typedef struct brg__arena_chunk brg__arena_chunk;
 
@@ -35,6 +50,18 @@ struct brg_context {
 
     brg_error failure; /* of the task or hook that runs */
     brg_value *failure_detail;
+
+    brg__world *world;        /* never NULL */
+    brg__usage_shared *usage; /* never NULL */
+    brg__usage_shared own_usage;
+    brg__family *family;      /* NULL until it makes a worker or pool */
+    brg__at_exit *exits;      /* newest first */
+    FILE *files[3];           /* thread: opened when asked for */
+    brg_loop *loop;           /* NULL until asked for */
+    bool loop_refuses;        /* it was told that the worker is asked to end */
+    bool (*ready)(void *argument); /* inside brg__context_loop_wait: what it waits for */
+    void *ready_argument;
+    struct brg__direct_target *direct; /* messages by id wait there; may be NULL */
 };
 
 void brg__context_init(brg_context *context, const brg__context_ops *ops, void *owner, const brg_module *module);
@@ -54,9 +81,23 @@ brg_status brg__context_conclude(brg_context *context, brg_status returned, cons
 brg_status brg__context_run_named(brg_context *context, const char *name, size_t name_size, const brg_value *input,
                                   brg_value **output);
 
-/* worker_start and worker_end of the module; concluded. */
+/* worker_start of the module; concluded. When it fails, what it left with brg_context_at_exit has run. */
 brg_status brg__context_start(brg_context *context);
+/* The orderly end, user code: at-exit functions, then worker_end. */
 void brg__context_finish(brg_context *context);
+/* After it: ends the workers and pools it made and waits for them, then its loop. No user code but
+ * what settles tasks of such pools, and releases. Idempotent. */
+void brg__context_leave(brg_context *context);
+
+/* Its loop, where it has one: a round without sleeping, between tasks and messages. User code. */
+void brg__context_loop_turn(brg_context *context);
+/* Runs its loop, which it has, until ready(argument) or the deadline: waiting between tasks and messages. Whoever makes it ready
+ * rings the bell. User code. */
+void brg__context_loop_wait(brg_context *context, bool (*ready)(void *argument), void *argument, uint64_t deadline_ns);
+
+/* Around a wait inside user code or between tasks. */
+static inline void brg__context_idle_begin(brg_context *context) { brg__usage_idle_begin(context->usage); }
+static inline void brg__context_idle_end(brg_context *context) { brg__usage_idle_end(context->usage); }
 
 /* The module's message handler, if it has one. BRG_OK without. */
 brg_status brg__context_handle_message(brg_context *context, const brg_value *message);

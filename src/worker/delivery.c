@@ -85,13 +85,15 @@ static void delivery_run(brg__completion *completion)
     }
     delivery_errors(worker);
     bool more = delivery_messages(worker);
+    if (worker->streams != NULL && brg__streams_deliver(worker))
+        more = true;
     if (!more && !delivery_is_dead(worker) && worker->ops->unpump != NULL && !exiting)
         worker->ops->unpump(worker); /* the inbox has room again: replies that waited for it may come */
     if (more) {
         brg__worker_deliver(worker);
     } else if (exiting && !delivery_is_dead(worker) && !worker->exit_told) {
         worker->exit_told = true;
-        brg__loop_unhold(worker->options.loop);
+        brg_worker_keep_loop(worker, false);
         if (worker->options.on_exit != NULL)
             worker->options.on_exit(worker, &worker->exit, worker->options.user_data);
     }
@@ -117,25 +119,54 @@ void brg__worker_deliver(brg_worker *worker)
     brg__lock_release(&worker->life_lock);
 }
 
+void brg_worker_keep_loop(brg_worker *worker, bool keep)
+{
+    if (worker == NULL || worker->options.loop == NULL || worker->has_left_loop || keep == worker->keeps_loop ||
+        (keep && worker->exit_told))
+        return;
+    worker->keeps_loop = keep;
+    if (keep)
+        brg__loop_hold(worker->options.loop);
+    else
+        brg__loop_unhold(worker->options.loop);
+}
+
+bool brg_worker_keeps_loop(const brg_worker *worker) { return worker != NULL && worker->keeps_loop; }
+
+/* From here on nothing is posted to the loop: posting looks at the mark under the lock. */
+static void delivery_end(brg_worker *worker)
+{
+    brg__lock_acquire(&worker->life_lock);
+    brg_store_relaxed(&worker->xdestroyed, 1u);
+    brg__lock_release(&worker->life_lock);
+}
+
+void brg__worker_leave_loop(brg_worker *worker)
+{
+    if (worker->options.loop == NULL || worker->has_left_loop)
+        return;
+    delivery_end(worker);
+    brg_worker_keep_loop(worker, false);
+    worker->has_left_loop = true;
+    brg__loop_detach(worker->options.loop);
+}
+
 void brg_worker_destroy(brg_worker *worker)
 {
     if (worker == NULL)
         return;
     bool here = worker->generation == brg__fork_generation();
-    if (here)
-        brg__lock_acquire(&worker->life_lock);
-    brg_store_relaxed(&worker->xdestroyed, 1u);
-    if (here)
-        brg__lock_release(&worker->life_lock);
+    if (here) {
+        brg__family_leave(&worker->member);
+        delivery_end(worker);
+        brg__streams_drop(worker);
+    }
     if (here && !brg__worker_is_over(worker)) {
         brg__worker_ask(worker);
         brg_worker_wait(worker, BRG_FOREVER, NULL);
     }
-    if (worker->options.loop != NULL && here) {
-        if (!worker->exit_told)
-            brg__loop_unhold(worker->options.loop);
-        brg__loop_detach(worker->options.loop);
-    }
+    if (here)
+        brg__worker_leave_loop(worker);
     if (worker->options.release != NULL)
         worker->options.release(worker->options.user_data);
     brg__worker_unref(worker);

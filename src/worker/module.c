@@ -12,7 +12,7 @@
 
 brg_status brg__module_check(const brg_module *module, brg_error *error)
 {
-    if (module->abi != BRG_MODULE_ABI || module->size < sizeof(brg_module))
+    if (module->abi != BRG_MODULE_ABI || module->size < offsetof(brg_module, direct)) /* what came later may be missing */
         return brg_error_set(error, BRG_UNSUPPORTED, "worker",
                              "the module was built for ABI %u, this library has ABI %u: build it again", module->abi,
                              BRG_MODULE_ABI);

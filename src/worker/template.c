@@ -21,6 +21,7 @@
 
 #define TEMPLATE_IN_FLIGHT 8
 #define TEMPLATE_LINGER_NS BRG_SECONDS(5)
+#define TEMPLATE_PATIENCE_NS BRG_SECONDS(30) /* silent for so long it is given up, whoever else waits for it */
 #define TEMPLATE_PATH_MAX 4096
 
 typedef enum template_state { TEMPLATE_STARTING = 0, TEMPLATE_READY, TEMPLATE_DEAD } template_state;
@@ -33,7 +34,8 @@ struct brg__template {
     int socket, pidfd;
     pid_t pid;
     uint64_t numbers;
-    uint32_t in_flight;
+    uint32_t in_flight; /* requests without an answer, those nobody waits for any more included */
+    uint64_t heard_at;  /* when it last said something, or was started */
     brg__list waiting, sent;
     brg__timer linger;
     brg__poll_source socket_source, pid_source;
@@ -179,9 +181,17 @@ static void template_send(brg__template *self)
         brg__spawn *spawn = brg__container_of(brg__list_pop_front(&self->waiting), brg__spawn, node);
         brg__spawn_request request = {
             .version = BRG__PROTOCOL_VERSION, .request = spawn->number, .segment_bytes = spawn->segment_bytes};
+        int fds[BRG__FD_COUNT];
+        size_t fd_count = 0;
+        for (int i = 0; i < BRG__FD_COUNT; i++) {
+            if (spawn->fds[i] < 0)
+                continue;
+            fds[fd_count++] = spawn->fds[i];
+            request.fds |= 1u << i;
+        }
         brg_error error;
         memset(&error, 0, sizeof(error));
-        brg_status status = brg__socket_send(self->socket, &request, sizeof(request), spawn->fds, 3, &error);
+        brg_status status = brg__socket_send(self->socket, &request, sizeof(request), fds, fd_count, &error);
         if (status == BRG_OK) {
             brg__list_push_back(&self->sent, &spawn->node);
             self->in_flight++;
@@ -206,11 +216,26 @@ static brg__spawn *template_take_sent(brg__template *self, uint64_t number)
     return NULL;
 }
 
+/* A worker that nobody waits for any more: ends it here, since nobody will. It was just forked, so at once. */
+static void template_orphan(brg__template *self, int pidfd)
+{
+    brg__process_end end;
+    if (self->in_flight > 0)
+        self->in_flight--;
+    if (pidfd < 0)
+        return;
+    brg__process_signal(pidfd, 9);
+    brg__fd_wait_readable(pidfd, UINT64_MAX);
+    brg__process_reap(pidfd, &end);
+    brg__fd_close(&pidfd);
+}
+
 static void template_answer(brg__template *self, const brg__template_packet *packet, int pidfd)
 {
     brg__spawn *spawn = template_take_sent(self, packet->request);
     if (spawn == NULL) {
-        brg__fd_close(&pidfd);
+        template_orphan(self, pidfd);
+        template_send(self);
         return;
     }
     if (packet->kind == BRG__TEMPLATE_SPAWNED && pidfd >= 0) {
@@ -231,8 +256,11 @@ static void template_lost(brg__template *self, const brg__template_packet *packe
 {
     brg__spawn *spawn = template_take_sent(self, packet->request);
     brg__process_end_child((pid_t)packet->pid);
-    if (spawn == NULL)
+    if (spawn == NULL) {
+        template_orphan(self, -1);
+        template_send(self);
         return;
+    }
     brg_error error;
     memset(&error, 0, sizeof(error));
     brg_error_set(&error, BRG_SYSTEM, "worker", "no descriptor is left for a new worker");
@@ -245,6 +273,7 @@ static void template_lost(brg__template *self, const brg__template_packet *packe
 
 static void template_packet(brg__template *self, const brg__template_packet *packet, int pidfd)
 {
+    self->heard_at = brg__now();
     switch (packet->kind) {
     case BRG__TEMPLATE_READY:
         self->state = TEMPLATE_READY;
@@ -349,6 +378,7 @@ static brg__template *template_start(const char *module, const char *helper, brg
         return NULL;
     }
     self->socket = self->pidfd = -1;
+    self->heard_at = brg__now();
     self->linger.fire = template_linger_over;
     brg__list_init(&self->waiting);
     brg__list_init(&self->sent);
@@ -422,6 +452,17 @@ void brg__template_release(brg__spawn *spawn)
     template_put(self);
 }
 
+/* Whether somebody but `spawn` waits for an answer. */
+static bool template_has_others(const brg__template *self, const brg__spawn *spawn)
+{
+    const brg__list *const lists[] = {&self->waiting, &self->sent};
+    for (size_t i = 0; i < brg__count_of(lists); i++)
+        for (const brg__node *node = lists[i]->head.next; node != &lists[i]->head; node = node->next)
+            if (node != &spawn->node)
+                return true;
+    return false;
+}
+
 void brg__template_hurry(brg__spawn *spawn)
 {
     brg__template *self = spawn->template;
@@ -431,5 +472,12 @@ void brg__template_hurry(brg__spawn *spawn)
     memset(&error, 0, sizeof(error));
     brg_error_set(&error, BRG_START_FAILED, "worker",
                   "the template process of %s did not answer within the start timeout", self->module);
-    template_close(self, &error);
+    if (!template_has_others(self, spawn) || brg__now() - self->heard_at >= TEMPLATE_PATIENCE_NS) {
+        template_close(self, &error);
+        return;
+    }
+    brg__list_remove(&spawn->node); /* its answer, if it was sent, finds nobody: template_orphan */
+    spawn->template = NULL;
+    spawn->failed(spawn, &error);
+    template_put(self);
 }

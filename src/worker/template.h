@@ -11,6 +11,7 @@
 #include <brigade/status.h>
 
 #include "base/list.h"
+#include "worker/protocol.h"
 
 typedef struct brg__template brg__template;
 
@@ -19,7 +20,7 @@ typedef struct brg__spawn {
     brg__node node;
     uint64_t number;
     brg__template *template; /* while it uses one: brg__template_release when the worker is gone */
-    int fds[3];              /* segment, event, cancel event: borrowed */
+    int fds[BRG__FD_COUNT];  /* borrowed; -1: not given */
     size_t segment_bytes;
     void (*spawned)(struct brg__spawn *spawn, int64_t pid, int pidfd); /* takes pidfd */
     void (*failed)(struct brg__spawn *spawn, const brg_error *error);
@@ -29,7 +30,8 @@ typedef struct brg__spawn {
 void brg__template_spawn(brg__spawn *spawn, const char *module, const char *helper);
 /* The worker of `spawn`, or the request, is over. */
 void brg__template_release(brg__spawn *spawn);
-/* A request was not answered in time: a template that is not ready is killed, which fails its requests. */
+/* A request is given up: not answered in time, or not wanted any more. It fails; a template that nobody else waits for, or that
+ * has been silent for long, is killed. */
 void brg__template_hurry(brg__spawn *spawn);
 
 #endif

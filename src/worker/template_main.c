@@ -53,14 +53,14 @@ static brg_status template_prepare(const char *path, const brg_module **module, 
     return BRG_OK;
 }
 
-static void template_fork(const brg_module *module, const brg__spawn_request *request, int fds[3])
+static void template_fork(const brg_module *module, const brg__spawn_request *request, int fds[BRG__FD_COUNT])
 {
     int pidfd = -1;
     pid_t pid = brg__process_fork_sibling(&pidfd);
     if (pid == 0) {
         int socket = TEMPLATE_SOCKET;
         brg__fd_close(&socket);
-        brg__child_main(module, fds[0], (size_t)request->segment_bytes, fds[1], fds[2]);
+        brg__child_main(module, fds, (size_t)request->segment_bytes);
     }
     if (pid > 0) {
         template_send(BRG__TEMPLATE_SPAWNED, request->request, pid, &pidfd, NULL);
@@ -78,19 +78,21 @@ static void template_fork(const brg_module *module, const brg__spawn_request *re
 static bool template_serve(const brg_module *module)
 {
     brg__spawn_request request;
-    int fds[3] = {-1, -1, -1};
-    size_t size = sizeof(request), count = 3;
-    brg_status status = brg__socket_receive(TEMPLATE_SOCKET, &request, &size, fds, &count, NULL);
+    int got[BRG__FD_COUNT], fds[BRG__FD_COUNT];
+    size_t size = sizeof(request), count = BRG__FD_COUNT, next = 0;
+    brg_status status = brg__socket_receive(TEMPLATE_SOCKET, &request, &size, got, &count, NULL);
     if (status == BRG_EMPTY) {
         brg__fd_wait_readable(TEMPLATE_SOCKET, UINT64_MAX);
         return true;
     }
     if (status != BRG_OK)
         return false;
-    if (size == sizeof(request) && request.version == BRG__PROTOCOL_VERSION && count == 3)
+    for (int i = 0; i < BRG__FD_COUNT; i++) /* those that are there, in order */
+        fds[i] = (request.fds & 1u << i) != 0 && next < count ? got[next++] : -1;
+    if (size == sizeof(request) && request.version == BRG__PROTOCOL_VERSION && next == count)
         template_fork(module, &request, fds);
-    for (int i = 0; i < 3; i++)
-        brg__fd_close(&fds[i]);
+    for (size_t i = 0; i < count; i++)
+        brg__fd_close(&got[i]);
     return true;
 }
 

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "message/object.h"
 #include "os/atomic.h"
 #include "os/clock.h"
 #include "os/memory.h"
@@ -25,7 +26,7 @@ size_t brg_workers_lost(void) { return brg_load_relaxed(&xthread_lost); }
 static brg_status thread_post(brg_context *context, brg_value *message, uint64_t timeout_ns, brg_error *error)
 {
     brg_worker *worker = context->owner;
-    size_t size = brg_value_size_with_buffers(message);
+    size_t size = brg__value_copied_bytes(message);
     if (size > worker->options.message_bytes_max)
         return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu",
                              size, worker->options.message_bytes_max);
@@ -80,7 +81,35 @@ static int thread_cancel_fd(brg_context *context)
     return fd;
 }
 
-static const brg__context_ops thread_context_ops = {thread_post, thread_receive, thread_cancel_fd};
+static bool thread_asked(brg_context *context) { return brg_load_acquire(&((brg_worker *)context->owner)->xstop) != 0; }
+
+static int thread_bell(brg_context *context)
+{
+    brg_worker *worker = context->owner;
+    int fd = -1;
+    if (worker->xbell >= 0 || brg__event_create(&fd, NULL) != BRG_OK)
+        return worker->xbell;
+    brg__lock_acquire(&worker->life_lock);
+    worker->xbell = fd;
+    brg__lock_release(&worker->life_lock);
+    return fd;
+}
+
+/* For thread_end, should this thread be abandoned. */
+static void thread_founded(brg_context *context)
+{
+    brg_worker *worker = context->owner;
+    brg__lock_acquire(&worker->life_lock);
+    worker->family = brg__family_ref(context->family);
+    brg__lock_release(&worker->life_lock);
+}
+
+static const brg__context_ops thread_context_ops = {.post = thread_post,
+                                                    .receive = thread_receive,
+                                                    .cancel_fd = thread_cancel_fd,
+                                                    .asked = thread_asked,
+                                                    .bell = thread_bell,
+                                                    .founded = thread_founded};
 
 /* ---- the thread --------------------------------------------------------------------------------------------- */
 
@@ -99,32 +128,93 @@ static thread_outcome thread_handle(brg_worker *worker, brg_context *context, br
     return THREAD_GOES_ON;
 }
 
+/* One message by id to the module's hook. */
+static thread_outcome thread_handle_direct(brg_worker *worker, brg_context *context, brg__direct_post *post)
+{
+    brg__worker_enter_user(worker);
+    brg_status status = brg__direct_call_hook(context, post);
+    brg__direct_end(post, status, &context->failure); /* also when it was abandoned: it holds the message */
+    return brg__worker_leave_user(worker) ? THREAD_GOES_ON : THREAD_IS_LOST;
+}
+
+/* A message to its handler, its owner's or one by id, or the end. */
+static bool thread_has_mail(brg_worker *worker)
+{
+    return thread_has_message(worker) || brg__direct_is_waiting(&worker->direct);
+}
+
 static bool thread_has_work(void *argument)
 {
     brg_worker *worker = argument;
-    return thread_has_message(worker) ||
-           (worker->source != NULL && worker->source->ready(worker->source_owner, worker));
+    return thread_has_mail(worker) || (worker->source != NULL && worker->source->ready(worker->source_owner, worker));
 }
 
-/* Spins if it may, then sleeps until there is something to do. */
-static void thread_idle(brg_worker *worker)
+/* Not the source: when the thread is abandoned meanwhile, it may be gone. Who wakes us clears the gate. */
+static bool thread_is_rung(void *argument)
+{
+    brg_worker *worker = argument;
+    return brg__gate_is_woken(&worker->gate) || thread_has_mail(worker);
+}
+
+/* Sleeps in the worker's loop: what runs there is user code. */
+static thread_outcome thread_sleep_in_loop(brg_worker *worker, brg_context *context)
 {
     const brg__source *source = worker->source;
-    if (source == NULL || source->spin(worker->source_owner, worker, true)) {
-        bool found = brg__spinner_spin(&worker->spinner, NULL, thread_has_work, worker);
-        if (source != NULL)
-            source->spin(worker->source_owner, worker, false);
-        if (found)
-            return;
+    brg__gate_prepare_event(&worker->gate, worker->xbell);
+    if (!thread_has_mail(worker) && (source == NULL || source->sleep(worker->source_owner, worker))) {
+        brg__worker_enter_user(worker);
+        brg__context_loop_wait(context, thread_is_rung, worker, UINT64_MAX);
+        if (!brg__worker_leave_user(worker))
+            return THREAD_IS_LOST;
     }
+    brg__gate_cancel(&worker->gate);
+    return THREAD_GOES_ON;
+}
+
+static void thread_sleep(brg_worker *worker)
+{
+    const brg__source *source = worker->source;
     brg__gate_prepare(&worker->gate);
-    bool work = thread_has_message(worker) || (source != NULL && !source->sleep(worker->source_owner, worker));
-    if (work)
+    if (thread_has_mail(worker) || (source != NULL && !source->sleep(worker->source_owner, worker)))
         brg__gate_cancel(&worker->gate);
     else
         brg__gate_wait(&worker->gate, UINT64_MAX, BRG__FUTEX_PRIVATE);
-    if (source != NULL)
-        source->wake(worker->source_owner, worker);
+}
+
+/* Spins if it may, then sleeps until there is something to do. */
+static thread_outcome thread_idle(brg_worker *worker, brg_context *context)
+{
+    const brg__source *source = worker->source;
+    thread_outcome outcome = THREAD_GOES_ON;
+    if (thread_has_work(worker))
+        return outcome;
+    brg__context_idle_begin(context);
+    bool found = false;
+    if (source == NULL || source->spin(worker->source_owner, worker, true)) {
+        found = brg__spinner_spin(&worker->spinner, NULL, thread_has_work, worker);
+        if (source != NULL)
+            source->spin(worker->source_owner, worker, false);
+    }
+    if (!found) {
+        if (context->loop != NULL)
+            outcome = thread_sleep_in_loop(worker, context);
+        else
+            thread_sleep(worker);
+        if (source != NULL && outcome == THREAD_GOES_ON)
+            source->wake(worker->source_owner, worker);
+    }
+    brg__context_idle_end(context);
+    return outcome;
+}
+
+/* Gives timers, I/O and ports of the worker's loop their turn between messages and tasks. */
+static thread_outcome thread_turn(brg_worker *worker, brg_context *context)
+{
+    if (BRG__LIKELY(context->loop == NULL))
+        return THREAD_GOES_ON;
+    brg__worker_enter_user(worker);
+    brg__context_loop_turn(context);
+    return brg__worker_leave_user(worker) ? THREAD_GOES_ON : THREAD_IS_LOST;
 }
 
 static thread_outcome thread_serve(brg_worker *worker, brg_context *context)
@@ -139,13 +229,19 @@ static thread_outcome thread_serve(brg_worker *worker, brg_context *context)
             if (thread_handle(worker, context, message) == THREAD_IS_LOST)
                 return THREAD_IS_LOST;
         }
+        brg__direct_post *post = brg__direct_is_waiting(&worker->direct) ? brg__direct_begin(&worker->direct) : NULL;
+        if (post != NULL) {
+            did = true;
+            if (thread_handle_direct(worker, context, post) == THREAD_IS_LOST)
+                return THREAD_IS_LOST;
+        }
         if (worker->source != NULL && worker->source->run(worker->source_owner, worker, context)) {
             did = true;
             if (brg_load_acquire(&worker->xwhere) == BRG__IN_ABANDONED)
                 return THREAD_IS_LOST;
         }
-        if (!did)
-            thread_idle(worker);
+        if ((did ? thread_turn(worker, context) : thread_idle(worker, context)) == THREAD_IS_LOST)
+            return THREAD_IS_LOST;
     }
     return THREAD_GOES_ON;
 }
@@ -173,6 +269,8 @@ static thread_outcome thread_live(brg_worker *worker, brg_context *context, brg_
         return THREAD_IS_LOST;
     if (status != BRG_OK)
         return THREAD_GOES_ON;
+    brg__usage_online(context->usage);
+    brg__direct_ready(&worker->direct, brg__direct_has_hook(context->module));
     brg__worker_started(worker);
     if (worker->options.entry == NULL) {
         if (thread_serve(worker, context) == THREAD_IS_LOST)
@@ -207,10 +305,17 @@ static void thread_main(void *argument)
     context.init_data = worker->options.init_data;
     context.xcancel = &worker->xcancel;
     context.arena_max = worker->options.limits.arena_bytes_max;
+    context.world = &worker->world;
+    context.usage = worker->usage;
+    context.direct = &worker->direct;
+    brg_store_seq_cst(&worker->xwaiter, brg__waiter_current());
+    brg__usage_thread_begins(worker);
     brg__context_set_current(&context);
     thread_outcome outcome = thread_live(worker, &context, &exit);
+    brg__context_leave(&context);
     brg__context_set_current(NULL);
     brg__context_done(&context);
+    brg__usage_thread_ends(worker);
     if (outcome == THREAD_IS_LOST)
         brg_sub_relaxed(&xthread_lost, (size_t)1);
     else
@@ -220,13 +325,22 @@ static void thread_main(void *argument)
 
 /* ---- the owner's side ----------------------------------------------------------------------------------------- */
 
+static void thread_wake_direct(brg__direct_target *target)
+{
+    brg__gate_wake(&brg__container_of(target, brg_worker, direct)->gate, BRG__FUTEX_PRIVATE);
+}
+
 static brg_status thread_start(brg_worker *worker, brg_error *error)
 {
     brg__thread thread;
-    brg_status status = brg__thread_start(&thread, worker->name, worker->options.limits.stack_bytes, thread_main,
-                                          worker, error);
+    brg_status status = brg__direct_open(&worker->direct, worker->id, NULL, thread_wake_direct, error);
+    if (status != BRG_OK)
+        return status;
+    status = brg__thread_start(&thread, worker->name, worker->options.limits.stack_bytes, thread_main, worker, error);
     if (status == BRG_OK)
         brg__thread_detach(&thread);
+    else
+        brg__direct_close(&worker->direct);
     return status;
 }
 
@@ -240,6 +354,10 @@ static void thread_ask(brg_worker *worker)
 {
     brg_store_release(&worker->xstop, 1u); /* pairs with thread_serve */
     brg__worker_cancel_task(worker, UINT64_MAX);
+    brg__lock_acquire(&worker->life_lock);
+    if (worker->xbell >= 0) /* it may run its loop inside user code */
+        brg__event_signal(worker->xbell);
+    brg__lock_release(&worker->life_lock);
     brg__mailbox_hurry(&worker->inbox); /* it posts no more if it waits for room */
     brg__gate_wake(&worker->gate, BRG__FUTEX_PRIVATE);
 }
@@ -258,6 +376,11 @@ static bool thread_end(brg_worker *worker)
                   "the thread did not end within %llu ms of being asked and was abandoned",
                   (unsigned long long)(worker->options.grace_ns / 1000000));
     brg__worker_ended(worker, BRG__LIFE_ABANDONED, &exit);
+    brg__lock_acquire(&worker->life_lock);
+    brg__family *family = worker->family == NULL ? NULL : brg__family_ref(worker->family);
+    brg__lock_release(&worker->life_lock);
+    brg__family_close(family); /* what it made ends all the same */
+    brg__family_unref(family);
     return true;
 }
 

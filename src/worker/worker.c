@@ -9,11 +9,15 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "message/object.h"
 #include "os/atomic.h"
 #include "os/clock.h"
 #include "os/library.h"
 #include "os/memory.h"
 #include "os/thread.h"
+#include "worker/limits.h"
+#include "worker/registry.h"
+#include "worker/service.h"
 
 #define WORKER_MAILBOX_DEFAULT 1024
 #define WORKER_MAILBOX_MAX ((uint32_t)1 << 20)
@@ -50,7 +54,8 @@ static brg_status worker_check_body(const brg_worker_options *options, bool has_
     }
     if (options->module != NULL && !brg__library_exists(options->module))
         return brg_error_set(error, BRG_NOT_FOUND, "worker", "module %s: no such file", options->module);
-    return BRG_OK;
+    brg_status status = brg__world_check(options, error);
+    return status == BRG_OK ? brg__streams_check(options, error) : status;
 }
 
 static brg_status worker_defaults(brg_worker_options *options, brg_error *error)
@@ -86,6 +91,7 @@ static brg_status worker_defaults(brg_worker_options *options, brg_error *error)
 
 static void worker_free(brg_worker *worker)
 {
+    brg__registry_remove(worker);
     if (worker->ops != NULL && worker->ops->free != NULL)
         worker->ops->free(worker);
     brg__list_for_each(node, &worker->errors)
@@ -93,6 +99,10 @@ static void worker_free(brg_worker *worker)
     brg__mailbox_done(&worker->inbox);
     brg__mailbox_done(&worker->outbox);
     brg__fd_close(&worker->xcancel_event);
+    brg__fd_close(&worker->xbell);
+    brg__streams_free(worker);
+    brg__world_done(&worker->world);
+    brg__family_unref(worker->family);
     brg_value_unref(worker->options.init_data);
     brg__mfree((char *)worker->options.module);
     brg__mfree((char *)worker->options.helper);
@@ -120,8 +130,44 @@ static brg_status worker_prepare(brg_worker *worker, const brg_worker_options *o
         status = brg__mailbox_init(&worker->outbox, options->mailbox_max, &worker->gate, error);
     if (status == BRG_OK)
         status = brg__supervisor_ensure(error);
+    if (status == BRG_OK)
+        status = brg__world_make(&worker->world, options,
+                                 worker->source == NULL ? NULL : worker->source->heritage(worker->source_owner), error);
+    if (status == BRG_OK)
+        status = brg__streams_make(worker, error);
+    if (status == BRG_OK)
+        status = brg__registry_add(worker, error);
+    worker->options.arguments = worker->options.environment = NULL; /* the caller's; copied */
     return status;
 }
+
+/* ---- as part of the worker that made it ----------------------------------------------------------------------- */
+
+static brg_worker *worker_of(brg__member *member) { return brg__container_of(member, brg_worker, member); }
+static void worker_member_hold(brg__member *member) { brg__worker_ref(worker_of(member)); }
+static void worker_member_ask(brg__member *member) { brg__worker_ask(worker_of(member)); }
+
+static void worker_member_end(brg__member *member, brg_loop *loop)
+{
+    brg_worker *worker = worker_of(member);
+    brg__streams_drop(worker);
+    brg__worker_ask(worker);
+    brg_worker_wait(worker, BRG_FOREVER, NULL);
+    if (loop != NULL && worker->options.loop == loop)
+        brg__worker_leave_loop(worker);
+    brg__worker_unref(worker);
+}
+
+/* A pool's workers end with the pool. */
+static brg_status worker_join_family(brg_worker *worker, brg_error *error)
+{
+    worker->member.hold = worker_member_hold;
+    worker->member.ask = worker_member_ask;
+    worker->member.end = worker_member_end;
+    return worker->source != NULL ? BRG_OK : brg__family_join(&worker->member, error);
+}
+
+/* ---- creation, continued -------------------------------------------------------------------------------------- */
 
 static brg_worker *worker_new(const brg_worker_options *options, const brg__source *source, void *source_owner,
                               void *slot)
@@ -142,7 +188,8 @@ static brg_worker *worker_new(const brg_worker_options *options, const brg__sour
     worker->source = source;
     worker->source_owner = source_owner;
     worker->slot = slot;
-    worker->xcancel_event = -1;
+    worker->xcancel_event = worker->xbell = -1;
+    worker->usage = &worker->own_usage;
     brg__lock_init(&worker->life_lock, BRG__RANK_LEAF, "worker life");
     brg__list_init(&worker->errors);
     brg__spinner_init(&worker->spinner, options->spin_ns);
@@ -201,9 +248,14 @@ brg_status brg__worker_create(brg_worker **out, const brg_worker_options *given,
         if (options.loop != NULL) {
             brg__loop_attach(options.loop);
             brg__loop_hold(options.loop);
+            worker->keeps_loop = true;
         }
-        status = worker->ops->start(worker, error);
+        status = worker_join_family(worker, error);
+        if (status == BRG_OK)
+            status = worker->ops->start(worker, error);
         if (status == BRG_OK) {
+            brg__streams_started(worker);
+            brg__limits_watch(worker);
             brg__worker_set_timer(worker, brg__deadline(options.start_timeout_ns));
             if (brg__worker_is_over(worker)) /* already: its end did not see the timer */
                 brg__worker_set_timer(worker, UINT64_MAX);
@@ -214,6 +266,7 @@ brg_status brg__worker_create(brg_worker **out, const brg_worker_options *given,
             brg__loop_unhold(options.loop);
             brg__loop_detach(options.loop);
         }
+        brg__family_leave(&worker->member);
         worker->xreferences = 1;
         worker->options.init_data = NULL;
     }
@@ -275,8 +328,13 @@ void brg__worker_started(brg_worker *worker)
 
 void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit *exit)
 {
-    brg__mailbox_close(&worker->outbox); /* before it shows as ended: who saw that is refused */
-    brg__mailbox_close(&worker->inbox);  /* what is in it can still be taken */
+    brg__streams_ended(worker);                              /* all that it wrote comes before its end */
+    brg__mailbox_close(&worker->outbox);                     /* before it shows as ended: who saw that is refused */
+    brg__mailbox_close(&worker->inbox);                      /* what is in it can still be taken */
+    if (worker->options.isolation == BRG_ISOLATION_THREAD) { /* for a process its link does it */
+        brg__direct_close(&worker->direct);
+        brg__services_worker_gone(worker->id);
+    }
     brg__lock_acquire(&worker->life_lock);
     if (brg__worker_is_over(worker)) {
         brg__lock_release(&worker->life_lock);
@@ -314,6 +372,7 @@ void brg__worker_ask(brg_worker *worker)
         return;
     brg__worker_live(worker, BRG__LIFE_ASKED);
     worker->ops->ask(worker); /* first: who finds the mailbox closed sees the cancel flag */
+    brg__streams_hurry(worker);
     brg__mailbox_close(&worker->outbox);
     brg__worker_set_timer(worker, brg__deadline(worker->options.grace_ns));
 }
@@ -330,6 +389,7 @@ void brg__worker_end_now(brg_worker *worker, brg_status why, const char *message
     if (brg_cas_acq_rel(&worker->xasked, &none, 2u)) {
         brg__worker_live(worker, BRG__LIFE_ASKED);
         worker->ops->ask(worker);
+        brg__streams_hurry(worker);
         brg__mailbox_close(&worker->outbox);
     }
     brg__worker_set_timer(worker, 0);
@@ -346,6 +406,9 @@ void brg__worker_cancel_task(brg_worker *worker, uint64_t ticket)
     if (worker->xcancel_event >= 0)
         brg__event_signal(worker->xcancel_event);
     brg__lock_release(&worker->life_lock);
+    brg__waiter *waiter = brg_load_seq_cst(&worker->xwaiter);
+    if (waiter != NULL) /* it may wait for a lock or an answer */
+        brg__waiter_wake(waiter);
 }
 
 /* ---- public ----------------------------------------------------------------------------------------------- */
@@ -364,7 +427,7 @@ brg_status brg_worker_post(brg_worker *worker, brg_value *message, uint64_t time
     brg_status status = worker_check_fork(worker, error);
     if (status != BRG_OK)
         return status;
-    size_t size = brg_value_size_with_buffers(message);
+    size_t size = brg__value_copied_bytes(message);
     if (size > worker->options.message_bytes_max)
         return brg_error_set(error, BRG_TOO_LARGE, "worker", "the message has %zu bytes, message_bytes_max is %zu",
                              size, worker->options.message_bytes_max);

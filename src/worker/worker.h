@@ -16,9 +16,15 @@
 #include "message/mailbox.h"
 #include "os/lock.h"
 #include "os/park.h"
+#include "os/waiter.h"
 #include "worker/context.h"
+#include "worker/direct.h"
+#include "worker/family.h"
 #include "worker/life.h"
+#include "worker/streams.h"
 #include "worker/supervisor.h"
+#include "worker/usage.h"
+#include "worker/world.h"
 
 /* What a process worker answered for a task; values and error are the receiver's to take (set to NULL) or leave. */
 typedef struct brg__task_reply {
@@ -44,6 +50,7 @@ typedef struct brg__source {
                   brg__task_reply *reply); /* false: it answers nothing that was asked */
     void (*started)(void *owner, brg_worker *worker);
     void (*ended)(void *owner, brg_worker *worker, const brg_exit *exit); /* exactly once, after the last reply */
+    const brg__world *(*heritage)(void *owner); /* what its workers are born with, whenever they are */
 } brg__source;
 
 /* Where the thread of a worker is. Leaving user code and being abandoned are the two ends of one compare-and-swap. */
@@ -70,6 +77,7 @@ struct brg_worker {
     const brg__source *source;
     void *source_owner;
     void *slot; /* the source's own */
+    bool is_registered;
 
     brg__lock life_lock;
     uint32_t xstate;   /* brg_worker_state; futex of those who wait for it */
@@ -88,6 +96,8 @@ struct brg_worker {
     uint32_t xdelivery_posted;
     uint32_t xdestroyed;
     bool online_told, exit_told; /* owner thread */
+    bool keeps_loop;             /* owner thread: the loop is held for it */
+    bool has_left_loop;          /* owner thread: the loop is gone, or going */
     uint32_t xpending_online, xpending_exit;
     brg__list errors; /* of worker_error, under life_lock */
     uint32_t error_count;
@@ -95,10 +105,27 @@ struct brg_worker {
     /* To the worker (thread), and its waiting place. */
     brg__gate gate;
     brg__mailbox outbox;
+    brg__direct_target direct; /* messages by id: of threads; a process has them in its client */
+    brg__waiter *xwaiter;      /* of the thread, once it runs: where it waits inside user code */
     brg__spinner spinner;
     uint64_t xcancel; /* context->xcancel */
     uint32_t xstop;
     int xcancel_event; /* eventfd made on demand, or -1; under life_lock but for reading */
+    int xbell;         /* likewise: wakes the thread when it is in its loop. Open as long as the worker: wakers have a
+                          reference, and may be late */
+
+    brg__world world;      /* the worker thread's, once it runs; for a process it is what is sent */
+    brg__streams *streams; /* NULL: all are the program's */
+    brg__member member;    /* of the worker that made it */
+    brg__family *family;   /* thread: what it made; under life_lock, referenced */
+    brg__timer rss_timer;  /* samples memory; holds a reference while it is set */
+
+    brg__usage_shared *usage; /* &own_usage, or in the segment */
+    clockid_t cpu_clock;      /* with has_cpu_clock; these under life_lock */
+    bool has_cpu_clock;
+    uint64_t cpu_ns;   /* as last seen */
+    uint64_t ended_at; /* process: when it was seen to be gone; 0: not yet */
+    BRG__ALIGNED(64) brg__usage_shared own_usage;
 
     void *process; /* brg__process of process.c */
 };
@@ -120,6 +147,8 @@ void brg__worker_started(brg_worker *worker);
 void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit *exit);
 /* A hook or handler failed: queues an on_error. */
 void brg__worker_error(brg_worker *worker, const brg_error *error);
+/* It is over and its loop ends before its handle: no callback of it runs any more. Owner thread. */
+void brg__worker_leave_loop(brg_worker *worker);
 /* Something for the owner is there: posts the delivery. */
 void brg__worker_deliver(brg_worker *worker);
 
