@@ -16,7 +16,7 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/src/os/fault.c)
     target_sources(brigade_testing PRIVATE ${PROJECT_SOURCE_DIR}/src/os/fault.c)
 endif()
 target_include_directories(brigade_testing PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
-target_link_libraries(brigade_testing PUBLIC PkgConfig::LIBUV PkgConfig::JANSSON Threads::Threads ${CMAKE_DL_LIBS} m)
+target_link_libraries(brigade_testing PUBLIC PkgConfig::LIBUV Threads::Threads ${CMAKE_DL_LIBS} m)
 
 # brigade_add_test_program(NAME SOURCES...): a program of internals and tests, not yet a test.
 function(brigade_add_test_program name)

@@ -88,10 +88,7 @@ static void locks_until(const char *which, size_t count)
     brg_lock_release(held);
 }
 
-/*
- * ---- locks
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- locks ----------------------------------------------------------------------------------------------------- */
 
 static void a_worker_and_the_program_exclude_each_other(void **state)
 {
@@ -160,10 +157,7 @@ static void a_worker_that_waits_can_be_ended(void **state)
     brg_lock_release(lock);
 }
 
-/*
- * ---- broadcast
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- broadcast ------------------------------------------------------------------------------------------------- */
 
 static void workers_and_the_program_hear_each_other(void **state)
 {
@@ -208,10 +202,7 @@ static void a_slow_worker_misses_some(void **state)
     brg_broadcast_close(ours);
 }
 
-/*
- * ---- any to any
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- any to any ------------------------------------------------------------------------------------------------ */
 
 static void messages_by_id_are_acknowledged(void **state)
 {

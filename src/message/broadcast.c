@@ -52,7 +52,7 @@ static uint32_t broadcast_count;
 
 static brg__subscription *broadcast_of(brg__node *node) { return brg__container_of(node, brg__subscription, node); }
 
-/* ---- references ------------------------------------------------------------------------------------------------- */
+/* ---- references ------------------------------------------------------------------------------------------------ */
 
 /* Takes it off its listener: it is heard and counted no more. */
 static void broadcast_leave_locked(brg__subscription *subscription)
@@ -98,7 +98,7 @@ void brg__subscription_unref(brg__subscription *subscription)
         broadcast_free(subscription);
 }
 
-/* ---- posting ---------------------------------------------------------------------------------------------------- */
+/* ---- posting --------------------------------------------------------------------------------------------------- */
 
 /* The first open listener at or after `node`, referenced; NULL at the end. */
 static brg__subscription *broadcast_open_from_locked(broadcast_name *name, brg__node *node,
@@ -158,7 +158,7 @@ static void broadcast_closed(brg__sink *sink)
 /* It was never entered. */
 static void broadcast_abandoned(brg__sink *sink) { broadcast_free(brg__container_of(sink, brg__subscription, sink)); }
 
-/* ---- listening -------------------------------------------------------------------------------------------------- */
+/* ---- listening ------------------------------------------------------------------------------------------------- */
 
 static broadcast_name *broadcast_name_locked(const char *text, size_t size)
 {
@@ -236,7 +236,7 @@ brg_status brg__broadcast_subscribe(const brg__subscribe *subscribe, const brg__
     return BRG_OK;
 }
 
-/* ---- looking, and listeners that end ---------------------------------------------------------------------------- */
+/* ---- looking, and listeners that end --------------------------------------------------------------------------- */
 
 uint64_t brg__subscription_dropped(const brg__subscription *subscription)
 {

@@ -99,7 +99,8 @@ struct brg_port {
     brg_port_options options;
     brg__completion delivery;
     bool started, destroyed, delivery_posted, room_due;
-    bool close_told, holds_loop; /* owner thread */
+    brg__loop_user loop_user;
+    bool close_told, holds_loop, is_on_loop; /* owner thread */
 };
 
 /* What is done after the lock was let go. Zero wake_count and end_count, empty list. */

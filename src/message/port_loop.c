@@ -114,6 +114,37 @@ void brg__port_deliver_locked(brg_port *port)
     brg__loop_post(port->options.loop, &port->delivery);
 }
 
+/* Nothing is delivered any more. */
+static void port_stop(brg_port *port)
+{
+    brg__side *side = port->side;
+    brg__after after;
+    brg__after_init(&after);
+    brg__lock_acquire(&port->channel->lock);
+    port->destroyed = true;
+    brg__side_kill_locked(side, &after);
+    if (side->port == port)
+        side->port = NULL;
+    brg__lock_release(&port->channel->lock);
+    brg__container_clear(side);
+    brg__after_run(&after);
+}
+
+static void port_leave_loop(brg_port *port)
+{
+    port_unhold(port);
+    brg__loop_detach(port->options.loop);
+    port->is_on_loop = false;
+}
+
+/* The loop, a worker's, ends before the port was destroyed: it closes now. */
+static void port_loop_ends(brg__loop_user *user)
+{
+    brg_port *port = brg__container_of(user, brg_port, loop_user);
+    port_stop(port);
+    port_leave_loop(port);
+}
+
 static brg_status port_read_start(brg_port_options *read, const brg_port_options *options, brg_error *error)
 {
     brg_status status = brg__options_read(read, sizeof(*read), options, "brg_port_options", error);
@@ -136,8 +167,10 @@ static brg_status port_start_locked(brg_port *port, const brg_port_options *opti
     port->options = *options;
     port->delivery.run = port_deliver;
     port->holds_loop = !options->is_background;
-    port->started = true;
+    port->started = port->is_on_loop = true;
+    port->loop_user.ending = port_loop_ends;
     brg__loop_attach(options->loop);
+    brg__loop_user_add(options->loop, &port->loop_user);
     if (port->holds_loop)
         brg__loop_hold(options->loop);
     brg__port_deliver_locked(port); /* there may be something already */
@@ -162,7 +195,7 @@ brg_status brg_port_start(brg_port *port, const brg_port_options *options, brg_e
 
 void brg_port_keep_loop(brg_port *port, bool keep)
 {
-    if (!port->started || port->close_told || keep == port->holds_loop)
+    if (!port->is_on_loop || port->close_told || keep == port->holds_loop)
         return;
     if (!keep) {
         port_unhold(port);
@@ -178,22 +211,12 @@ void brg_port_destroy(brg_port *port)
 {
     if (port == NULL)
         return;
-    brg__side *side = port->side;
-    brg__after after;
-    brg__after_init(&after);
-    brg__lock_acquire(&port->channel->lock);
-    port->destroyed = true;
-    brg__side_kill_locked(side, &after);
-    if (side->port == port)
-        side->port = NULL;
-    brg__lock_release(&port->channel->lock);
-    brg__container_clear(side);
-    brg__after_run(&after);
-    if (port->started) {
-        port_unhold(port);
-        brg__loop_detach(port->options.loop);
-        if (port->options.release != NULL)
-            port->options.release(port->options.user_data);
+    port_stop(port);
+    if (port->is_on_loop) {
+        brg__loop_user_remove(&port->loop_user);
+        port_leave_loop(port);
     }
+    if (port->started && port->options.release != NULL)
+        port->options.release(port->options.user_data);
     brg__port_unref(port);
 }

@@ -162,3 +162,8 @@ brg_status brg__wire_read(brg_value **out, brg__carrier *carrier, const void *by
     *out = value;
     return BRG_OK;
 }
+
+bool brg__wire_is_plain(const void *bytes, size_t size_bytes)
+{
+    return size_bytes >= WIRE_HEAD && brg_load_relaxed(&((const uint64_t *)bytes)[1]) == 0;
+}

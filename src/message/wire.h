@@ -45,5 +45,7 @@ void brg__wire_write(const brg_value *value, const brg__wire_object *objects, vo
  */
 brg_status brg__wire_read(brg_value **out, brg__carrier *carrier, const void *bytes, size_t size_bytes,
                           brg_error *error);
+/* Whether reading it again makes sense where there was no memory: it says that it has no objects, which are imported once. */
+bool brg__wire_is_plain(const void *bytes, size_t size_bytes);
 
 #endif

@@ -110,9 +110,7 @@ brg_status brg__broadcast_serve(brg__service_client *client, uint64_t number, br
 
 void brg__broadcast_client_gone(brg__service_client *client) { brg__broadcast_list_gone(&client->subscriptions); }
 
-/*
- * ---- opening ------------------------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------------------------- */
 
 static brg_status broadcast_open_here(brg_broadcast *broadcast, brg_error *error)
 {
@@ -238,9 +236,7 @@ brg_status brg_broadcast_open(brg_broadcast **out, const char *name, const brg_b
     return BRG_OK;
 }
 
-/*
- * ---- using --------------------------------------------------------------------------------------------------------
- */
+/* ---- using ----------------------------------------------------------------------------------------------------- */
 
 brg_status brg_broadcast_post(brg_broadcast *broadcast, brg_value *message, uint64_t timeout_ns, brg_error *error)
 {

@@ -46,9 +46,7 @@ static int64_t next_number(brg_broadcast *broadcast)
     return number;
 }
 
-/*
- * ---- in the program ------------------------------------------------------------------------------------------------
- */
+/* ---- in the program -------------------------------------------------------------------------------------------- */
 
 static void all_others_hear_and_the_sender_does_not(void **state)
 {
@@ -168,9 +166,7 @@ static void a_value_with_a_port_stays_with_its_sender(void **state)
     brg_broadcast_close(hears);
 }
 
-/*
- * ---- on a loop ------------------------------------------------------------------------------------------------------
- */
+/* ---- on a loop ------------------------------------------------------------------------------------------------- */
 
 typedef struct heard {
     int64_t sum;
@@ -275,10 +271,7 @@ static void a_worker_that_ends_stops_listening(void **state)
     brg_broadcast_close(stays);
 }
 
-/*
- * ---- a process worker
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- a process worker ------------------------------------------------------------------------------------------ */
 
 static void a_process_worker_hears_and_is_heard(void **state)
 {
@@ -372,10 +365,7 @@ static void nonsense_is_a_protocol_error(void **state)
     assert_int_equal(brg_ports_open(), 0);
 }
 
-/*
- * ---- many
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- many ------------------------------------------------------------------------------------------------------ */
 
 #define MANY_THREADS 4
 #define MANY_MESSAGES 400

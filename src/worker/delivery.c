@@ -16,16 +16,16 @@
 
 typedef struct delivery_error {
     brg__node node;
+    bool is_message; /* for on_message_error */
     brg_error error;
 } delivery_error;
 
-void brg__worker_error(brg_worker *worker, const brg_error *error)
+static void delivery_queue_error(brg_worker *worker, bool is_message, const brg_error *error)
 {
-    if (worker->options.on_error == NULL)
-        return;
     delivery_error *item = brg__malloc(sizeof(*item));
     if (item == NULL)
         return; /* the failing hook shows in exit as well; nothing else is lost */
+    item->is_message = is_message;
     item->error = *error;
     brg__lock_acquire(&worker->life_lock);
     bool room = worker->error_count < DELIVERY_ERRORS;
@@ -38,6 +38,34 @@ void brg__worker_error(brg_worker *worker, const brg_error *error)
         brg__worker_deliver(worker);
     else
         brg__mfree(item);
+}
+
+void brg__worker_error(brg_worker *worker, const brg_error *error)
+{
+    if (worker->options.on_error != NULL)
+        delivery_queue_error(worker, false, error);
+}
+
+void brg__worker_message_error(brg_worker *worker, const brg_error *error)
+{
+    if (worker->options.loop == NULL) {
+        brg_add_acq_rel(&worker->xgarbled, 1u);
+        brg__worker_deliver(worker);
+    } else if (worker->options.on_message_error != NULL) {
+        delivery_queue_error(worker, true, error);
+    }
+}
+
+brg_status brg__worker_pop(brg_worker *worker, brg_value **message)
+{
+    uint32_t garbled = brg_load_acquire(&worker->xgarbled);
+    while (garbled != 0)
+        if (brg_cas_acq_rel(&worker->xgarbled, &garbled, garbled - 1))
+            return BRG_MALFORMED;
+    brg_status status = brg__mailbox_pop(&worker->inbox, message);
+    if (status == BRG_OK && worker->ops->took != NULL)
+        worker->ops->took(worker);
+    return status;
 }
 
 static bool delivery_is_dead(brg_worker *worker) { return brg_load_relaxed(&worker->xdestroyed) != 0; }
@@ -53,7 +81,10 @@ static void delivery_errors(brg_worker *worker)
         if (node == NULL)
             return;
         delivery_error *item = brg__container_of(node, delivery_error, node);
-        worker->options.on_error(worker, &item->error, worker->options.user_data);
+        if (item->is_message)
+            worker->options.on_message_error(worker, &item->error, worker->options.user_data);
+        else
+            worker->options.on_error(worker, &item->error, worker->options.user_data);
         brg__mfree(item);
     }
 }
@@ -63,7 +94,7 @@ static bool delivery_messages(brg_worker *worker)
 {
     for (int i = 0; i < DELIVERY_BATCH && !delivery_is_dead(worker); i++) {
         brg_value *message = NULL;
-        if (brg__mailbox_pop(&worker->inbox, &message) != BRG_OK)
+        if (brg__worker_pop(worker, &message) != BRG_OK)
             return false;
         if (worker->options.on_message != NULL)
             worker->options.on_message(worker, message, worker->options.user_data);

@@ -32,9 +32,7 @@ void brg__direct_unlock(void) { brg__lock_release(&direct_lock); }
 
 static brg__direct_post *direct_post_of(brg__node *node) { return brg__container_of(node, brg__direct_post, node); }
 
-/*
- * ---- posts --------------------------------------------------------------------------------------------------------
- */
+/* ---- posts ----------------------------------------------------------------------------------------------------- */
 
 void brg__direct_post_init(brg__direct_post *post, uint64_t from, const brg_value *message)
 {
@@ -146,9 +144,7 @@ static void direct_free_all(brg__list *dead)
         direct_free(direct_post_of(node));
 }
 
-/*
- * ---- sending --------------------------------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------------------------- */
 
 /* Over the link, to a client that has started. The post is in `running` on success, in no list else. */
 static brg_status direct_send_locked(brg__direct_target *target, brg__direct_post *post, brg_error *error)
@@ -242,9 +238,7 @@ brg_status brg__direct_submit_home(brg__direct_post *post, brg_error *error)
     return status;
 }
 
-/*
- * ---- targets --------------------------------------------------------------------------------------------------------
- */
+/* ---- targets --------------------------------------------------------------------------------------------------- */
 
 static void direct_init(brg__direct_target *target, uint64_t id)
 {
@@ -364,10 +358,7 @@ void brg__direct_handler_changed_locked(brg__direct_target *target, brg__list *d
 
 void brg__direct_free_all(brg__list *dead) { direct_free_all(dead); }
 
-/*
- * ---- handling
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- handling -------------------------------------------------------------------------------------------------- */
 
 brg__direct_post *brg__direct_begin_locked(brg__direct_target *target)
 {

@@ -19,9 +19,7 @@ static brg_status direct_check(const brg_value *message, uint64_t timeout_ns, br
     return brg__service_check_fork(error);
 }
 
-/*
- * ---- waiting --------------------------------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------------------------- */
 
 typedef struct waiting_post {
     brg__direct_post post;
@@ -86,10 +84,7 @@ brg_status brg_worker_post_to(uint64_t worker_id, brg_value *message, uint64_t t
     return status;
 }
 
-/*
- * ---- on a loop
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- on a loop ------------------------------------------------------------------------------------------------- */
 
 /* The completion holds the poster's reference on a post here; there, the whole. */
 typedef struct loop_post {

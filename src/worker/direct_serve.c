@@ -10,7 +10,7 @@
 #include "os/memory.h"
 #include "worker/direct_hub.h"
 
-/* ---- the program: a call of a process worker -------------------------------------------------------------------- */
+/* ---- the program: a call of a process worker ------------------------------------------------------------------- */
 
 static void serve_settled(brg__direct_post *post)
 {
@@ -77,9 +77,7 @@ static brg_status serve_post(brg__service_client *client, uint64_t number, const
     return status;
 }
 
-/*
- * ---- the program: a process worker has handled one ----------------------------------------------------------------
- */
+/* ---- the program: a process worker has handled one ------------------------------------------------------------- */
 
 static brg__direct_post *serve_running_locked(const brg__service_client *client, uint64_t number)
 {
@@ -137,9 +135,7 @@ void brg__direct_client_gone(brg__service_client *client)
     brg__direct_close(&client->direct);
 }
 
-/*
- * ---- a process worker: one arrived ----------------------------------------------------------------------------------
- */
+/* ---- a process worker: one arrived ----------------------------------------------------------------------------- */
 
 static void arrived_answer(uint64_t number, brg_status status, const brg_error *error)
 {

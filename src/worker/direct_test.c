@@ -39,9 +39,7 @@ static uint32_t count_of(const uint32_t *count)
     return found;
 }
 
-/*
- * ---- a worker that handles messages ---------------------------------------------------------------------------------
- */
+/* ---- a worker that handles messages ---------------------------------------------------------------------------- */
 
 typedef struct served {
     uint64_t id;
@@ -155,10 +153,7 @@ static void served_end(served *s)
     brg__mfree_aligned(s);
 }
 
-/*
- * ---- a thread that posts
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- a thread that posts --------------------------------------------------------------------------------------- */
 
 typedef struct poster {
     brg__thread thread;
@@ -188,10 +183,7 @@ static void poster_start(poster *p)
     assert_int_equal(brg__thread_start(&p->thread, "poster", 0, poster_run, p, NULL), BRG_OK);
 }
 
-/*
- * ---- thread workers
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- thread workers -------------------------------------------------------------------------------------------- */
 
 static void a_post_returns_when_it_was_handled(void **state)
 {
@@ -347,10 +339,7 @@ static void a_worker_that_is_asked_to_end_stops_waiting(void **state)
     served_end(s);
 }
 
-/*
- * ---- on loops
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- on loops -------------------------------------------------------------------------------------------------- */
 
 typedef struct outcome {
     int done, released;
@@ -515,10 +504,7 @@ static void a_handler_stands_in_for_the_hook(void **state)
     brg_direct_unhandle(mine.handler);
 }
 
-/*
- * ---- process workers
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- process workers ------------------------------------------------------------------------------------------- */
 
 static void a_process_worker_handles_messages(void **state)
 {
@@ -627,10 +613,7 @@ static void nonsense_does_no_harm(void **state)
     fixture_worker_end(worker);
 }
 
-/*
- * ---- many
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- many ------------------------------------------------------------------------------------------------------ */
 
 #define MANY_POSTS 200
 

@@ -308,6 +308,8 @@ static brg_status link_arrived(brg__link *link, brg__end *end, const brg__frame 
     brg_status status = link_value(link, frame, payload, &value, &error);
     if (status == BRG_PROTOCOL || (status == BRG_OK && value == NULL))
         return BRG_PROTOCOL;
+    if (status == BRG_NO_MEMORY && brg__wire_is_plain(payload, frame->payload_bytes))
+        return BRG_FULL;
     if (status != BRG_OK) {
         brg__end_garbled(end, &link->remote, frame->kind == BRG__LINK_BOUNCE, &error);
         return BRG_OK;
@@ -367,6 +369,8 @@ static brg_status link_service(brg__link *link, const brg__frame *frame, const v
     brg_status status = link_value(link, frame, payload, &value, &error);
     if (status == BRG_PROTOCOL)
         return status;
+    if (status == BRG_NO_MEMORY && brg__wire_is_plain(payload, frame->payload_bytes))
+        return BRG_FULL;
     status = link->ops->service(link, frame, value, status == BRG_OK ? NULL : &error);
     brg_value_unref(value);
     return status;

@@ -120,7 +120,8 @@ brg_status brg__link_queue(brg__link *link, const brg__frame *head, const brg_va
 /* Sends what waits, as far as there is room. No lock held. */
 void brg__link_flush(brg__link *link);
 
-/* A frame of brg__link_kind that arrived; `payload` is hostile where this is the owner. Under the pump's lock only. */
+/* A frame of brg__link_kind that arrived; `payload` is hostile where this is the owner. Under the pump's lock only. BRG_PROTOCOL;
+ * BRG_FULL: no memory for it now, keep the frame. */
 brg_status brg__link_frame(brg__link *link, const brg__frame *frame, const void *payload);
 
 /* Number `number` is of the other side's making. */

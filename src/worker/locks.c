@@ -70,7 +70,7 @@ static void lock_unref(brg_lock *lock)
     brg__mfree(lock);
 }
 
-/* ---- news ------------------------------------------------------------------------------------------------------- */
+/* ---- news ------------------------------------------------------------------------------------------------------ */
 
 /* Any thread, the hub's lock held or none. False when it changes nothing any more. */
 static bool lock_move(brg_lock *lock, lock_state from, lock_state to, brg_status refusal)
@@ -126,7 +126,7 @@ static void lock_tell(brg__completion *completion)
     lock_unref(lock);
 }
 
-/* ---- a claim in this process ------------------------------------------------------------------------------------ */
+/* ---- a claim in this process ----------------------------------------------------------------------------------- */
 
 static brg_lock *lock_of(brg__lock_claim *claim) { return brg__container_of(claim, brg_lock, claim); }
 
@@ -161,9 +161,7 @@ static brg_status lock_ask_here(brg_lock *lock, brg_error *error)
     return brg__locks_claim(&lock->claim, &terms, error);
 }
 
-/*
- * ---- a claim in the program, from a process worker ----------------------------------------------------------------
- */
+/* ---- a claim in the program, from a process worker ------------------------------------------------------------- */
 
 static void lock_answered(brg__uplink_call *call, brg_status status, const brg_value *answer)
 {
@@ -278,7 +276,7 @@ static void lock_give_up(brg_lock *lock, brg_status why)
         lock_leave_there(lock);
 }
 
-/* ---- public ----------------------------------------------------------------------------------------------------- */
+/* ---- public ---------------------------------------------------------------------------------------------------- */
 
 static brg_status lock_check(const char *name, const brg_lock_options *options, brg_error *error)
 {

@@ -34,7 +34,7 @@ static uint32_t locks_count;
 static brg__lock_claim *claim_of(brg__node *node) { return brg__container_of(node, brg__lock_claim, node); }
 static brg__lock_claim *claim_of_owner(brg__node *node) { return brg__container_of(node, brg__lock_claim, owner_node); }
 
-/* ---- timers --------------------------------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------------------------------- */
 
 static void locks_timer_fired(brg__timer *timer)
 {
@@ -51,7 +51,7 @@ static void locks_timer_set_locked(brg__lock_claim *claim, uint64_t deadline_ns)
         claim->ops->unref(claim); /* the earlier setting's */
 }
 
-/* ---- one name ------------------------------------------------------------------------------------------------- */
+/* ---- one name -------------------------------------------------------------------------------------------------- */
 
 static lock_name *locks_name_locked(const brg__lock_terms *terms)
 {
@@ -127,7 +127,7 @@ static void locks_let_go_locked(brg__lock_claim *claim)
     locks_serve_name_locked(name);
 }
 
-/* ---- claims --------------------------------------------------------------------------------------------------- */
+/* ---- claims ---------------------------------------------------------------------------------------------------- */
 
 static brg_status locks_room_locked(const brg__lock_claim *claim, brg_error *error)
 {
@@ -230,7 +230,7 @@ void brg__locks_release_client(brg__service_client *client, uint64_t id)
     brg__lock_release(&locks_lock);
 }
 
-/* ---- workers that end ----------------------------------------------------------------------------------------- */
+/* ---- workers that end ------------------------------------------------------------------------------------------ */
 
 /* First what waits, then what is held: else the one would be granted what the other lets go. */
 static void locks_end_client_locked(brg__service_client *client, brg__named_state state)
@@ -274,7 +274,7 @@ void brg__locks_worker_gone(uint64_t worker_id)
     brg__lock_release(&locks_lock);
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------------------------- */
 
 static void locks_list_claims_locked(brg_builder *builder, bool held)
 {

@@ -34,9 +34,7 @@ static brg_lock *take(const char *name, const brg_lock_options *options)
 #define take_shared(name) take(name, brg_lock_opts(.mode = BRG_LOCK_SHARED))
 #define try_lock(out, name, mode_) brg_lock_acquire(out, name, brg_lock_opts(.mode = mode_, .if_available = true), NULL)
 
-/*
- * ---- a thread that acquires, and says so --------------------------------------------------------------------------
- */
+/* ---- a thread that acquires, and says so ----------------------------------------------------------------------- */
 
 typedef struct taker {
     const char *name;
@@ -100,7 +98,7 @@ static void taker_release(taker *t)
     fixture_leave();
 }
 
-/* ---- in the program ---------------------------------------------------------------------------------------------- */
+/* ---- in the program -------------------------------------------------------------------------------------------- */
 
 static void exclusive_excludes_and_shared_shares(void **state)
 {
@@ -269,9 +267,26 @@ static void a_worker_that_ends_lets_go(void **state)
     taker_release(&next);
 }
 
-/*
- * ---- on a loop ------------------------------------------------------------------------------------------------------
- */
+static void a_forked_child_is_refused(void **state)
+{
+    (void)state;
+    brg_lock *lock = take("forked", NULL), *other = NULL;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        brg_value *all = NULL;
+        fixture_check(brg_lock_acquire(&other, "forked too", NULL, NULL) == BRG_FORKED);
+        fixture_check(brg_locks_query(&all, NULL) == BRG_FORKED);
+        brg_lock_release(lock); /* does nothing, and does not hang */
+        _exit(0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    brg_lock_release(lock);
+}
+
+/* ---- on a loop ------------------------------------------------------------------------------------------------- */
 
 typedef struct heard {
     int granted, refused, lost, released;
@@ -373,9 +388,7 @@ static void a_request_that_is_released_is_never_heard(void **state)
     assert_int_equal(query_count("held"), 0);
 }
 
-/*
- * ---- a process worker ---------------------------------------------------------------------------------------------
- */
+/* ---- a process worker ------------------------------------------------------------------------------------------ */
 
 static void a_process_worker_takes_locks(void **state)
 {
@@ -531,10 +544,7 @@ static void a_process_worker_has_a_limit(void **state)
     fixture_worker_end(worker);
 }
 
-/*
- * ---- many
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- many ------------------------------------------------------------------------------------------------------ */
 
 #define STRESS_ROUNDS 300
 

@@ -284,4 +284,5 @@ const brg__isolation_ops brg__isolation_process = {.start = brg__process_start,
                                                    .end = process_end,
                                                    .pump = brg__process_pump,
                                                    .unpump = brg__process_unpump,
+                                                   .took = brg__process_took,
                                                    .free = brg__process_free};

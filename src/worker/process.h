@@ -40,8 +40,6 @@ typedef struct brg__process {
     brg__lock pump_lock;
     brg__ring_consumer reply;
     uint64_t xconsumed;      /* copy of reply.head for a look without the lock */
-    uint64_t xmessages_taken; /* from the worker into the inbox */
-    uint64_t inbox_taken;     /* of those, received: what the worker was told; under inbox.lock */
     bool xbroken;
     brg__service_client client;
     bool has_client;
@@ -63,6 +61,8 @@ void brg__process_break(brg__process *process, brg_status status, const char *wh
 /* Moves replies while there are any; for the last time when the process is gone. */
 bool brg__process_pump(brg_worker *worker);
 void brg__process_unpump(brg_worker *worker);
+/* One of its messages was received: there is room for one more. Any thread. */
+void brg__process_took(brg_worker *worker);
 void brg__process_pump_rest(brg__process *process);
 void brg__process_event(brg__poll_source *source);
 void brg__process_unwatch(brg__process *process);

@@ -9,19 +9,6 @@
 #define PROCESS_PUMP_BATCH 512
 #define PROCESS_INBOX_SLACK 16 /* messages past mailbox_max before it counts as a lie: our count may lag */
 
-/* Tells the worker how many of its messages have been received: it counts what it may still send. */
-static void process_publish_taken(brg__process *process)
-{
-    brg_worker *worker = process->worker;
-    brg__lock_acquire(&worker->inbox.lock);
-    uint64_t taken = brg_load_relaxed(&process->xmessages_taken) - worker->inbox.xcount;
-    bool more = taken != process->inbox_taken;
-    process->inbox_taken = taken;
-    if (more)
-        brg_store_release(&process->segment->xinbox_taken, taken); /* pairs with child_inbox_room */
-    brg__lock_release(&worker->inbox.lock);
-}
-
 /* Wakes a worker that waits for room of any kind. */
 static void process_tell_room(brg__process *process)
 {
@@ -31,13 +18,22 @@ static void process_tell_room(brg__process *process)
         brg__process_wake(process);
 }
 
-/* A message was lost for want of memory or descriptors here; the worker is not to blame. */
+void brg__process_took(brg_worker *worker)
+{
+    brg__process *process = brg__process_of(worker);
+    brg_add_acq_rel(&process->segment->xinbox_taken, (uint64_t)1); /* pairs with child_try_post */
+    process_tell_room(process);
+}
+
+/* A message with objects was lost for want of memory or descriptors here; the worker is not to blame. */
 static brg_status process_garbled(brg__process *process, const brg_error *error)
 {
-    brg__worker_error(process->worker, error);
+    brg__worker_message_error(process->worker, error);
+    brg__process_took(process->worker);
     return BRG_OK;
 }
 
+/* BRG_FULL: no memory for it now, keep the frame. */
 static brg_status process_message(brg__process *process, const brg__frame *frame, const void *payload)
 {
     brg_worker *worker = process->worker;
@@ -47,6 +43,9 @@ static brg_status process_message(brg__process *process, const brg__frame *frame
     if (worker->source != NULL)
         return BRG_PROTOCOL;
     brg_status status = brg__wire_read(&message, &process->link.carrier, payload, frame->payload_bytes, &error);
+    bool again = status == BRG_NO_MEMORY && brg__wire_is_plain(payload, frame->payload_bytes);
+    if (again)
+        return BRG_FULL;
     if (status == BRG_NO_MEMORY || status == BRG_SYSTEM)
         return process_garbled(process, &error);
     if (status != BRG_OK || message == NULL)
@@ -54,12 +53,11 @@ static brg_status process_message(brg__process *process, const brg__frame *frame
     brg__lock_acquire(&worker->inbox.lock);
     bool beyond = worker->inbox.xcount > worker->options.mailbox_max + PROCESS_INBOX_SLACK;
     brg__lock_release(&worker->inbox.lock);
-    brg_add_relaxed(&process->xmessages_taken, (uint64_t)1); /* before it can be received */
     status = beyond ? BRG_PROTOCOL : brg__mailbox_push(&worker->inbox, message, 0);
-    if (status != BRG_OK) {
-        brg_sub_relaxed(&process->xmessages_taken, (uint64_t)1);
+    if (status != BRG_OK)
         brg_value_unref(message);
-    }
+    if (status == BRG_NO_MEMORY && brg__wire_is_plain(payload, frame->payload_bytes))
+        return BRG_FULL;
     if (status == BRG_NO_MEMORY) {
         brg__error_memory(&error, "receiving a message");
         return process_garbled(process, &error);
@@ -185,6 +183,8 @@ static bool process_pump_locked(brg__process *process)
             break;
         if (status == BRG_OK)
             status = process_frame(process, &frame, payload);
+        if (status == BRG_FULL) /* unpump finds it there, and the supervisor tries again */
+            break;
         if (status != BRG_OK) {
             brg__process_break(process, BRG_PROTOCOL, "a reply that is malformed or answers nothing that was asked");
             break;
@@ -216,7 +216,6 @@ bool brg__process_pump(brg_worker *worker)
 void brg__process_unpump(brg_worker *worker)
 {
     brg__process *process = brg__process_of(worker);
-    process_publish_taken(process);
     process_tell_room(process);
     brg_store_seq_cst(&process->segment->xwatch, 1u); /* pairs with the worker's look after publishing */
     brg_fence_seq_cst();

@@ -11,7 +11,7 @@
 #include "os/waiter.h"
 #include "worker/context.h"
 
-/* ---- the hub -------------------------------------------------------------------------------------------------- */
+/* ---- the hub --------------------------------------------------------------------------------------------------- */
 
 brg_status brg__service_client_init(brg__service_client *client, const brg__service_client_ops *ops, uint64_t worker_id,
                                     brg_error *error)
@@ -75,7 +75,7 @@ void brg__services_worker_gone(uint64_t worker_id)
     brg__broadcast_worker_gone(worker_id);
 }
 
-/* ---- a process worker ---------------------------------------------------------------------------------------- */
+/* ---- a process worker ------------------------------------------------------------------------------------------ */
 
 static const brg__uplink_ops *uplink_ops;
 
@@ -182,7 +182,7 @@ brg_status brg__uplink_call_wait(uint32_t service, const uint64_t words[BRG__SER
     return status;
 }
 
-/* ---- errors ----------------------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------------------------- */
 
 brg_value *brg__service_error_value(const brg_error *error)
 {
@@ -207,7 +207,7 @@ void brg__service_answer_error(brg__service_client *client, uint64_t number, con
     client->ops->answer(client, number, error->status, brg__service_error_value(error));
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------------------------- */
 
 typedef struct service_wait {
     bool (*ready)(void *argument);

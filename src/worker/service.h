@@ -20,7 +20,7 @@ typedef enum brg__service { BRG__SERVICE_LOCKS = 1, BRG__SERVICE_BROADCAST, BRG_
 
 #define BRG__SERVICE_WORDS 2
 
-/* ---- in the program: the link of one process worker -------------------------------------------------------- */
+/* ---- in the program: the link of one process worker ------------------------------------------------------------ */
 
 typedef struct brg__service_client brg__service_client;
 
@@ -82,7 +82,7 @@ void brg__service_client_gone(brg__service_client *client);
 /* A thread worker ended or was abandoned: the same for what it did in this process. No lock held. */
 void brg__services_worker_gone(uint64_t worker_id);
 
-/* ---- in a process worker -------------------------------------------------------------------------------------- */
+/* ---- in a process worker --------------------------------------------------------------------------------------- */
 
 /* A call on its way; lives with the caller until `completed` was called. */
 typedef struct brg__uplink_call {
@@ -136,7 +136,7 @@ brg_status brg__uplink_call_wait(uint32_t service, const uint64_t words[BRG__SER
 /* An event arrived. Runs no code of the user's. Takes locks of rank BRG__RANK_SERVICE and above. */
 void brg__uplink_event(uint32_t service, const uint64_t words[BRG__SERVICE_WORDS], const brg_value *event);
 
-/* ---- errors in values ------------------------------------------------------------------------------------------- */
+/* ---- errors in values ------------------------------------------------------------------------------------------ */
 
 /* {code, domain, message}; NULL without memory. */
 brg_value *brg__service_error_value(const brg_error *error);
@@ -144,7 +144,7 @@ brg_value *brg__service_error_value(const brg_error *error);
 brg_status brg__service_error_read(brg_status status, const brg_value *value, brg_error *error);
 void brg__service_answer_error(brg__service_client *client, uint64_t number, const brg_error *error);
 
-/* ---- waiting in a worker ---------------------------------------------------------------------------------------- */
+/* ---- waiting in a worker --------------------------------------------------------------------------------------- */
 
 /*
  * As brg__waiter_wait for the calling thread, but ends too when it is a worker that is asked to end: BRG_CANCELLED.
@@ -158,7 +158,7 @@ brg_status brg__service_check_fork(brg_error *error);
 /* The id of the worker whose thread this is; 0 for the program. */
 uint64_t brg__service_self(void);
 
-/* ---- the services: called by service.c only ------------------------------------------------------------------- */
+/* ---- the services: called by service.c only -------------------------------------------------------------------- */
 
 /* Each gives what brg__service_call shall return, or answer with; BRG_OK: it answers itself. */
 brg_status brg__locks_serve(brg__service_client *client, uint64_t number, brg_view request, brg_error *error);

@@ -61,11 +61,11 @@ typedef struct fixture_worker {
     uint32_t xprotocol; /* the hub said BRG_PROTOCOL */
     uint32_t xheld;     /* frames wait while it is set */
     brg__thread thread;
-    brg_context context; /* of the thread that plays the worker */
-    uint64_t xcancel;
+    uint64_t id, xcancel;
 } fixture_worker;
 
 static _Thread_local fixture_worker *fixture_current;
+static _Thread_local brg_context fixture_context; /* of a thread that plays the worker */
 
 static inline brg_value *fixture_copy_value(brg_value *value)
 {
@@ -206,9 +206,7 @@ static inline fixture_worker *fixture_worker_start(uint64_t id)
     brg__lock_init(&worker->lock, BRG__RANK_LEAF, "uplink fixture");
     brg__list_init(&worker->frames);
     brg__list_init(&worker->calls);
-    worker->context.worker_id = id;
-    worker->context.xcancel = &worker->xcancel;
-    worker->context.usage = &worker->context.own_usage;
+    worker->id = id;
     brg__uplink_set(&fixture_uplink_ops);
     assert_int_equal(brg__service_client_init(&worker->client, &fixture_client_ops, id, NULL), BRG_OK);
     brg__service_client_ready(&worker->client);
@@ -249,7 +247,11 @@ static inline void fixture_worker_end(fixture_worker *worker)
 static inline void fixture_enter(fixture_worker *worker)
 {
     fixture_current = worker;
-    brg__context_set_current(&worker->context);
+    memset(&fixture_context, 0, sizeof(fixture_context));
+    fixture_context.worker_id = worker->id;
+    fixture_context.xcancel = &worker->xcancel;
+    fixture_context.usage = &fixture_context.own_usage;
+    brg__context_set_current(&fixture_context);
 }
 
 static inline void fixture_leave(void)

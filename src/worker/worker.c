@@ -326,12 +326,21 @@ void brg__worker_started(brg_worker *worker)
         worker->source->started(worker->source_owner, worker);
 }
 
+/* What a thread never took goes with it, ports and descriptors in it too. */
+static void worker_drop_unread(brg_worker *worker)
+{
+    brg_value *unread;
+    while (brg__mailbox_pop(&worker->outbox, &unread) == BRG_OK)
+        brg_value_unref(unread);
+}
+
 void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit *exit)
 {
     brg__streams_ended(worker);                              /* all that it wrote comes before its end */
     brg__mailbox_close(&worker->outbox);                     /* before it shows as ended: who saw that is refused */
     brg__mailbox_close(&worker->inbox);                      /* what is in it can still be taken */
     if (worker->options.isolation == BRG_ISOLATION_THREAD) { /* for a process its link does it */
+        worker_drop_unread(worker);
         brg__direct_close(&worker->direct);
         brg__services_worker_gone(worker->id);
     }
@@ -438,12 +447,18 @@ brg_status brg_worker_post(brg_worker *worker, brg_value *message, uint64_t time
     return status;
 }
 
+static bool worker_has_message(brg_worker *worker)
+{
+    return !brg__mailbox_is_empty(&worker->inbox) || brg_load_relaxed(&worker->xgarbled) != 0 ||
+           brg__worker_is_over(worker);
+}
+
 static bool worker_inbox_ready(void *argument)
 {
     brg_worker *worker = argument;
     if (worker->ops->pump != NULL)
         worker->ops->pump(worker);
-    return !brg__mailbox_is_empty(&worker->inbox) || brg__worker_is_over(worker);
+    return worker_has_message(worker);
 }
 
 brg_status brg_worker_receive(brg_worker *worker, brg_value **message, uint64_t timeout_ns)
@@ -457,7 +472,7 @@ brg_status brg_worker_receive(brg_worker *worker, brg_value **message, uint64_t 
         return status;
     uint64_t deadline = 0;
     for (;;) {
-        status = brg__mailbox_pop(&worker->inbox, message);
+        status = brg__worker_pop(worker, message);
         if (status != BRG_EMPTY)
             return status;
         if (deadline == 0)
@@ -469,14 +484,14 @@ brg_status brg_worker_receive(brg_worker *worker, brg_value **message, uint64_t 
         if (there)
             continue;
         if (timeout_ns == 0)
-            return brg__mailbox_pop(&worker->inbox, message);
+            return brg__worker_pop(worker, message);
         brg__gate_prepare(&worker->inbox_gate);
-        if (!brg__mailbox_is_empty(&worker->inbox) || brg__worker_is_over(worker)) {
+        if (worker_has_message(worker)) {
             brg__gate_cancel(&worker->inbox_gate);
             continue;
         }
         if (!brg__gate_wait(&worker->inbox_gate, deadline, BRG__FUTEX_PRIVATE)) {
-            status = brg__mailbox_pop(&worker->inbox, message);
+            status = brg__worker_pop(worker, message);
             return status == BRG_EMPTY ? BRG_TIMED_OUT : status;
         }
     }

@@ -64,6 +64,7 @@ typedef struct brg__isolation_ops {
     bool (*end)(brg_worker *worker);    /* grace is over: end it. Supervisor. False: call again soon */
     bool (*pump)(brg_worker *worker);   /* moves replies to where they belong; whether there were any. May be NULL */
     void (*unpump)(brg_worker *worker); /* the caller stops pumping: the supervisor watches again. May be NULL */
+    void (*took)(brg_worker *worker);   /* the owner received one of its messages. May be NULL */
     void (*free)(brg_worker *worker);
 } brg__isolation_ops;
 
@@ -101,6 +102,7 @@ struct brg_worker {
     uint32_t xpending_online, xpending_exit;
     brg__list errors; /* of worker_error, under life_lock */
     uint32_t error_count;
+    uint32_t xgarbled; /* messages that could not be read, for brg_worker_receive to say */
 
     /* To the worker (thread), and its waiting place. */
     brg__gate gate;
@@ -147,6 +149,10 @@ void brg__worker_started(brg_worker *worker);
 void brg__worker_ended(brg_worker *worker, brg__life_event event, const brg_exit *exit);
 /* A hook or handler failed: queues an on_error. */
 void brg__worker_error(brg_worker *worker, const brg_error *error);
+/* A message of the worker could not be read: queues an on_message_error, or lets brg_worker_receive say so. */
+void brg__worker_message_error(brg_worker *worker, const brg_error *error);
+/* The next message for the owner, as brg__mailbox_pop. */
+brg_status brg__worker_pop(brg_worker *worker, brg_value **message);
 /* It is over and its loop ends before its handle: no callback of it runs any more. Owner thread. */
 void brg__worker_leave_loop(brg_worker *worker);
 /* Something for the owner is there: posts the delivery. */
