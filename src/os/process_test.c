@@ -26,7 +26,7 @@ static brg_status spawn_shell(const char *script, int inherited_fd, int *pidfd, 
 
 static brg__process_end reap(int *pidfd)
 {
-    brg__process_end end = {-1, -1};
+    brg__process_end end = {.exit_code = -1, .signal = -1};
     assert_true(brg__fd_wait_readable(*pidfd, UINT64_MAX));
     assert_true(brg__process_reap(*pidfd, &end));
     brg__fd_close(pidfd);
@@ -58,7 +58,7 @@ static void running_child_is_signalled_and_reaped(void **state)
 {
     (void)state;
     int ends[2], pidfd = -1;
-    brg__process_end end = {7, 7};
+    brg__process_end end = {.exit_code = 7, .signal = 7};
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     assert_int_equal(spawn_shell("read line <&3", ends[0], &pidfd, NULL), BRG_OK);
     assert_true((fcntl(pidfd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -158,7 +158,7 @@ static void child_reaped_by_others_has_ended(void **state)
     assert_int_equal(brg__event_create(&fd, NULL), BRG_OK);
     assert_int_equal(spawn_shell("exit 5", fd, &pidfd, NULL), BRG_OK);
     assert_true(waitpid(-1, NULL, 0) > 0);
-    brg__process_end end = {0, 0};
+    brg__process_end end = {0};
     assert_true(brg__process_reap(pidfd, &end));
     assert_true(end.exit_code == 5 || end.exit_code == 255);
     assert_int_equal(end.signal, 0);

@@ -16,6 +16,8 @@
 struct brg_direct_handler {
     brg_direct_handler_options options;
     brg__completion completion;
+    brg__loop_user loop_user;
+    bool is_on_loop; /* owner thread */
 
     /* Under the hub's lock. */
     brg__direct_target *target; /* NULL once it was ended, or its worker was */
@@ -109,6 +111,31 @@ static brg_status handler_register(brg_direct_handler *handler, brg_error *error
     return status;
 }
 
+/* It handles nothing any more, and its loop is free of it. */
+static void handler_leave(brg_direct_handler *handler)
+{
+    brg__list dead;
+    brg__list_init(&dead);
+    brg__direct_lock();
+    if (handler->target != NULL) {
+        handler->target->handler = NULL;
+        brg__direct_handler_changed_locked(handler->target, &dead);
+        handler->target = NULL;
+    }
+    brg__direct_unlock();
+    brg__direct_free_all(&dead);
+    if (handler->options.keeps_loop)
+        brg__loop_unhold(handler->options.loop);
+    brg__loop_detach(handler->options.loop);
+    handler->is_on_loop = false;
+}
+
+/* The loop, a worker's, ends before the handler was ended. */
+static void handler_loop_ends(brg__loop_user *user)
+{
+    handler_leave(brg__container_of(user, brg_direct_handler, loop_user));
+}
+
 brg_status brg_direct_handle(brg_direct_handler **out, const brg_direct_handler_options *given, brg_error *error)
 {
     brg_direct_handler_options options;
@@ -132,6 +159,9 @@ brg_status brg_direct_handle(brg_direct_handler **out, const brg_direct_handler_
         brg__mfree(handler);
         return status;
     }
+    handler->is_on_loop = true;
+    handler->loop_user.ending = handler_loop_ends;
+    brg__loop_user_add(options.loop, &handler->loop_user);
     brg__loop_attach(options.loop);
     if (options.keeps_loop)
         brg__loop_hold(options.loop);
@@ -143,19 +173,10 @@ void brg_direct_unhandle(brg_direct_handler *handler)
 {
     if (handler == NULL)
         return;
-    brg__list dead;
-    brg__list_init(&dead);
-    brg__direct_lock();
-    if (handler->target != NULL) {
-        handler->target->handler = NULL;
-        brg__direct_handler_changed_locked(handler->target, &dead);
-        handler->target = NULL;
+    if (handler->is_on_loop) {
+        brg__loop_user_remove(&handler->loop_user);
+        handler_leave(handler);
     }
-    brg__direct_unlock();
-    brg__direct_free_all(&dead);
-    if (handler->options.keeps_loop)
-        brg__loop_unhold(handler->options.loop);
-    brg__loop_detach(handler->options.loop);
     if (handler->options.release != NULL)
         handler->options.release(handler->options.user_data);
     handler_unref(handler);

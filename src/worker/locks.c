@@ -46,6 +46,8 @@ struct brg_lock {
     bool is_released, is_posted, knows_outcome, knows_loss; /* the latter two: its owner was told. Owner thread */
     brg__waiter *waiter;                                    /* of a thread that waits, or NULL */
     brg__completion completion;
+    brg__loop_user loop_user;
+    bool is_on_loop; /* owner thread */
     brg_token_watch *watch;
     brg_lock_options options;
     size_t name_size;
@@ -398,6 +400,37 @@ static brg_status lock_watch_token(brg_lock *lock, brg_error *error)
 /* Refusals that are on_granted's to tell. */
 static bool lock_is_outcome(brg_status status) { return status == BRG_FULL || status == BRG_CANCELLED; }
 
+/* Lets go of the name, or withdraws the request. Once; later calls do nothing. */
+static void lock_let_go(brg_lock *lock)
+{
+    brg__lock_acquire(&lock->guard);
+    bool first = !lock->is_released;
+    lock->is_released = true;
+    brg__lock_release(&lock->guard);
+    if (first && lock->is_remote)
+        lock_leave_there(lock);
+    else if (first)
+        brg__locks_drop(&lock->claim);
+}
+
+static void lock_leave_loop(brg_lock *lock)
+{
+    brg_token_watch_destroy(lock->watch);
+    lock->watch = NULL;
+    if (!lock->knows_outcome)
+        brg__loop_unhold(lock->options.loop);
+    brg__loop_detach(lock->options.loop);
+    lock->is_on_loop = false;
+}
+
+/* The loop, a worker's, ends before the lock was released. */
+static void lock_loop_ends(brg__loop_user *user)
+{
+    brg_lock *lock = brg__container_of(user, brg_lock, loop_user);
+    lock_let_go(lock);
+    lock_leave_loop(lock);
+}
+
 brg_status brg_lock_request(brg_lock **out, const char *name, const brg_lock_options *given, brg_error *error)
 {
     brg_lock_options options;
@@ -414,6 +447,9 @@ brg_status brg_lock_request(brg_lock **out, const char *name, const brg_lock_opt
     status = lock_create(&lock, name, &options, error);
     if (status != BRG_OK)
         return status;
+    lock->is_on_loop = true;
+    lock->loop_user.ending = lock_loop_ends;
+    brg__loop_user_add(options.loop, &lock->loop_user);
     brg__loop_attach(options.loop);
     brg__loop_hold(options.loop);
     status = lock_watch_token(lock, error);
@@ -436,18 +472,10 @@ void brg_lock_release(brg_lock *lock)
 {
     if (lock == NULL || brg__service_check_fork(NULL) != BRG_OK)
         return;
-    brg__lock_acquire(&lock->guard);
-    lock->is_released = true;
-    brg__lock_release(&lock->guard);
-    if (lock->is_remote)
-        lock_leave_there(lock);
-    else
-        brg__locks_drop(&lock->claim);
-    if (lock->options.loop != NULL) {
-        brg_token_watch_destroy(lock->watch);
-        if (!lock->knows_outcome)
-            brg__loop_unhold(lock->options.loop);
-        brg__loop_detach(lock->options.loop);
+    lock_let_go(lock);
+    if (lock->is_on_loop) {
+        brg__loop_user_remove(&lock->loop_user);
+        lock_leave_loop(lock);
     }
     if (lock->options.release != NULL)
         lock->options.release(lock->options.user_data);
