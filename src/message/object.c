@@ -6,6 +6,7 @@
 
 #include "base/util.h"
 #include "message/object.h"
+#include "os/atomic.h"
 #include "os/fd.h"
 
 void brg__object_drop(brg__object *object)
@@ -39,6 +40,17 @@ bool brg__value_has_movables(const brg_value *value)
         if (value->objects[i].type == BRG_TYPE_PORT || value->objects[i].type == BRG_TYPE_FD)
             return true;
     return false;
+}
+
+bool brg__value_is_whole(const brg_value *value)
+{
+    for (uint32_t i = 0; i < value->object_count; i++) {
+        const brg__object *object = &value->objects[i];
+        if ((object->type == BRG_TYPE_PORT && brg_load_acquire(&object->xpointer) == NULL) ||
+            (object->type == BRG_TYPE_FD && brg_load_acquire(&object->xfd) < 0))
+            return false;
+    }
+    return true;
 }
 
 size_t brg__value_copied_bytes(const brg_value *value)

@@ -48,6 +48,9 @@ bool brg__value_has_movables(const brg_value *value);
 /* Bytes of a value that are copied on the way to another process, which regions are not: what message_bytes_max limits. */
 size_t brg__value_copied_bytes(const brg_value *value);
 
+/* Whether nothing that can be taken only once was taken yet. Any thread. */
+bool brg__value_is_whole(const brg_value *value);
+
 /* Lets go of what a slot holds: unrefs, closes. Leaves it empty. */
 void brg__object_drop(brg__object *object);
 

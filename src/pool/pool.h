@@ -18,6 +18,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "message/object.h"
 #include "os/atomic.h"
 #include "os/lock.h"
 #include "pool/policy.h"
@@ -189,6 +190,8 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
 void brg__task_settle_plain(brg_task *task, brg_status status, const char *message);
 /* Whether the end of this attempt is worth another. */
 bool brg__task_may_retry(const brg_task *task, brg_status status);
+/* Whether nothing of its input is gone with an earlier attempt. */
+bool brg__task_can_run_again(const brg_task *task);
 /* Back into the queue for another attempt. Lock held. */
 void brg__task_retry_locked(brg_task *task, brg__settled *counts);
 /* Wakes those who wait for an idle pool, if it is. Lock held. */

@@ -101,6 +101,10 @@ static uint32_t process_depth_locked(const brg_pool *pool, const brg__slot *slot
 static bool process_send_locked(brg__slot *slot, brg_task *task)
 {
     brg_pool *pool = slot->pool;
+    if (slot->ahead_count > 0 && task->input != NULL && brg__value_has_movables(task->input)) {
+        brg__task_push_front_locked(pool, task); /* it could not be taken back: it goes to an idle worker */
+        return false;
+    }
     brg__ahead *ahead = ahead_at(slot, slot->ahead_count);
     ahead->ticket = ++pool->tickets;
     ahead->end_why = BRG_OK;
@@ -112,8 +116,9 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     }
     if (status != BRG_OK) {
         brg__task_settle_plain(task, status,
-                               status == BRG_TOO_LARGE ? "the input does not fit a worker's ring"
-                                                       : "no memory to hand the task to a worker");
+                               status == BRG_TOO_LARGE    ? "the input does not fit a worker's ring"
+                               : status == BRG_NO_MEMORY  ? "no memory to hand the task to a worker"
+                                                          : "the input cannot go to a process");
         return status != BRG_PROTOCOL;
     }
     ahead->task = task;

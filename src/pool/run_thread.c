@@ -250,7 +250,7 @@ static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_cont
 /* A named task's output keeps to the same bound as in a process. */
 static void run_check_output(brg_pool *pool, brg_context *context, brg__outcome *outcome)
 {
-    size_t size = brg_value_size_with_buffers(outcome->output);
+    size_t size = brg__value_copied_bytes(outcome->output);
     if (size <= pool->options.message_bytes_max)
         return;
     brg_value_unref(outcome->output);

@@ -208,6 +208,9 @@ void brg__task_settle_plain(brg_task *task, brg_status status, const char *messa
     brg__task_settle(task, &outcome, &task->pool->settled, NULL);
 }
 
+/* Ports and descriptors in the input move to the worker: what it took is gone with it. */
+bool brg__task_can_run_again(const brg_task *task) { return task->input == NULL || brg__value_is_whole(task->input); }
+
 bool brg__task_may_retry(const brg_task *task, brg_status status)
 {
     const brg_pool_options *options = &task->pool->options;
@@ -231,6 +234,7 @@ bool brg__task_may_retry(const brg_task *task, brg_status status)
         kind = BRG_RETRY_FAILED;
     }
     return task->attempts < task->attempts_max && (options->retry_on & kind) != 0 && !task->cancel_asked &&
+           brg__task_can_run_again(task) &&
            task->pool->mode < BRG__POOL_STOP && (!task->has_clock || brg__now() < task->deadline_ns);
 }
 

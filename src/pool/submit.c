@@ -271,9 +271,13 @@ brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, c
     submit_work work = {.name = name, .input = input};
     if (input != NULL)
         work.input_bytes = brg_value_size_with_buffers(input);
-    if (work.input_bytes > pool->options.message_bytes_max)
+    size_t copied = input == NULL ? 0 : brg__value_copied_bytes(input);
+    if (copied > pool->options.message_bytes_max)
         return brg_error_set(options.error, BRG_TOO_LARGE, "pool", "the input has %zu bytes, message_bytes_max is %zu",
-                             work.input_bytes, pool->options.message_bytes_max);
+                             copied, pool->options.message_bytes_max);
+    if (input != NULL && !brg__value_is_whole(input))
+        return brg_error_set(options.error, BRG_INVALID, "pool",
+                             "a port or descriptor was taken out of the input; build a new one without it");
     return submit_task(pool, &work, &options, task);
 }
 

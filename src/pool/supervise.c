@@ -315,7 +315,7 @@ void brg__pool_started(void *owner, brg_worker *worker)
  */
 static bool supervise_start_again_locked(brg__slot *slot, brg_task *task, brg_status status)
 {
-    if (status != BRG_START_FAILED || task->cancel_asked || slot->pool->mode >= BRG__POOL_STOP ||
+    if (status != BRG_START_FAILED || task->cancel_asked || !brg__task_can_run_again(task) || slot->pool->mode >= BRG__POOL_STOP ||
         ++task->crashes >= slot->pool->options.crash_limit)
         return false;
     task->attempts--;
