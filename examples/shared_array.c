@@ -10,7 +10,8 @@ static int twice(brg_pool *pool, brg_shared *shared)
     brg_task *tasks[2] = {NULL, NULL};
     int code = EXIT_SUCCESS;
     for (int half = 0; half < 2; half++) {
-        brg_field fields[] = {brg_field_int("from", half * (NUMBERS / 2)), brg_field_int("to", (half + 1) * (NUMBERS / 2))};
+        brg_field fields[] = {brg_field_int("from", half * (NUMBERS / 2)),
+                              brg_field_int("to", (half + 1) * (NUMBERS / 2))};
         tasks[half] = submit(pool, "twice", input_of("numbers", shared, fields, 2), &error);
         if (tasks[half] == NULL)
             code = fail(&error);

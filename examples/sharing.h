@@ -63,8 +63,9 @@ static inline int finish(brg_task *task, int64_t *met)
 static inline brg_pool *pool_of(uint32_t workers, brg_error *error)
 {
     brg_pool *pool = NULL;
-    brg_pool_create(&pool, brg_pool_opts(.module = "./sharing.so", .isolation = BRG_ISOLATION_PROCESS,
-                                         .workers_max = workers), error);
+    brg_pool_create(&pool,
+                    brg_pool_opts(.module = "./sharing.so", .isolation = BRG_ISOLATION_PROCESS, .workers_max = workers),
+                    error);
     return pool;
 }
 

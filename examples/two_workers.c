@@ -66,8 +66,9 @@ int main(void)
     brg_worker *anna = NULL, *bert = NULL;
     int code = EXIT_FAILURE;
     if (brg_worker_create(&anna, brg_worker_opts(.name = "anna", .module = "./talker.so"), &error) == BRG_OK &&
-        brg_worker_create(&bert, brg_worker_opts(.name = "bert", .module = "./talker.so",
-                                                 .isolation = BRG_ISOLATION_PROCESS), &error) == BRG_OK)
+        brg_worker_create(&bert,
+                          brg_worker_opts(.name = "bert", .module = "./talker.so", .isolation = BRG_ISOLATION_PROCESS),
+                          &error) == BRG_OK)
         code = talk(anna, bert);
     else
         fail(&error);

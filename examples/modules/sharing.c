@@ -25,7 +25,8 @@ static brg_status meet(brg_context *context, const brg_value *input, brg_value *
 {
     brg_view root = brg_value_root(input);
     brg_shared *shared = brg_view_shared(brg_view_get(root, "memory"));
-    size_t barrier = (size_t)brg_view_get_int(root, "barrier", 0), counter = (size_t)brg_view_get_int(root, "counter", 0);
+    size_t barrier = (size_t)brg_view_get_int(root, "barrier", 0),
+           counter = (size_t)brg_view_get_int(root, "counter", 0);
     if (shared == NULL || brg_shared_add32(shared, counter, 1, NULL) != BRG_OK)
         return brg_context_fail(context, 1, "\"memory\" must be shared memory with a counter in it");
     brg_status status = brg_barrier_wait(shared, barrier, BRG_SECONDS(30), NULL);
