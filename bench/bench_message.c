@@ -178,7 +178,8 @@ static void message_copy_round(void *state)
     message_bench *bench = state;
     brg_error error;
     brg_buffer *copy = NULL;
-    message_check(brg_buffer_copy(&copy, bench->buffer, &error), &error, "brg_buffer_copy");
+    message_check(brg_worker_buffer(bench->worker, bench->size_bytes, &copy, &error), &error, "brg_worker_buffer");
+    memcpy(brg_buffer_data(copy), brg_buffer_bytes(bench->buffer), bench->size_bytes);
     brg_builder_buffer(bench->builder, &copy);
     message_post(bench->worker, message_built(bench->builder));
     message_await(bench->worker);

@@ -10,20 +10,27 @@
 /* The leaves of a group: a string, a flag, a double, and integers. */
 static void tree_build_group(brg_builder *builder, int64_t number)
 {
-    static const char *const keys[TREE_LEAVES] = {"surname", "enabled", "average",  "byteSize",  "position",
-                                                  "counted", "topEdge", "leftEdge", "rightEdge", "lowest"};
     brg_builder_map(builder);
-    for (int64_t leaf = 0; leaf < TREE_LEAVES; leaf++) {
-        brg_builder_key(builder, keys[leaf]);
-        if (leaf == 0)
-            brg_builder_string(builder, "a name");
-        else if (leaf == 1)
-            brg_builder_bool(builder, true);
-        else if (leaf == 2)
-            brg_builder_double(builder, (double)number + 0.5);
-        else
-            brg_builder_int(builder, number * TREE_LEAVES + leaf);
-    }
+    brg_builder_key(builder, "surname");
+    brg_builder_string(builder, "a name");
+    brg_builder_key(builder, "enabled");
+    brg_builder_bool(builder, true);
+    brg_builder_key(builder, "average");
+    brg_builder_double(builder, (double)number + 0.5);
+    brg_builder_key(builder, "byteSize");
+    brg_builder_int(builder, number * TREE_LEAVES + 3);
+    brg_builder_key(builder, "position");
+    brg_builder_int(builder, number * TREE_LEAVES + 4);
+    brg_builder_key(builder, "counted");
+    brg_builder_int(builder, number * TREE_LEAVES + 5);
+    brg_builder_key(builder, "topEdge");
+    brg_builder_int(builder, number * TREE_LEAVES + 6);
+    brg_builder_key(builder, "leftEdge");
+    brg_builder_int(builder, number * TREE_LEAVES + 7);
+    brg_builder_key(builder, "rightEdge");
+    brg_builder_int(builder, number * TREE_LEAVES + 8);
+    brg_builder_key(builder, "lowest");
+    brg_builder_int(builder, number * TREE_LEAVES + 9);
     brg_builder_end(builder);
 }
 
@@ -65,17 +72,24 @@ static int64_t tree_read_leaf(brg_view leaf)
     }
 }
 
+static bool tree_is_container(brg_view node)
+{
+    brg_type type = brg_view_type(node);
+    return type == BRG_TYPE_LIST || type == BRG_TYPE_MAP;
+}
+
 int64_t bench_tree_read(brg_view node)
 {
     int64_t sum = 0;
-    brg_type type = brg_view_type(node);
-    if (type != BRG_TYPE_LIST && type != BRG_TYPE_MAP)
+    if (!tree_is_container(node))
         return tree_read_leaf(node);
+    bool is_map = brg_view_type(node) == BRG_TYPE_MAP;
     size_t count = brg_view_count(node);
     for (size_t i = 0; i < count; i++) {
-        int64_t part = -1;
-        if (type == BRG_TYPE_LIST || brg_view_key_at(node, i, NULL) != NULL)
-            part = bench_tree_read(brg_view_at(node, i));
+        if (is_map && brg_view_key_at(node, i, NULL) == NULL)
+            return -1;
+        brg_view child = brg_view_at(node, i);
+        int64_t part = tree_is_container(child) ? bench_tree_read(child) : tree_read_leaf(child);
         if (part < 0)
             return -1;
         sum += part;

@@ -10,8 +10,8 @@
  * region (memory the kernel can show to two processes) are handed over without a copy: all that brg_buffer_create makes
  * with BRG_BUFFER_REGION_BYTES and more, and those of brg_buffer_create_region. Regions are kept and used again, so that
  * a hand-over is O(1) once both sides have seen one. The bytes of other buffers are copied once on each side.
- * A buffer that came from a process worker may still be seen by that process: where it is not trusted, copy before
- * checking.
+ * A buffer that came from a process worker may still be seen and written by that process: where it is not trusted, copy
+ * before checking. And who is sent a slice of a region can see all of the region: send a copy where the rest is secret.
  */
 #ifndef BRIGADE_BUFFER_H
 #define BRIGADE_BUFFER_H
@@ -33,7 +33,8 @@ typedef struct brg_buffer brg_buffer;
  */
 BRG_API brg_status brg_buffer_create(brg_buffer **out, size_t size_bytes, brg_error *error);
 
-/* The same in a region, whatever its size. Errors also: BRG_SYSTEM where the system gives none. */
+/* The same in a region, whatever its size. Errors also: BRG_SYSTEM where the system gives none; BRG_UNSUPPORTED in preload,
+ * where all workers would share it. */
 BRG_API brg_status brg_buffer_create_region(brg_buffer **out, size_t size_bytes, brg_error *error);
 
 /*
@@ -55,8 +56,9 @@ BRG_API brg_status brg_buffer_slice(brg_buffer **out, brg_buffer *buffer, size_t
 
 /*
  * From now on the bytes are read-only, for all handles on them and for good: brg_buffer_data gives NULL,
- * brg_buffer_bytes still works. Another process gets them without the right to write. Pointers taken earlier must not
- * be written through any more. Any thread, one at a time.
+ * brg_buffer_bytes still works. Another process gets them without the right to write, from Linux 5.1 on; one that
+ * had them before keeps its right. Pointers taken earlier must not be written through any more. Any thread, one at a
+ * time.
  */
 BRG_API void brg_buffer_freeze(brg_buffer *buffer);
 BRG_API bool brg_buffer_is_frozen(const brg_buffer *buffer);

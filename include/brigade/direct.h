@@ -27,10 +27,10 @@ extern "C" {
 
 /*
  * Sends `message` to the worker `worker_id` (BRG_PROGRAM_ID: the program) and waits until its handler has finished:
- * taken on success. After an error the caller still owns its reference, but ports and descriptors in it have gone along
- * unless the error is one of the first line. Errors:
- *   BRG_NOT_FOUND no such worker, or it has ended; BRG_DEADLOCK it is the caller's own; BRG_UNSUPPORTED it has no
- * handler;
+ * taken on success. After an error the caller still owns its reference, but ports and descriptors in it may have gone
+ * along; not after BRG_INVALID and, except in a process worker, BRG_NOT_FOUND, BRG_DEADLOCK and BRG_FULL. Errors:
+ *   BRG_NOT_FOUND no such worker, or it has ended; BRG_DEADLOCK it is the caller's own;
+ *   BRG_UNSUPPORTED it has no handler, or the caller is a process worker that a process worker made;
  *   BRG_FULL too much waits for it; BRG_INVALID message NULL or timeout 0; BRG_TOO_LARGE; BRG_NO_MEMORY; BRG_FORKED;
  *   BRG_TIMED_OUT (a handler that has begun goes on); BRG_FAILED the handler failed, with its code and sentence;
  *   BRG_CLOSED the receiver ended before it had finished, or, in a process worker, the program is gone;

@@ -44,16 +44,18 @@ BRG_API brg_status brg_channel_create(brg_port **one, brg_port **other, const br
 /*
  * Posts a value: taken on success. Waits up to `timeout_ns` for room; 0 tries once. All or nothing: after an error the
  * value, with every port and descriptor in it, is the caller's as before. Errors: BRG_FULL or BRG_TIMED_OUT;
- * BRG_CLOSED; BRG_CANCELLED in a worker that is asked to end while it waits; BRG_INVALID for a value with this port or its other end in it (or a port in whose queue that one waits), or
- * with a port or descriptor that was taken from it; BRG_TOO_LARGE (for another process: above its message_bytes_max); BRG_UNSUPPORTED for what cannot travel
- * there; BRG_NO_MEMORY. Any thread.
+ * BRG_CLOSED; BRG_CANCELLED in a worker that is asked to end while it waits; BRG_INVALID for a value with this port or
+ * its other end in it (or a port in whose queue that one waits), or with a port or descriptor that was taken from it;
+ * BRG_TOO_LARGE (for another process: above its message_bytes_max); BRG_UNSUPPORTED for what cannot travel there;
+ * BRG_NO_MEMORY. Any thread.
  */
 BRG_API brg_status brg_port_post(brg_port *port, brg_value *value, uint64_t timeout_ns, brg_error *error);
 
 /*
  * Takes the next value; the caller's to unref. Waits up to `timeout_ns`; 0 tries once. Errors: BRG_EMPTY (timeout 0),
- * BRG_TIMED_OUT, BRG_CANCELLED in a worker that is asked to end, BRG_CLOSED when either side closed and all was taken, BRG_STATE once started on a loop, BRG_MALFORMED
- * when a value could not be read (the next call takes the next one). Any thread, one at a time.
+ * BRG_TIMED_OUT, BRG_CANCELLED in a worker that is asked to end, BRG_CLOSED when either side closed and all was taken,
+ * BRG_STATE once started on a loop, BRG_MALFORMED when a value could not be read (the next call takes the next one). Any
+ * thread, one at a time.
  */
 BRG_API brg_status brg_port_receive(brg_port *port, brg_value **value, uint64_t timeout_ns);
 

@@ -26,7 +26,7 @@ BRG_API void brg_token_unref(brg_token *token);
 
 /*
  * Cancels: whoever waits wakes, callbacks follow. What was written before is seen by who sees the token cancelled.
- * Later alls do nothing. Any thread.
+ * Later calls do nothing. Any thread.
  */
 BRG_API void brg_token_cancel(brg_token *token);
 

@@ -200,6 +200,7 @@ BRG_API brg_status brg_value_bytes(brg_value **out, const void *bytes, size_t si
 #endif
 
 #include <brigade/builder.h> /* IWYU pragma: export */
+#include <brigade/inline.h>  /* IWYU pragma: export */
 #include <brigade/json.h>    /* IWYU pragma: export */
 
 #endif

@@ -135,6 +135,14 @@ BRG_API void brg_worker_destroy(brg_worker *worker);
 BRG_API brg_status brg_worker_post(brg_worker *worker, brg_value *message, uint64_t timeout_ns, brg_error *error);
 
 /*
+ * A buffer to be sent to this worker. A process worker keeps what it was sent mapped; so a buffer that it has let go of is
+ * used again for this, but for nothing else, without the cost of fresh memory. The worker may be able to read and change it
+ * from now on, so put nothing into it that is not meant for this worker. `size_bytes` of unspecified content. Errors: BRG_TOO_LARGE,
+ * BRG_NO_MEMORY. Any thread.
+ */
+BRG_API brg_status brg_worker_buffer(brg_worker *worker, size_t size_bytes, brg_buffer **out, brg_error *error);
+
+/*
  * Takes the next message of a worker without a loop; the caller's to unref. Waits up to `timeout_ns`. Errors: BRG_EMPTY
  * (timeout 0), BRG_TIMED_OUT, BRG_CLOSED when the worker has ended and all was taken, BRG_STATE with a loop,
  * BRG_MALFORMED when a message could not be read (the next call takes the next one). Any thread, one at a time.
@@ -150,7 +158,7 @@ BRG_API brg_status brg_worker_wait_online(brg_worker *worker, uint64_t timeout_n
 /* Waits until it ended; fills *out (which may be NULL). Errors: BRG_TIMED_OUT. Any thread. */
 BRG_API brg_status brg_worker_wait(brg_worker *worker, uint64_t timeout_ns, brg_exit *out);
 
-/* What it is. Ids start at 1 and are never reused. Process id 0 for threads and before start. Any thread. */
+/* What it is. Ids are never reused; those of workers that a process worker makes are large numbers. Process id 0 for threads and before start. Any thread. */
 BRG_API uint64_t brg_worker_id(const brg_worker *worker);
 BRG_API const char *brg_worker_name(const brg_worker *worker);
 BRG_API brg_worker_state brg_worker_get_state(const brg_worker *worker);

@@ -448,7 +448,7 @@ static bool request_common(const char *task, const request_fields *fields, image
     request->input = fields->input;
     request->output = fields->output;
     if (brg_view_type(fields->bytes) == BRG_TYPE_BUFFER) {
-        request->bytes = brg_buffer_data(brg_view_buffer(fields->bytes));
+        request->bytes = brg_buffer_bytes(brg_view_buffer(fields->bytes));
         request->byte_count = brg_buffer_size(brg_view_buffer(fields->bytes));
     } else if (has_bytes) {
         request->bytes = brg_view_bytes(fields->bytes, &request->byte_count);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes and handles. The bytes are a `root`: on the heap behind its head, in a region, or somebody else's. A handle is a
- * view of a root; the first one is the root's own, slices are others. What is frozen is the root.
+ * Bytes and handles. The bytes are a `root`: on the heap behind its head, in a region, or somebody else's. A handle is
+ * a view of a root; the first one is the root's own, slices are others, of the root and never of each other. What is
+ * frozen is the root, or its region.
  */
 #include "base/util.h"
 #include "message/object.h"
@@ -57,7 +58,8 @@ brg_status brg__buffer_allocate(brg_buffer **out, size_t size_bytes, brg_error *
     return BRG_OK;
 }
 
-/* In a region; the bytes of one that was used before are cleared where `zeroed` is wanted. */
+/* In a region. Of one that was used before at least what lies behind the buffer is cleared: a process that is sent the
+ * buffer sees that too. */
 static brg_status buffer_in_region(brg_buffer **out, size_t size_bytes, bool zeroed, brg_error *error)
 {
     brg__region *region = NULL;
@@ -67,8 +69,8 @@ static brg_status buffer_in_region(brg_buffer **out, size_t size_bytes, bool zer
     if (status != BRG_OK)
         return status;
     status = brg__buffer_from_region(out, region, 0, size_bytes, false, error);
-    if (status == BRG_OK && region->is_dirty && zeroed)
-        memset(region->memory, 0, size_bytes);
+    if (status == BRG_OK)
+        brg__region_clear(region, zeroed ? 0 : size_bytes);
     brg__region_unuse(region); /* the buffer has its own */
     return status;
 }
@@ -88,6 +90,17 @@ brg_status brg_buffer_create(brg_buffer **out, size_t size_bytes, brg_error *err
     return buffer_create(out, size_bytes, true, error);
 }
 
+brg_status brg__buffer_create_for(brg_buffer **out, size_t size_bytes, uint64_t viewer, brg_error *error)
+{
+    brg__region *region = NULL;
+    if (viewer == 0 || size_bytes < BRG_BUFFER_REGION_BYTES || buffer_check_size(size_bytes, NULL) != BRG_OK ||
+        brg__region_take_for(&region, size_bytes, viewer, NULL) != BRG_OK)
+        return buffer_create(out, size_bytes, false, error);
+    brg_status status = brg__buffer_from_region(out, region, 0, size_bytes, false, error);
+    brg__region_unuse(region); /* the buffer has its own */
+    return status;
+}
+
 brg_status brg_buffer_create_region(brg_buffer **out, size_t size_bytes, brg_error *error)
 {
     return buffer_in_region(out, size_bytes, true, error);
@@ -101,7 +114,7 @@ brg_status brg__buffer_from_region(brg_buffer **out, brg__region *region, size_t
         return brg__error_memory(error, "creating a buffer");
     brg__region_use(region);
     buffer->region = region;
-    buffer->xfrozen = frozen;
+    buffer->xfrozen = frozen || region->is_read_only; /* whoever sent it may call it writable: that would fault */
     *out = buffer;
     return BRG_OK;
 }
@@ -166,7 +179,14 @@ void brg_buffer_freeze(brg_buffer *buffer)
     brg_store_release(&root->xfrozen, 1u);
 }
 
-bool brg_buffer_is_frozen(const brg_buffer *buffer) { return brg_load_acquire(&buffer_root(buffer)->xfrozen) != 0; }
+/* A region that came twice, or came back, has several roots: frozen for one is frozen for all. */
+bool brg_buffer_is_frozen(const brg_buffer *buffer)
+{
+    const brg_buffer *root = buffer_root(buffer);
+    return brg_load_acquire(&root->xfrozen) != 0 ||
+           (root->region != NULL && brg_load_acquire(&root->region->xfrozen) != 0);
+}
+
 bool brg_buffer_is_region(const brg_buffer *buffer) { return buffer_root(buffer)->region != NULL; }
 void *brg_buffer_data(const brg_buffer *buffer) { return brg_buffer_is_frozen(buffer) ? NULL : buffer->memory; }
 const void *brg_buffer_bytes(const brg_buffer *buffer) { return buffer->memory; }

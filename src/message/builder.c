@@ -8,6 +8,8 @@
  * After a failure `failure.status` is set, nothing is wanted and every call returns at once; brg_builder_finish
  * reports and clears it. The paths that appending takes when all is well call nothing, so that they need no stack.
  */
+#define BRG_NO_INLINE /* here are the functions that brigade/inline.h has short ways of */
+
 #include "message/builder.h"
 
 #include <stdarg.h>
@@ -44,13 +46,15 @@ static void builder_reset(brg_builder *builder)
     for (uint32_t i = 0; i < builder->object_count; i++)
         brg__object_drop(&builder->objects[i]);
     brg__mfree(builder->objects);
-    brg__mfree(builder->value);
+    brg__value_free(builder->value);
     builder_trim(&builder->children);
     builder_trim(&builder->keys);
     builder_trim(&builder->marks);
     memset(builder->shapes, 0, sizeof(builder->shapes));
     builder->generation++;
     builder->has_refs = false;
+    builder->has_zero_keys = false;
+    builder->keys_left = 0;
     builder->open_ref_count = 0;
     builder->transfer_count = 0;
     builder->value = NULL;
@@ -127,7 +131,7 @@ bool brg__builder_grow_block(brg_builder *builder, uint64_t size)
     if (builder->value == NULL)
         value = brg__value_allocate(capacity);
     else
-        value = brg__realloc(builder->value, sizeof(*value) + capacity);
+        value = brg__value_resize(builder->value, capacity);
     if (value == NULL) {
         brg__builder_fail_memory(builder);
         return false;
@@ -300,19 +304,6 @@ void brg_builder_bytes(brg_builder *builder, const void *bytes, size_t size_byte
     builder_add_content(builder, BRG_TYPE_BYTES, bytes, size_bytes);
 }
 
-void brg_builder_key_n(brg_builder *builder, const char *key, size_t size_bytes)
-{
-    brg__builder_add_key(builder, key, size_bytes);
-}
-
-void brg_builder_key(brg_builder *builder, const char *key)
-{
-    if (key == NULL)
-        brg__builder_fail(builder, BRG_INVALID, "a key is NULL");
-    else
-        brg__builder_add_key(builder, key, strlen(key));
-}
-
 void brg__builder_open(brg_builder *builder, brg_type type)
 {
     if (builder->want != BRG__WANT_VALUE) {
@@ -323,6 +314,9 @@ void brg__builder_open(brg_builder *builder, brg_type type)
         brg__builder_fail(builder, BRG_TOO_LARGE, "lists and maps nest at most %d deep", BRG_VALUE_DEPTH_MAX);
         return;
     }
+    if (builder->depth > 0)
+        builder->frames[builder->depth - 1].keys_left = builder->keys_left;
+    builder->keys_left = 0;
     brg__builder_frame *frame = &builder->frames[builder->depth++];
     frame->first = builder->children.count;
     frame->key_first = builder->keys.count;
@@ -403,6 +397,7 @@ static void builder_close(brg_builder *builder)
             return;
     }
     builder->depth--;
+    brg__builder_resume_keys(builder);
     builder->want_after = builder_want_outside(builder);
     builder->want = BRG__WANT_VALUE;
     uint64_t entries = (uint64_t)count + (type == BRG_TYPE_MAP);
@@ -458,7 +453,7 @@ static brg_value *builder_fit(brg_builder *builder)
     uint64_t foreseen = brg__align_up(builder->used + builder->used / 8, 64);
     builder->first_capacity = (uint32_t)brg__min(brg__max(foreseen, BUILDER_FIRST_BYTES), BUILDER_KEPT_BYTES);
     if (slack > BUILDER_FIRST_BYTES && slack > builder->used / 4) {
-        brg_value *fitted = brg__realloc(value, sizeof(*value) + builder->used);
+        brg_value *fitted = brg__value_resize(value, builder->used);
         value = fitted != NULL ? fitted : value;
     }
     return value;

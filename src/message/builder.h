@@ -19,9 +19,10 @@ typedef enum brg__builder_want {
 typedef struct brg__builder_frame {
     uint32_t first;      /* index in `children` of the open container's first child */
     uint32_t key_first;  /* index in `keys` of its first key that was written */
-    uint32_t key_count;  /* keys so far */
+    uint32_t key_count;  /* keys so far, where they are written */
     uint32_t keys_node;  /* the keys node that all of them agree with; 0: they are written */
     uint32_t keys_count; /* of that node */
+    uint32_t keys_left;  /* of those, while this is not the innermost container: then the builder has it */
     uint32_t mark;       /* one more than the number of its mark; 0: none */
     uint32_t ref_first;  /* refs to it are in `open_refs` from here on */
     uint8_t type;
@@ -45,14 +46,18 @@ typedef struct brg__builder_ref {
 #define BRG__BUILDER_SHAPES 16
 
 struct brg_builder {
-    brg_value *value;        /* the block grows in here; NULL until there is a node */
-    uint32_t used;           /* bytes of the block, header included */
-    uint32_t capacity;       /* 0 without a value */
-    uint32_t first_capacity; /* of the next value: about the size of the last one */
+    /* These are brg__inline_builder. */
+    brg_value *value;             /* the block grows in here; NULL until there is a node */
+    uint32_t used;                /* bytes of the block, header included */
+    uint32_t capacity;            /* 0 without a value */
     brg__builder_want want;
     brg__builder_want want_after; /* want, once the value it wants is there */
-    uint32_t depth;               /* open containers */
     brg__offsets children;
+    uint32_t next_key;            /* where in the block the offset of the key stands that is expected next */
+    uint32_t keys_left;           /* how many keys are expected from there on; 0: none */
+
+    uint32_t first_capacity; /* of the next value: about the size of the last one */
+    uint32_t depth;          /* open containers */
     brg__offsets keys;
     uint32_t shapes[BRG__BUILDER_SHAPES]; /* keys nodes, by the hash of their first key; 0: none */
     brg__object *objects;
@@ -61,6 +66,7 @@ struct brg_builder {
     brg__offsets marks; /* offset of the marked node, or BRG__MARK_OPEN */
     uint32_t generation;
     bool has_refs;
+    bool has_zero_keys; /* a zero byte is in some key: strcmp does not tell such keys apart */
     brg__builder_ref *open_refs; /* refs to containers that are open, in order */
     uint32_t open_ref_count;
     uint32_t open_ref_capacity;
@@ -70,6 +76,18 @@ struct brg_builder {
     brg_error failure; /* the first one; status BRG_OK while there is none, the rest then unset */
     brg__builder_frame frames[BRG_VALUE_DEPTH_MAX];
 };
+
+_Static_assert(offsetof(brg_builder, used) == offsetof(brg__inline_builder, used) &&
+                   offsetof(brg_builder, capacity) == offsetof(brg__inline_builder, capacity) &&
+                   offsetof(brg_builder, want) == offsetof(brg__inline_builder, want) &&
+                   offsetof(brg_builder, want_after) == offsetof(brg__inline_builder, want_after) &&
+                   offsetof(brg_builder, children) == offsetof(brg__inline_builder, children) &&
+                   offsetof(brg_builder, children.count) == offsetof(brg__inline_builder, child_count) &&
+                   offsetof(brg_builder, children.capacity) == offsetof(brg__inline_builder, child_capacity) &&
+                   offsetof(brg_builder, next_key) == offsetof(brg__inline_builder, next_key) &&
+                   offsetof(brg_builder, keys_left) == offsetof(brg__inline_builder, keys_left) &&
+                   sizeof(brg__builder_want) == sizeof(uint32_t) && BRG__WANT_VALUE == 0 && BRG__WANT_KEY == 1,
+               "part of the ABI");
 
 void brg__builder_init(brg_builder *builder);
 void brg__builder_done(brg_builder *builder);
@@ -105,6 +123,17 @@ bool brg__builder_raise(brg_builder *builder, uint8_t height);
 /* builder_keys.c: one key; and the offset of the keys node of the innermost map, 0 with a failure stuck or without keys. */
 void brg__builder_add_key(brg_builder *builder, const char *key, size_t size_bytes);
 uint32_t brg__builder_close_keys(brg_builder *builder, brg__builder_frame *frame);
+
+/* The innermost open container's keys go on, where they were when one was opened in it. */
+static inline void brg__builder_resume_keys(brg_builder *builder)
+{
+    if (builder->depth == 0)
+        return;
+    const brg__builder_frame *frame = &builder->frames[builder->depth - 1];
+    builder->keys_left = frame->keys_left;
+    builder->next_key = frame->keys_node + BRG__HEAD_BYTES +
+                        (frame->keys_count - frame->keys_left) * (uint32_t)sizeof(uint32_t);
+}
 
 /* builder_refs.c: a mark on the innermost container, which is open, or on the last child. */
 brg_mark brg__builder_mark(brg_builder *builder, bool is_open);

@@ -5,6 +5,8 @@
  * hash of their first key (hidden classes: Chambers, Ungar and Lee, 1989). Where a later key differs, those that
  * agreed are written after all, and the map gets a node of its own.
  */
+#define BRG_NO_INLINE /* here are the functions that brigade/inline.h has short ways of */
+
 #include "message/builder.h"
 #include "message/keys.h"
 #include "message/utf8.h"
@@ -57,7 +59,9 @@ static bool keys_write(brg_builder *builder, const char *key, size_t size_bytes)
 static bool keys_part(brg_builder *builder, brg__builder_frame *frame)
 {
     uint32_t from = frame->keys_node;
+    frame->key_count = frame->keys_count - builder->keys_left;
     frame->keys_node = 0;
+    builder->keys_left = 0;
     for (uint32_t i = 0; i < frame->key_count; i++) {
         uint32_t key = brg__flat_u32(builder->value->block, from + BRG__HEAD_BYTES + (size_t)i * sizeof(uint32_t));
         uint64_t size = brg__head_size(brg__flat_head(builder->value->block, key));
@@ -84,8 +88,22 @@ static __attribute__((noinline)) void keys_add_new(brg_builder *builder, brg__bu
     }
     if ((frame->keys_node != 0 && !keys_part(builder, frame)) || !keys_write(builder, key, size_bytes))
         return;
+    builder->has_zero_keys = builder->has_zero_keys || (size_bytes > 0 && memchr(key, 0, size_bytes) != NULL);
     frame->key_count++;
     builder->want = BRG__WANT_VALUE;
+}
+
+static inline void keys_take(brg_builder *builder)
+{
+    builder->next_key += (uint32_t)sizeof(uint32_t);
+    builder->keys_left--;
+    builder->want = BRG__WANT_VALUE;
+}
+
+/* The key node that the innermost map, whose keys are guessed, would have next. */
+static inline const unsigned char *keys_guess(const brg_builder *builder)
+{
+    return builder->value->block + brg__flat_u32(builder->value->block, builder->next_key);
 }
 
 void brg__builder_add_key(brg_builder *builder, const char *key, size_t size_bytes)
@@ -96,22 +114,35 @@ void brg__builder_add_key(brg_builder *builder, const char *key, size_t size_byt
     }
     brg__builder_frame *frame = &builder->frames[builder->depth - 1];
     uint64_t first = keys_first_word(key, size_bytes);
-    if (frame->key_count == 0) {
+    if (frame->key_count == 0 && frame->keys_node == 0) {
         frame->keys_node = builder->shapes[keys_slot(first, size_bytes)];
-        if (frame->keys_node != 0)
+        if (frame->keys_node != 0) {
             frame->keys_count = brg__flat_head(builder->value->block, frame->keys_node).count;
-    }
-    if (frame->keys_node != 0 && frame->key_count < frame->keys_count) {
-        const unsigned char *block = builder->value->block;
-        uint32_t node = brg__flat_u32(block, frame->keys_node + BRG__HEAD_BYTES +
-                                                 (size_t)frame->key_count * sizeof(uint32_t));
-        if (BRG__LIKELY(keys_match(block + node, key, size_bytes, first))) {
-            frame->key_count++;
-            builder->want = BRG__WANT_VALUE;
-            return;
+            builder->keys_left = frame->keys_count;
+            builder->next_key = frame->keys_node + BRG__HEAD_BYTES;
         }
     }
-    keys_add_new(builder, frame, key, size_bytes);
+    if (builder->keys_left > 0 && BRG__LIKELY(keys_match(keys_guess(builder), key, size_bytes, first)))
+        keys_take(builder);
+    else
+        keys_add_new(builder, frame, key, size_bytes);
+}
+
+void brg_builder_key_n(brg_builder *builder, const char *key, size_t size_bytes)
+{
+    brg__builder_add_key(builder, key, size_bytes);
+}
+
+/* Mostly it is the guessed one: then its length need not be known. */
+void brg_builder_key(brg_builder *builder, const char *key)
+{
+    if (BRG__UNLIKELY(key == NULL))
+        brg__builder_fail(builder, BRG_INVALID, "a key is NULL");
+    else if (BRG__LIKELY(builder->want == BRG__WANT_KEY && builder->keys_left > 0 && !builder->has_zero_keys) &&
+             BRG__LIKELY(strcmp(key, (const char *)keys_guess(builder) + BRG__HEAD_BYTES) == 0))
+        keys_take(builder);
+    else
+        brg__builder_add_key(builder, key, strlen(key));
 }
 
 static void keys_check(brg_builder *builder, const uint32_t *keys, uint32_t count)
@@ -128,13 +159,13 @@ static void keys_check(brg_builder *builder, const uint32_t *keys, uint32_t coun
 
 uint32_t brg__builder_close_keys(brg_builder *builder, brg__builder_frame *frame)
 {
-    uint32_t count = frame->key_count;
     if (frame->keys_node != 0) {
-        if (count == frame->keys_count)
+        if (builder->keys_left == 0)
             return frame->keys_node;
         if (!keys_part(builder, frame))
             return 0;
     }
+    uint32_t count = frame->key_count;
     uint64_t size = brg__align_up(BRG__HEAD_BYTES + (uint64_t)count * sizeof(uint32_t), 8);
     if (builder->used + size > builder->capacity && !brg__builder_grow_block(builder, size))
         return 0;

@@ -481,6 +481,83 @@ static void every_failing_allocation_is_reported(void **state)
     expect_usable();
 }
 
+/* Keys are guessed from the map before; a zero byte in one of those must not end it. */
+static void guessed_keys_are_compared_whole(void **state)
+{
+    (void)state;
+    brg_value *value = NULL;
+    brg_builder_list(builder);
+    for (int i = 0; i < 2; i++) {
+        brg_builder_map(builder);
+        if (i == 0)
+            brg_builder_key_n(builder, "a\0b", 3);
+        else
+            brg_builder_key(builder, "a");
+        brg_builder_int(builder, i);
+        brg_builder_end(builder);
+    }
+    brg_builder_end(builder);
+    assert_int_equal(brg_builder_finish(builder, &value, NULL), BRG_OK);
+    size_t size_bytes = 0;
+    assert_memory_equal(brg_view_key_at(brg_view_at(brg_value_root(value), 0), 0, &size_bytes), "a\0b", 4);
+    assert_int_equal(size_bytes, 3);
+    assert_string_equal(brg_view_key_at(brg_view_at(brg_value_root(value), 1), 0, &size_bytes), "a");
+    assert_int_equal(size_bytes, 1);
+    brg_value_unref(value);
+}
+
+/* A record with a record inside, between its other keys; `count` of the keys after that. */
+static void build_record(int count, const char *last)
+{
+    brg_builder_map(builder);
+    brg_builder_key(builder, "first");
+    brg_builder_int(builder, 1);
+    brg_builder_key(builder, "inside");
+    brg_builder_map(builder);
+    brg_builder_key(builder, "x");
+    brg_builder_bool(builder, true);
+    brg_builder_key(builder, "y");
+    brg_builder_double(builder, 0.5);
+    brg_builder_end(builder);
+    if (count > 0) {
+        brg_builder_key(builder, "third");
+        brg_builder_int(builder, 3);
+    }
+    if (count > 1) {
+        brg_builder_key(builder, last);
+        brg_builder_int(builder, 4);
+    }
+    brg_builder_end(builder);
+}
+
+/* Some records are as the one before, some end early, some go on in another way. */
+static void guessed_keys_go_on_after_a_map_inside(void **state)
+{
+    static const struct {
+        int count;
+        const char *last;
+    } records[] = {{2, "fourth"}, {2, "fourth"}, {1, ""}, {2, "other"}, {0, ""}, {2, "fourth"}, {2, "other"}};
+    (void)state;
+    brg_value *value = NULL;
+    brg_builder_list(builder);
+    for (size_t i = 0; i < 7; i++)
+        build_record(records[i].count, records[i].last);
+    brg_builder_end(builder);
+    assert_int_equal(brg_builder_finish(builder, &value, NULL), BRG_OK);
+    for (size_t i = 0; i < 7; i++) {
+        brg_view record = brg_view_at(brg_value_root(value), i);
+        assert_int_equal(brg_view_count(record), 2 + records[i].count);
+        assert_int_equal(brg_view_get_int(record, "first", 0), 1);
+        assert_true(brg_view_get_bool(brg_view_get(record, "inside"), "x", false));
+        assert_true(brg_view_get_double(brg_view_get(record, "inside"), "y", 0) == 0.5);
+        assert_int_equal(brg_view_get_int(record, "third", 0), records[i].count > 0 ? 3 : 0);
+        if (records[i].count > 1)
+            assert_int_equal(brg_view_get_int(record, records[i].last, 0), 4);
+    }
+    fixture_check_whole(value);
+    brg_value_unref(value);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -494,6 +571,8 @@ int main(void)
         TEST(size_has_a_limit),
         TEST(repeated_keys_are_refused_at_any_size),
         TEST(colliding_keys_are_sorted_out),
+        TEST(guessed_keys_are_compared_whole),
+        TEST(guessed_keys_go_on_after_a_map_inside),
         TEST(buffers_move_in_or_stay),
         TEST(grafts_copy_subtrees),
         TEST(grafts_keep_the_depth_limit),

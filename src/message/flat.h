@@ -46,7 +46,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the flat block is lit
 #define BRG__FLAT_HAS_REFS 1u /* flag: there is at least one ref */
 
 /* Tags past the public types. */
-#define BRG__TAG_REF 24
+#define BRG__TAG_REF BRG_INLINE_REF
 #define BRG__TAG_KEY 25
 #define BRG__TAG_KEYS 26
 

@@ -66,7 +66,7 @@ static void graft_leaf(graft *copy, brg_view view, brg__head node)
 static void graft_container(graft *copy, brg_view view, brg__head node)
 {
     for (uint32_t i = 0; i < node.count && copy->builder->failure.status == BRG_OK; i++) {
-        size_t size;
+        size_t size = 0;
         if (node.type == BRG_TYPE_MAP) {
             const char *key = brg_view_key_at(view, i, &size);
             brg__builder_add_key(copy->builder, key, size);

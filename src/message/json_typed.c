@@ -230,7 +230,7 @@ static void typed_container(brg_builder *builder, brg_view view, bool is_map)
     else
         brg_builder_list(builder);
     for (size_t i = 0; i < brg_view_count(view) && builder->failure.status == BRG_OK; i++) {
-        size_t size;
+        size_t size = 0;
         if (is_map) {
             const char *key = brg_view_key_at(view, i, &size);
             brg_builder_key_n(builder, key, size);

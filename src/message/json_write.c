@@ -176,7 +176,7 @@ static void write_container(json_writer *writer, brg_view view, bool is_map)
             write_text(writer, ",");
         write_break(writer);
         if (is_map) {
-            size_t size;
+            size_t size = 0;
             const char *key = brg_view_key_at(view, i, &size);
             write_string(writer, key, size);
             write_text(writer, writer->indented ? ": " : ":");

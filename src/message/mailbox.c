@@ -4,9 +4,10 @@
  * to sleep can look without it. No wake-up is a system call under the lock.
  *
  * A sender that waits reads xroom under the lock and sleeps on that value, so that room made after it let go of the
- * lock is not missed. Each pop that finds senders waiting bumps xroom and wakes one. A woken sender looks again:
- * another may have taken the room meanwhile, which then wakes nobody, for it made none. Senders that time out look
- * once more too.
+ * lock is not missed. A pop that finds senders waiting bumps xroom and wakes one, unless one was woken that has not looked
+ * yet: while that one is on its way many values may be popped, for one system call. A sender that looks has answered
+ * the call, woken or not, and what room it leaves to the others it wakes the next one for. Senders that time out
+ * look once more too.
  *
  * The gate pointer is read before the lock is let go: by then the receiver may be at the value, and the mailbox
  * gone.
@@ -91,6 +92,7 @@ static brg_status mailbox_await_room_locked(brg__mailbox *mailbox, uint64_t dead
         in_time = brg__futex_wait(&mailbox->xroom, seen, deadline_ns, BRG__FUTEX_PRIVATE);
         brg__lock_acquire(&mailbox->lock);
         mailbox->senders_waiting--;
+        mailbox->sender_called = false;
     }
     return mailbox->xclosed ? BRG_CLOSED : BRG_OK;
 }
@@ -105,6 +107,22 @@ static brg_status mailbox_append_locked(brg__mailbox *mailbox, brg_value *value)
     return BRG_OK;
 }
 
+/* Whether a sender is to be woken for the room there is. */
+static bool mailbox_call_sender_locked(brg__mailbox *mailbox)
+{
+    if (mailbox->senders_waiting == 0 || mailbox->sender_called || mailbox->xcount >= mailbox->capacity)
+        return false;
+    mailbox->sender_called = true;
+    return true;
+}
+
+/* Whether senders wait; they will see that something changed. */
+static bool mailbox_note_change_locked(brg__mailbox *mailbox)
+{
+    brg_store_relaxed(&mailbox->xroom, mailbox->xroom + 1);
+    return mailbox->senders_waiting > 0;
+}
+
 brg_status brg__mailbox_push(brg__mailbox *mailbox, brg_value *value, uint64_t deadline_ns)
 {
     brg__lock_acquire(&mailbox->lock);
@@ -112,17 +130,13 @@ brg_status brg__mailbox_push(brg__mailbox *mailbox, brg_value *value, uint64_t d
     if (status == BRG_OK)
         status = mailbox_append_locked(mailbox, value);
     brg__gate *receiver = mailbox->receiver;
+    bool wake = mailbox_call_sender_locked(mailbox);
     brg__lock_release(&mailbox->lock);
+    if (wake)
+        brg__futex_wake(&mailbox->xroom, 1, BRG__FUTEX_PRIVATE);
     if (status == BRG_OK && receiver != NULL)
         brg__gate_wake(receiver, BRG__FUTEX_PRIVATE);
     return status;
-}
-
-/* Whether senders wait; they will see that something changed. */
-static bool mailbox_note_room_locked(brg__mailbox *mailbox)
-{
-    brg_store_relaxed(&mailbox->xroom, mailbox->xroom + 1);
-    return mailbox->senders_waiting > 0;
 }
 
 brg_status brg__mailbox_pop(brg__mailbox *mailbox, brg_value **out)
@@ -133,7 +147,8 @@ brg_status brg__mailbox_pop(brg__mailbox *mailbox, brg_value **out)
     brg_status status = BRG_OK;
     if (mailbox->xcount > 0) {
         value = mailbox_take_first_locked(mailbox);
-        wake = mailbox_note_room_locked(mailbox);
+        mailbox_note_change_locked(mailbox);
+        wake = mailbox_call_sender_locked(mailbox);
     } else {
         status = mailbox->xclosed ? BRG_CLOSED : BRG_EMPTY;
     }
@@ -155,7 +170,7 @@ void brg__mailbox_close(brg__mailbox *mailbox)
 {
     brg__lock_acquire(&mailbox->lock);
     brg_store_relaxed(&mailbox->xclosed, true);
-    bool wake = mailbox_note_room_locked(mailbox);
+    bool wake = mailbox_note_change_locked(mailbox);
     brg__gate *receiver = mailbox->receiver;
     brg__lock_release(&mailbox->lock);
     if (wake)
@@ -168,7 +183,7 @@ void brg__mailbox_hurry(brg__mailbox *mailbox)
 {
     brg__lock_acquire(&mailbox->lock);
     mailbox->is_hurried = true;
-    bool wake = mailbox_note_room_locked(mailbox);
+    bool wake = mailbox_note_change_locked(mailbox);
     brg__lock_release(&mailbox->lock);
     if (wake)
         brg__futex_wake(&mailbox->xroom, UINT32_MAX, BRG__FUTEX_PRIVATE);

@@ -21,6 +21,7 @@ typedef struct brg__mailbox {
     uint32_t xcount; /* values inside */
     uint32_t xroom;  /* futex: bumped when room appears or on close, if senders wait */
     uint32_t senders_waiting;
+    bool sender_called; /* one of those was woken and has not looked yet */
     bool xclosed;
     bool is_hurried;
     brg__gate *receiver; /* woken after each push; may be NULL */

@@ -23,12 +23,22 @@ struct brg_value {
     uint32_t xrefs; /* holders; only ref and unref touch it */
     uint32_t object_count;
     size_t size_bytes;    /* of the block */
-    brg__object *objects; /* object_count of them, owned; NULL where there are none */
-    _Alignas(8) unsigned char block[];
+    union {
+        brg__object *objects; /* object_count of them, owned; NULL where there are none */
+        brg_value *next_kept; /* of memory that waits for its next value: value_memory.c */
+    };
+    size_t room; /* bytes there are for the block */
+    _Alignas(16) unsigned char block[]; /* where brigade/inline.h looks for it */
 };
+
+_Static_assert(offsetof(brg_value, block) == BRG_INLINE_BLOCK, "part of the ABI");
 
 /* A value with room for a block of `size_bytes`, one reference, no objects, the block unset. NULL: out of memory. */
 brg_value *brg__value_allocate(size_t size_bytes);
+/* With room for so much, its content kept; NULL: out of memory, it is as it was. */
+brg_value *brg__value_resize(brg_value *value, size_t size_bytes);
+/* Its memory only; objects are somebody's matter. Accepts NULL. */
+void brg__value_free(brg_value *value);
 
 /* The object of a view of that type; NULL where view or object are of another one. */
 brg__object *brg__view_object(brg_view view, brg_type type);
@@ -58,6 +68,10 @@ void brg__object_drop(brg__object *object);
  * A buffer of `size_bytes` bytes that are not set, on the heap. Errors: BRG_NO_MEMORY; BRG_TOO_LARGE above PTRDIFF_MAX.
  */
 brg_status brg__buffer_allocate(brg_buffer **out, size_t size_bytes, brg_error *error);
+
+/* One for the worker that is `viewer` in region.h, its content unspecified; 0: for anybody in this process. As
+ * brg_buffer_create else. */
+brg_status brg__buffer_create_for(brg_buffer **out, size_t size_bytes, uint64_t viewer, brg_error *error);
 
 /* The region a buffer lies in, borrowed, and where; NULL for one on the heap. */
 brg__region *brg__buffer_region(const brg_buffer *buffer, size_t *offset);

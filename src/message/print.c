@@ -167,7 +167,7 @@ static void print_children(printer *to, brg_view view, bool is_map)
 {
     size_t count = brg_view_count(view), shown = (size_t)brg__min(count, PRINT_CHILDREN_MAX);
     for (size_t i = 0; i < shown; i++) {
-        size_t size;
+        size_t size = 0;
         if (i > 0)
             print_text(to, ", ");
         if (is_map) {

@@ -122,7 +122,7 @@ brg_status brg_shared_create(brg_shared **out, const brg_shared_options *options
 brg_status brg__shared_from_region(brg_shared **out, brg__region *region, uint32_t participant, brg_error *error)
 {
     const brg__shared_header *header = region->memory;
-    if (region->size <= BRG__SHARED_HEADER_BYTES || header->magic != BRG__SHARED_MAGIC ||
+    if (region->is_read_only || region->size <= BRG__SHARED_HEADER_BYTES || header->magic != BRG__SHARED_MAGIC ||
         header->version != BRG__SHARED_VERSION)
         return brg_error_set(error, BRG_MALFORMED, "shared", "the region is no shared memory of this version");
     uint64_t size_max = brg_load_relaxed(&header->size_max);

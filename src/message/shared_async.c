@@ -30,6 +30,7 @@ struct brg_shared_wait {
     brg_status status;
     brg_shared *shared;
     brg_shared_wait_options options;
+    brg__loop_user loop_user; /* where its loop's thread began it */
 };
 
 static uint32_t *async_bell(brg_shared *shared)
@@ -79,6 +80,7 @@ static void async_loop_detach(const brg_shared_wait *wait)
 static void async_run(brg__completion *completion)
 {
     brg_shared_wait *wait = brg__container_of(completion, brg_shared_wait, completion);
+    brg__loop_user_remove(&wait->loop_user);
     wait->options.done(wait->status, wait->options.user_data);
     if (wait->options.release != NULL)
         wait->options.release(wait->options.user_data);
@@ -243,8 +245,32 @@ static void async_end_at_once(brg_shared_wait *wait)
         async_run(&wait->completion);
 }
 
+/* The loop, a worker's, ends: the wait leaves its queue, so that it takes no wake-up from others, and is never done. */
+static void async_loop_ends(brg__loop_user *user)
+{
+    brg_shared_wait *wait = brg__container_of(user, brg_shared_wait, loop_user);
+    brg_shared *shared = wait->shared;
+    brg__lock_acquire(&shared->async_lock);
+    bool queued = wait->queued;
+    if (queued) {
+        brg__shared_lock(shared);
+        (void)brg__shared_dequeue_locked(shared, wait->index, true);
+        brg__shared_unlock(shared);
+        brg__list_remove(&wait->node);
+        wait->queued = false;
+    }
+    brg__lock_release(&shared->async_lock);
+    if (!queued) /* its completion is on the loop already, and stays there */
+        return;
+    if (wait->options.release != NULL)
+        wait->options.release(wait->options.user_data);
+    async_loop_detach(wait);
+    brg_shared_wait_unref(wait);
+}
+
 static void async_abandon(brg_shared_wait *wait)
 {
+    brg__loop_user_remove(&wait->loop_user);
     async_loop_detach(wait);
     wait->xrefs = 1;
     brg_shared_wait_unref(wait);
@@ -265,6 +291,10 @@ brg_status brg__shared_wait_begin(brg_shared *shared, const brg__wait_key *key, 
     wait->options = *options;
     wait->deadline_ns = deadline;
     async_loop_attach(wait);
+    if (options->loop != NULL && brg__loop_is_owner(options->loop)) {
+        wait->loop_user.ending = async_loop_ends;
+        brg__loop_user_add(options->loop, &wait->loop_user);
+    }
     brg__lock_acquire(&shared->async_lock);
     brg_status status = async_enqueue_locked(wait, key, error);
     brg__lock_release(&shared->async_lock);

@@ -318,18 +318,31 @@ static brg_status check_node(checker *check, uint32_t at, uint64_t *size)
     return stack_push(node.type == BRG__TAG_KEY ? &check->keys : &check->values, at) ? BRG_OK : check_memory(check);
 }
 
+/* Most nodes are numbers with nothing else in their heads: where the first other one is, or there is no room for one more. */
+static uint32_t check_numbers(checker *check, uint32_t at, uint32_t end)
+{
+    uint32_t *top = check->values.at + check->values.count;
+    const uint32_t *limit = check->values.at + check->values.capacity;
+    for (; top < limit && end - at >= 16; at += 16) {
+        uint64_t word = brg__flat_u64(check->block, at);
+        if (word != BRG_TYPE_INT && word != BRG_TYPE_DOUBLE)
+            break;
+        *top++ = at;
+    }
+    check->values.count = (uint32_t)(top - check->values.at);
+    return at;
+}
+
 static brg_status check_nodes(checker *check)
 {
     uint32_t at = BRG__FLAT_FIRST, end = check->size_bytes;
     while (at < end) {
         if (end - at < BRG__HEAD_BYTES)
             return check_fail(check, at, "bytes after the root");
-        uint64_t word = brg__flat_u64(check->block, at), size;
-        /* Most nodes: a number, with nothing else in its head. */
-        if ((word == BRG_TYPE_INT || word == BRG_TYPE_DOUBLE) && end - at >= 16) {
-            if (!stack_push(&check->values, at))
-                return check_memory(check);
-            at += 16;
+        uint64_t size;
+        uint32_t after = check_numbers(check, at, end);
+        if (after != at) {
+            at = after;
             continue;
         }
         brg_status status = check_node(check, at, &size);

@@ -9,18 +9,6 @@
 #include "os/atomic.h"
 #include "os/memory.h"
 
-brg_value *brg__value_allocate(size_t size_bytes)
-{
-    brg_value *value = brg__malloc(sizeof(*value) + size_bytes);
-    if (value == NULL)
-        return NULL;
-    value->xrefs = 1;
-    value->object_count = 0;
-    value->size_bytes = size_bytes;
-    value->objects = NULL;
-    return value;
-}
-
 brg_value *brg_value_ref(const brg_value *value)
 {
     brg_value *shared = (brg_value *)value; /* immutable but for its count, which is not part of what const promises */
@@ -36,7 +24,7 @@ void brg_value_unref(brg_value *value)
     for (uint32_t i = 0; i < value->object_count; i++)
         brg__object_drop(&value->objects[i]);
     brg__mfree(value->objects);
-    brg__mfree(value);
+    brg__value_free(value);
 }
 
 size_t brg_value_size(const brg_value *value) { return value->size_bytes; }

@@ -4,6 +4,8 @@
  * and only what the caller passes (indices, types, missing nodes) is checked here. Views never point at a ref: where one
  * is handed out it is resolved.
  */
+#define BRG_NO_INLINE /* here are the functions that brigade/inline.h has short ways of */
+
 #include <math.h>
 
 #include "base/util.h"

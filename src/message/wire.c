@@ -100,14 +100,30 @@ static brg_status wire_read_inline(brg__object *to, uint64_t size, bool frozen, 
     return BRG_OK;
 }
 
+/*
+ * Memory or descriptors failed us, not the other side: the objects from `first` on are taken and let go of, for what they
+ * were it believes to be here.
+ */
+static void wire_skip_objects(brg__carrier *carrier, const uint64_t *words, size_t first, size_t count)
+{
+    for (size_t i = first; carrier != NULL && i < count; i++) {
+        brg__wire_object object = wire_load(words + i * (sizeof(object) / WIRE_WORD));
+        brg__object taken = {.xfd = -1};
+        if ((object.flags & BRG__WIRE_INLINE) == 0 && carrier->import(carrier, &object, &taken, NULL) == BRG_OK)
+            brg__object_drop(&taken);
+    }
+}
+
 /* The objects, which stand at `words`, and their bytes, `left` in all, at `from`, into value->objects. */
 static brg_status wire_read_objects(brg_value *value, brg__carrier *carrier, const uint64_t *words, size_t count,
                                     const unsigned char *from, uint64_t left, brg_error *error)
 {
     if (count > 0) {
         value->objects = brg__calloc(count, sizeof(*value->objects));
-        if (value->objects == NULL)
+        if (value->objects == NULL) {
+            wire_skip_objects(carrier, words, 0, count);
             return brg__error_memory(error, "receiving a value");
+        }
     }
     for (size_t i = 0; i < count; i++) {
         brg__wire_object object = wire_load(words + i * (sizeof(object) / WIRE_WORD));
@@ -119,6 +135,8 @@ static brg_status wire_read_objects(brg_value *value, brg__carrier *carrier, con
             status = wire_malformed(error, "an object that cannot come this way");
         else
             status = carrier->import(carrier, &object, &value->objects[i], error);
+        if (status == BRG_NO_MEMORY || status == BRG_SYSTEM)
+            wire_skip_objects(carrier, words, i + 1, count);
         if (status != BRG_OK)
             return status;
         value->object_count++;
@@ -145,8 +163,10 @@ brg_status brg__wire_read(brg_value **out, brg__carrier *carrier, const void *by
     if (block_bytes > BRG_VALUE_BYTES_MAX)
         return brg_error_set(error, BRG_TOO_LARGE, "value", "a value of more than %zu bytes", BRG_VALUE_BYTES_MAX);
     brg_value *value = brg__value_allocate(block_bytes);
-    if (value == NULL)
+    if (value == NULL) {
+        wire_skip_objects(carrier, words + 2, 0, count);
         return brg__error_memory(error, "receiving a value");
+    }
     const unsigned char *from = (const unsigned char *)bytes + WIRE_HEAD + count * sizeof(brg__wire_object);
     memcpy(value->block, from, block_bytes);
     /* The block first: it is cheap to refuse, and says how many objects there must be. */

@@ -7,11 +7,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/util.h"
 #include "os/fd.h"
 #include "os/sys.h"
+
+#define MEMORY_TMPFS 0x01021994 /* linux/magic.h */
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
@@ -127,18 +130,56 @@ brg_status brg__memfd_create_freezable(int *out, const char *name, size_t size, 
 
 bool brg__memfd_freeze(int fd) { return brg__os.seal(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0; }
 
-bool brg__memfd_is_sound(int fd, size_t size)
+static bool memory_can_map(int fd, int seals, bool writable)
+{
+    int mode = fcntl(fd, F_GETFL);
+    if (!writable)
+        return mode >= 0 && (mode & O_ACCMODE) != O_WRONLY;
+    return mode >= 0 && (mode & O_ACCMODE) == O_RDWR && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) == 0;
+}
+
+bool brg__memfd_is_sound(int fd, size_t size, bool writable)
 {
     struct stat about;
+    struct statfs system;
     int wanted = F_SEAL_SHRINK | F_SEAL_GROW, seals = fcntl(fd, F_GET_SEALS);
-    return seals >= 0 && (seals & wanted) == wanted && fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
-           about.st_size >= 0 && (size_t)about.st_size == size;
+    if (seals < 0 || (seals & wanted) != wanted || !memory_can_map(fd, seals, writable))
+        return false;
+    if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size < 0 || (size_t)about.st_size != size)
+        return false;
+    /* Huge pages have the same seals, but there may be none left when one is touched: that is SIGBUS. */
+    return size % brg__page_size() == 0 && fstatfs(fd, &system) == 0 && system.f_type == MEMORY_TMPFS;
 }
 
 void brg__memfd_empty(int fd, size_t size)
 {
     /* Best effort: where it fails the pages stay until the last mapping goes. */
     (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size);
+}
+
+/*
+ * A page fault, or giving a page back, costs some fifty times what clearing it does; asking which pages there are costs
+ * about as much as clearing them. So first whether all are there, which is one call.
+ */
+void brg__memfd_clear(int fd, void *memory, size_t offset, size_t size)
+{
+    struct stat about;
+    off_t from = (off_t)offset, end = (off_t)(offset + size);
+    bool sparse = fstat(fd, &about) == 0 && about.st_blocks < about.st_size / 512;
+    while (from < end) {
+        off_t data = sparse ? lseek(fd, from, SEEK_DATA) : from;
+        if (data < 0 && errno == ENXIO) /* no more of it */
+            return;
+        off_t hole = sparse && data >= 0 ? lseek(fd, data, SEEK_HOLE) : end;
+        if (data < 0 || hole < 0) { /* it cannot tell: all of it */
+            data = from;
+            hole = end;
+        }
+        hole = hole < end ? hole : end;
+        if (data < hole)
+            memset((char *)memory + data, 0, (size_t)(hole - data));
+        from = hole;
+    }
 }
 
 size_t brg__page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }

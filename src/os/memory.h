@@ -21,12 +21,16 @@ brg_status brg__error_errno(brg_error *error, const char *what, int os_errno);
 
 /* The same, but it can still be frozen. */
 brg_status brg__memfd_create_freezable(int *out, const char *name, size_t size, brg_error *error);
-/* No new writable mapping of it from here on. False: the kernel has no such seal (before 5.1), or it was sealed for good. */
+/* No new writable mapping of it from here on. False: the kernel has no such seal (before 5.1), or it was sealed for
+ * good. */
 bool brg__memfd_freeze(int fd);
-/* Whether `fd`, which another process sent, is a memory file of `size` bytes that nobody can shrink or grow. */
-bool brg__memfd_is_sound(int fd, size_t size);
-/* Gives all its pages back, for everybody who maps it: they read as zero. */
+/* Whether `fd`, which another process sent, is a memory file of `size` bytes, whole pages, that nobody can shrink or
+ * grow, and that can be mapped for reading, or for writing too: then no access to the mapping faults. */
+bool brg__memfd_is_sound(int fd, size_t size, bool writable);
+/* Gives all its pages back, for everybody who maps it: they read as zero. Not of a frozen one: the kernel refuses. */
 void brg__memfd_empty(int fd, size_t size);
+/* Zeroes bytes [offset, offset + size) of the file mapped at `memory`, but touches no page that was never written. */
+void brg__memfd_clear(int fd, void *memory, size_t offset, size_t size);
 size_t brg__page_size(void);
 
 /* A sealed (no shrink, no grow) shared memory file of `size` bytes, sparse, close-on-exec. */

@@ -110,7 +110,7 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     ahead->end_why = BRG_OK;
     brg_status status = brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1, task->name, task->input,
                                                &ahead->sent);
-    if (status == BRG_FULL) {
+    if (status == BRG_FULL || status == BRG_CLOSED) { /* closed: it ends, as the pool will hear */
         brg__task_push_front_locked(pool, task);
         return false;
     }

@@ -19,6 +19,7 @@
 #include "worker/child_state.h"
 #include "worker/service.h"
 #include "worker/streams.h"
+#include "worker/worker.h"
 
 #define CHILD_LOOK_NS BRG_SECONDS(10)      /* how often a sleeping worker looks whether its owner lives */
 #define CHILD_FLUSH_NS BRG_MILLISECONDS(500) /* at its end, for what waits for room */
@@ -426,6 +427,7 @@ _Noreturn void brg__child_main(const brg_module *module, int fds[BRG__FD_COUNT],
     child_map(self, fds[BRG__FD_SEGMENT], segment_bytes);
     brg__process_die_with_parent((pid_t)self->segment->owner_pid);
     brg__process_set_name(self->segment->name);
+    brg__worker_ids_of_process(brg__process_id(), brg__now());
     child_waiter(self);
     brg__child_link_init(self, fds[BRG__FD_SOCKET]);
     child_context(self, module);

@@ -45,6 +45,8 @@ static void child_mail(brg__child *self, const brg__frame *frame, const void *pa
 {
     if (frame->kind == BRG__REQUEST_MESSAGE)
         child_mail_message(self, frame, payload);
+    else if (frame->kind == BRG__REQUEST_INPUT)
+        brg__child_input(self, frame, payload);
     else if (brg__link_frame(&self->link, frame, payload) != BRG_OK)
         brg__process_exit_now(1);
 }
@@ -183,6 +185,7 @@ void brg__child_link_init(brg__child *self, int socket)
     brg__lock_init(&self->look_lock, BRG__RANK_WORKER, "mail");
     brg__lock_init(&self->calls_lock, BRG__RANK_LEAF, "calls to the program");
     brg__list_init(&self->calls);
+    brg__list_init(&self->inputs);
     brg__link_init(&self->link, &child_link_ops, false, &self->reply, socket);
     brg__uplink_set(&child_uplink_ops);
     brg__waiter_set_other(brg__child_look, CHILD_ELSEWHERE_NS, self);

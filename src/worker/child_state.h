@@ -28,6 +28,7 @@ typedef struct brg__child {
     brg__lock look_lock;
     brg__mailbox inbox;
     uint64_t messages_sent, messages_taken; /* main thread */
+    brg__list inputs;                       /* of tasks, that came in the mail; under look_lock */
     brg__list calls;                        /* on their way to the hub; under calls_lock */
     brg__lock calls_lock;
     uint64_t last_call;
@@ -64,6 +65,8 @@ void brg__child_wake(brg__child *self);
 /* Writes the event if the owner watches. */
 void brg__child_wake_owner(brg__child *self);
 
+/* The input of a task, in the mail; under look_lock. */
+void brg__child_input(brg__child *self, const brg__frame *frame, const void *payload);
 /* A frame of the request ring. Main thread. */
 void brg__child_task(brg__child *self, const brg__frame *frame, brg__frame *in_place, const void *payload);
 

@@ -5,6 +5,7 @@
 #include "os/atomic.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/memory.h"
 #include "os/process.h"
 #include "worker/child_state.h"
 
@@ -134,15 +135,64 @@ static void child_run_task(brg__child *self, uint64_t ticket, uint32_t attempt, 
     brg__context_end(context);
 }
 
+/* What came in the mail for a task that has not been taken yet. */
+typedef struct child_input {
+    brg__node node;
+    uint64_t ticket;
+    brg_status status;
+    brg_value *value;
+    brg_error error;
+} child_input;
+
+void brg__child_input(brg__child *self, const brg__frame *frame, const void *payload)
+{
+    child_input *input = brg__calloc(1, sizeof(*input));
+    if (input == NULL)
+        brg__process_exit_now(1);
+    input->ticket = frame->id;
+    input->status = brg__wire_read(&input->value, &self->link.carrier, payload, frame->payload_bytes, &input->error);
+    brg__list_push_back(&self->inputs, &input->node);
+}
+
+/* Tasks are taken in the order in which their inputs came. */
+static bool child_has_input(void *argument)
+{
+    brg__child *self = argument;
+    brg__lock_acquire(&self->look_lock);
+    bool has = !brg__list_is_empty(&self->inputs);
+    brg__lock_release(&self->look_lock);
+    return has || brg_load_acquire(&self->segment->xstop) != 0;
+}
+
+static brg_status child_mailed_input(brg__child *self, uint64_t ticket, brg_value **out, brg_error *error)
+{
+    brg__child_look(self);
+    (void)brg__child_wait(self, child_has_input, UINT64_MAX);
+    brg__lock_acquire(&self->look_lock);
+    brg__node *node = brg__list_pop_front(&self->inputs);
+    brg__lock_release(&self->look_lock);
+    if (node == NULL)
+        return BRG_CANCELLED;
+    child_input *input = brg__container_of(node, child_input, node);
+    brg_status status = input->status;
+    if (input->ticket != ticket)
+        brg__process_exit_now(1);
+    if (status == BRG_OK)
+        *out = input->value;
+    else
+        *error = input->error;
+    brg__mfree(input);
+    return status;
+}
+
 /* The input of a peeked task, copied; then the frame is gone. */
 static brg_status child_take_input(brg__child *self, const brg__frame *frame, const void *payload, brg_value **out,
                                    brg_error *error)
 {
     size_t name_room = brg__align_up(frame->word[1], 8);
-    brg__lock_acquire(&self->look_lock); /* of the link's tables and packets */
-    brg_status status = brg__wire_read(out, &self->link.carrier, (const char *)payload + name_room,
-                                       frame->payload_bytes - name_room, error);
-    brg__lock_release(&self->look_lock);
+    brg_status status = frame->word[2] != 0 ? child_mailed_input(self, frame->id, out, error)
+                                            : brg__wire_read(out, NULL, (const char *)payload + name_room,
+                                                             frame->payload_bytes - name_room, error);
     brg__ring_consume(&self->request);
     return status;
 }

@@ -79,6 +79,20 @@ brg_status brg__link_send(brg__link *link, const brg__frame *head, const brg_val
     return status;
 }
 
+/* What cannot be sent is refused before it is kept. */
+static brg_status link_check_locked(brg__link *link, const brg_value *value, brg_error *error)
+{
+    brg__export export;
+    brg_status status = brg__export_prepare(link, &export, value, error);
+    if (status != BRG_OK)
+        return status;
+    size_t size = brg__wire_size(value, export.objects), room = brg__ring_payload_max(link->ring->capacity);
+    brg__export_revert(link, &export);
+    return size <= room ? BRG_OK
+                        : brg_error_set(error, BRG_TOO_LARGE, "worker", "a message of %zu bytes, at most %zu go to that process",
+                                        size, room);
+}
+
 static brg_status link_keep_locked(brg__link *link, const brg__frame *head, const brg_value *value, brg_error *error)
 {
     link_item *item = link->backlog_count < LINK_BACKLOG_MAX ? brg__malloc(sizeof(*item)) : NULL;
@@ -93,27 +107,35 @@ static brg_status link_keep_locked(brg__link *link, const brg__frame *head, cons
     return BRG_OK;
 }
 
+brg_status brg__link_queue_locked(brg__link *link, const brg__frame *head, const brg_value *value,
+                                  brg__departures *departures, brg_error *error)
+{
+    if (brg_load_relaxed(&link->xdead) != 0)
+        return link_closed(error);
+    bool waits = !brg__list_is_empty(&link->backlog);
+    brg_status status = waits ? link_check_locked(link, value, error)
+                              : link_send_locked(link, head, value, departures, error);
+    if (status == BRG_PROTOCOL)
+        link->ops->broken(link, status, "it took what was not there");
+    if (status != (waits ? BRG_OK : BRG_FULL))
+        return status;
+    status = link_keep_locked(link, head, value, error);
+    link->ops->want_room(link);
+    return status;
+}
+
 brg_status brg__link_queue(brg__link *link, const brg__frame *head, const brg_value *value, brg__departures *departures,
                            brg_error *error)
 {
     brg__lock_acquire(&link->send_lock);
-    brg_status status = BRG_FULL;
-    if (brg_load_relaxed(&link->xdead) != 0)
-        status = link_closed(error);
-    else if (brg__list_is_empty(&link->backlog))
-        status = link_send_locked(link, head, value, departures, error);
-    bool kept = status == BRG_FULL;
-    if (kept)
-        status = link_keep_locked(link, head, value, error);
+    brg_status status = brg__link_queue_locked(link, head, value, departures, error);
     brg__lock_release(&link->send_lock);
-    if (kept)
-        link->ops->want_room(link);
     if (status == BRG_OK)
         link->ops->wake(link);
     return status;
 }
 
-/* One frame of the backlog; BRG_FULL leaves it there. Any other failure is told to nobody but the log of the link: it breaks. */
+/* One frame of the backlog; BRG_FULL leaves it there. Any other failure breaks the link: its sender was told that it went. */
 static brg_status link_flush_one(brg__link *link, brg__departures *departures, brg_value **done)
 {
     link_item *item = brg__container_of(link->backlog.head.next, link_item, node);
@@ -145,7 +167,7 @@ void brg__link_flush(brg__link *link)
         any = any || (!empty && !waits);
         brg_value_unref(done);
         brg__departures_run(&departures);
-        if (status == BRG_PROTOCOL || status == BRG_NO_MEMORY)
+        if (status != BRG_OK && status != BRG_FULL && status != BRG_CLOSED)
             link->ops->broken(link, status, "a message that waited for room could not be sent");
     }
     if (waits)
@@ -175,7 +197,8 @@ brg_status brg__link_port_add(brg__link *link, uint64_t id, brg__end *end)
         return BRG_NO_MEMORY;
     port->end = end;
     brg__lock_acquire(&link->table_lock);
-    bool room = brg__link_table_room(&link->ports);
+    /* Nobody would take it out again once the link has died. */
+    bool room = brg_load_relaxed(&link->xdead) == 0 && brg__link_table_room(&link->ports);
     if (room) {
         brg__end_ref(end);
         brg__table_put(&link->ports, id, port);
@@ -378,6 +401,8 @@ static brg_status link_service(brg__link *link, const brg__frame *frame, const v
 
 brg_status brg__link_frame(brg__link *link, const brg__frame *frame, const void *payload)
 {
+    if (brg_load_relaxed(&link->xdead) != 0)
+        return BRG_OK; /* what it names is gone */
     switch ((brg__link_kind)frame->kind) {
     case BRG__LINK_POST:
     case BRG__LINK_BOUNCE:
@@ -389,7 +414,7 @@ brg_status brg__link_frame(brg__link *link, const brg__frame *frame, const void 
     case BRG__LINK_FORGET:
         return link_port_frame(link, frame, payload);
     case BRG__LINK_RELEASE:
-        return brg__link_released(link, frame->id, frame->word[0]);
+        return brg__link_released(link, frame->id, frame->word[0], frame->word[1] != 0);
     case BRG__LINK_UNMAP:
         return brg__link_unmapped(link, frame->id);
     case BRG__LINK_CALL:
@@ -413,6 +438,7 @@ void brg__link_init(brg__link *link, const brg__link_ops *ops, bool is_owner, br
     link->ring = ring;
     link->socket = socket;
     link->last_number = is_owner ? 0 : 1;
+    link->viewer = is_owner ? brg__region_viewer_new() : 0;
     brg__lock_init(&link->send_lock, BRG__RANK_CHANNEL, "link send");
     brg__lock_init(&link->table_lock, BRG__RANK_LEAF, "link tables");
     brg__list_init(&link->backlog);

@@ -77,6 +77,7 @@ struct brg__link {
     brg__table ports;     /* link_port by number */
     brg__table regions;   /* brg__link_region by number */
     brg__list region_order;
+    uint64_t viewer; /* an owner's: the worker as regions know it */
     uint32_t xreleases; /* regions of theirs may have gone idle: flush looks */
 
     /* The receiving side's alone (under the pump's lock). */
@@ -117,6 +118,9 @@ brg_status brg__link_send(brg__link *link, const brg__frame *head, const brg_val
 /* The same, or into the backlog: takes a reference of its own then. Not BRG_FULL. */
 brg_status brg__link_queue(brg__link *link, const brg__frame *head, const brg_value *value, brg__departures *departures,
                            brg_error *error);
+/* The same under send_lock; `wake` is the caller's. */
+brg_status brg__link_queue_locked(brg__link *link, const brg__frame *head, const brg_value *value,
+                                  brg__departures *departures, brg_error *error);
 /* Sends what waits, as far as there is room. No lock held. */
 void brg__link_flush(brg__link *link);
 
@@ -136,7 +140,7 @@ brg_status brg__link_drop_packets(brg__link *link, const brg__frame *frame);
 
 /* In link_objects.c: the pieces of link.c that know objects. */
 brg_status brg__link_import(brg__carrier *carrier, const brg__wire_object *from, brg__object *to, brg_error *error);
-brg_status brg__link_released(brg__link *link, uint64_t id, uint64_t count);
+brg_status brg__link_released(brg__link *link, uint64_t id, uint64_t count, bool exposed);
 brg_status brg__link_unmapped(brg__link *link, uint64_t id);
 void brg__link_release_idle(brg__link *link); /* queues RELEASE and UNMAP frames that are due. No lock held */
 void brg__link_regions_die(brg__link *link);

@@ -36,7 +36,8 @@ static brg__link_region *link_find_region_locked(brg__link *link, const brg__reg
 
 static brg__link_region *link_add_region_locked(brg__link *link, uint64_t id, brg__region *region)
 {
-    brg__link_region *entry = brg__link_table_room(&link->regions) ? brg__calloc(1, sizeof(*entry)) : NULL;
+    bool room = brg_load_relaxed(&link->xdead) == 0 && brg__link_table_room(&link->regions);
+    brg__link_region *entry = room ? brg__calloc(1, sizeof(*entry)) : NULL;
     if (entry == NULL)
         return NULL;
     entry->id = id;
@@ -117,13 +118,13 @@ static brg_status link_hold_region(brg__link *link, brg__region *region, brg_sha
     } while (status == BRG_STATE);
     if (status != BRG_OK || (to->flags & BRG__WIRE_BACK) != 0)
         brg__region_unuse(region);
-    if (status == BRG_OK && link->is_owner)
+    if (status == BRG_OK && link->is_owner && region->viewer != link->viewer)
         brg__region_expose(region);
     return status;
 }
 
 /* `count` holds of the other side are over. */
-brg_status brg__link_released(brg__link *link, uint64_t id, uint64_t count)
+brg_status brg__link_released(brg__link *link, uint64_t id, uint64_t count, bool exposed)
 {
     brg__region *region = NULL;
     brg_shared *shared = NULL;
@@ -148,6 +149,8 @@ brg_status brg__link_released(brg__link *link, uint64_t id, uint64_t count)
         brg__shared_bury(shared, participant);
         brg_shared_unref(shared);
     }
+    if (exposed) /* to another worker of that process: never again for anything else */
+        brg__region_expose(region);
     for (uint64_t i = 0; i < count; i++)
         brg__region_unuse(region);
     brg__region_unref(region);
@@ -214,7 +217,9 @@ static size_t link_collect_locked(brg__link *link, brg__frame *out, size_t max, 
         if (brg__link_is_theirs(link, entry->id)) {
             if (entry->receipts == 0 || used)
                 continue;
-            out[count++] = (brg__frame){.kind = BRG__LINK_RELEASE, .id = entry->id, .word = {entry->receipts}};
+            out[count++] = (brg__frame){.kind = BRG__LINK_RELEASE,
+                                        .id = entry->id,
+                                        .word = {entry->receipts, brg_load_relaxed(&entry->region->xexposed)}};
             entry->receipts = 0;
         } else if (entry->holds == 0 && (brg_load_acquire(&entry->region->xretired) != 0 ||
                                          (!used && ++idle > LINK_IDLE_REGIONS_MAX))) {
@@ -258,13 +263,17 @@ void brg__link_regions_die(brg__link *link)
             brg__table_remove(&link->regions, entry->id);
         brg__lock_release(&link->table_lock);
         if (entry == NULL)
-            return;
+            break;
+        if (link->is_owner)
+            brg__region_expose(entry->region); /* nobody will ask for it again */
         if (entry->shared != NULL)
             brg__shared_bury(entry->shared, entry->participant);
         for (; entry->holds > 0; entry->holds--)
             brg__region_unuse(entry->region);
         link_free_region(entry);
     }
+    if (link->is_owner)
+        brg__region_viewer_gone(link->viewer);
 }
 
 /* ---- packets ---------------------------------------------------------------------------------------------------- */
@@ -326,6 +335,8 @@ static brg_status link_take_packet(brg__link *link, uint64_t number, int *out, b
         brg_status status = brg__socket_receive(link->socket, &got, &size, &fd, &count, error);
         if (status == BRG_MALFORMED) /* no descriptor is left in this process: the number came alone */
             return brg_error_set(error, BRG_SYSTEM, "worker", "no descriptor is left for one that was received");
+        if (status == BRG_SYSTEM || status == BRG_NO_MEMORY) /* it is still there, before all others */
+            link->ops->broken(link, status, "a descriptor that it sent could not be received");
         if (status != BRG_OK)
             return status == BRG_SYSTEM || status == BRG_NO_MEMORY ? status : BRG_PROTOCOL;
         if (size != sizeof(got) || fd < 0) {
@@ -337,8 +348,10 @@ static brg_status link_take_packet(brg__link *link, uint64_t number, int *out, b
         else if (link->is_owner) {
             brg__fd_close(&fd);
             return BRG_PROTOCOL;
-        } else if ((status = link_keep_packet(link, got, fd)) != BRG_OK)
+        } else if ((status = link_keep_packet(link, got, fd)) != BRG_OK) {
+            link->ops->broken(link, status, "a descriptor could not be kept");
             return status;
+        }
     }
     return BRG_OK;
 }
@@ -351,7 +364,7 @@ void brg__link_nothing(const brg__link *link, brg__frame *frame, uint64_t before
 
 brg_status brg__link_drop_packets(brg__link *link, const brg__frame *frame)
 {
-    if (frame->word[1] > BRG__LINK_PACKETS_MAX)
+    if (frame->word[1] > 2 * BRG__LINK_PACKETS_MAX) /* a result has two values */
         return BRG_PROTOCOL;
     for (uint64_t i = 0; i < frame->word[1]; i++) {
         int fd = -1;
@@ -528,20 +541,30 @@ static void revert_region(brg__link *link, const brg__wire_object *object)
     brg__region *region = NULL;
     brg__lock_acquire(&link->table_lock);
     brg__link_region *entry = brg__table_get(&link->regions, object->id);
+    brg_shared *shared = NULL;
+    uint32_t participant = 0;
     if (entry != NULL) {
         entry->holds--;
         region = entry->region;
         brg__region_ref(region);
+        if (entry->holds == 0) {
+            shared = entry->shared;
+            participant = entry->participant;
+            entry->shared = NULL;
+        }
         if ((object->flags & BRG__WIRE_PACKET) != 0 && entry->holds == 0) {
             link_remove_region_locked(link, entry);
             over = entry;
         }
     }
     brg__lock_release(&link->table_lock);
-    if (over != NULL && over->shared != NULL)
-        brg__shared_bury(over->shared, over->participant);
+    if (shared != NULL) {
+        brg__shared_bury(shared, participant);
+        brg_shared_unref(shared);
+    }
     if (over != NULL)
         link_free_region(over);
+    brg_store_release(&link->xreleases, 1u);
     if (region != NULL) {
         brg__region_unuse(region);
         brg__region_unref(region);
@@ -594,8 +617,8 @@ static brg_status import_region(brg__link *link, const brg__wire_object *from, b
     *back = NULL;
     brg__lock_acquire(&link->table_lock);
     brg__link_region *entry = brg__table_get(&link->regions, from->id);
-    if ((entry == NULL) != fresh || (fresh && from->id == 0))
-        status = BRG_PROTOCOL;
+    if ((entry == NULL) != fresh || (fresh && from->id == 0) || (!theirs && entry->holds == 0))
+        status = BRG_PROTOCOL; /* the last: it has let go of it */
     else if (fresh && (entry = link_add_region_locked(link, from->id, region)) == NULL)
         status = BRG_NO_MEMORY;
     if (status == BRG_OK) {
@@ -724,5 +747,7 @@ brg_status brg__link_import(brg__carrier *carrier, const brg__wire_object *from,
     }
     if (status == BRG_OK)
         *to = made;
+    else if ((status == BRG_NO_MEMORY || status == BRG_SYSTEM) && from->type != BRG_TYPE_FD)
+        link->ops->broken(link, status, "no memory for a port or region that it sent"); /* it names it from now on */
     return status;
 }

@@ -77,30 +77,45 @@ static brg_status process_post(brg_worker *worker, brg_value *message, uint64_t 
     }
 }
 
-static brg_status process_write_task_locked(brg__process *process, brg__export *export, uint64_t ticket, uint32_t attempt,
-                                            const char *name, brg__sent *sent)
+/* Whether anything in it has a number on the link: then it goes through the mail, where such numbers have their order. */
+static bool process_goes_by_mail(const brg_value *input)
 {
+    for (uint32_t i = 0; input != NULL && i < input->object_count; i++)
+        if (input->objects[i].type != BRG_TYPE_BUFFER || brg_buffer_is_region(input->objects[i].xpointer))
+            return true;
+    return false;
+}
+
+static brg_status process_write_task_locked(brg__process *process, const brg_value *input, uint64_t ticket,
+                                            uint32_t attempt, const char *name, brg__departures *departures,
+                                            brg__sent *sent)
+{
+    bool by_mail = process_goes_by_mail(input);
     size_t name_bytes = strlen(name), name_room = brg__align_up(name_bytes, 8);
     brg__frame *frame = NULL;
-    brg_status status = brg__ring_reserve(&process->request, name_room + brg__wire_size(export->value, export->objects),
+    brg_status status = brg__ring_reserve(&process->request, name_room + (by_mail ? 0 : brg__wire_size(input, NULL)),
                                           &frame);
     if (status != BRG_OK)
         return status;
-    uint64_t packets = process->link.packets_sent;
-    status = brg__export_packets(&process->link, export, NULL);
-    frame->kind = status == BRG_OK ? BRG__REQUEST_TASK : BRG__REQUEST_NOTHING;
+    const brg__frame head = {.kind = BRG__REQUEST_INPUT, .id = ticket};
+    if (by_mail)
+        status = brg__link_queue_locked(&process->link, &head, input, departures, NULL);
     if (status != BRG_OK) {
-        brg__link_nothing(&process->link, frame, packets);
+        frame->kind = BRG__REQUEST_NOTHING;
+        brg__ring_publish(&process->request);
         return status;
     }
+    frame->kind = BRG__REQUEST_TASK;
     frame->id = ticket;
+    frame->word[2] = by_mail;
     frame->word[0] = attempt;
     frame->word[1] = name_bytes;
     memcpy(frame + 1, name, name_bytes);
-    brg__wire_write(export->value, export->objects, (char *)(frame + 1) + name_room);
+    if (!by_mail)
+        brg__wire_write(input, NULL, (char *)(frame + 1) + name_room);
     sent->position = process->request.next;
     /* What moves cannot be taken back. */
-    sent->xclaim = export->value != NULL && brg__value_has_movables(export->value) ? NULL : &frame->xclaim;
+    sent->xclaim = input != NULL && brg__value_has_movables(input) ? NULL : &frame->xclaim;
     return BRG_OK;
 }
 
@@ -109,16 +124,8 @@ brg_status brg__process_send_task(brg_worker *worker, uint64_t ticket, uint32_t 
 {
     brg__process *process = process_of(worker);
     brg__departures departures = {0};
-    brg__export export;
     brg__lock_acquire(&process->link.send_lock);
-    brg_status status = brg__export_prepare(&process->link, &export, input, NULL);
-    if (status == BRG_OK) {
-        status = process_write_task_locked(process, &export, ticket, attempt, name, sent);
-        if (status == BRG_OK)
-            brg__export_commit(&process->link, &export, &departures);
-        else
-            brg__export_revert(&process->link, &export);
-    }
+    brg_status status = process_write_task_locked(process, input, ticket, attempt, name, &departures, sent);
     brg__lock_release(&process->link.send_lock);
     brg__departures_run(&departures);
     return status;

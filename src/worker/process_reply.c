@@ -175,6 +175,8 @@ static brg_status process_frame(brg__process *process, const brg__frame *frame, 
 static bool process_pump_locked(brg__process *process)
 {
     bool any = false;
+    if (brg_load_relaxed(&process->link.xdead) != 0)
+        return false; /* it has ended: whoever writes there now is not the worker */
     for (int i = 0; i < PROCESS_PUMP_BATCH && !brg_load_relaxed(&process->xbroken); i++) {
         brg__frame frame;
         const void *payload;

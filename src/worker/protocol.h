@@ -5,7 +5,8 @@
  * BRG__PROTOCOL_VERSION, so it may change at will.
  *
  * Tasks have a ring of their own, since they are taken when the worker is free for them, while mail (messages, ports, all
- * else) is taken whenever the worker waits. Descriptors travel on a socket, in packets with numbers; a frame names the
+ * else) is taken whenever the worker waits. What names ports and regions goes through the mail alone, the inputs of tasks
+ * too, since what is said of these has one order only. Descriptors travel on a socket, in packets with numbers; a frame names the
  * numbers of those that belong to it. The owner trusts nothing that it reads.
  */
 #ifndef BRG_WORKER_PROTOCOL_H
@@ -71,7 +72,9 @@ typedef enum brg__request_kind {
     BRG__REQUEST_INIT,      /* payload: init_data; next, if any */
     BRG__REQUEST_MESSAGE,   /* payload: value */
     BRG__REQUEST_NOTHING,   /* a frame that could not be finished */
-    BRG__REQUEST_TASK /* id: ticket; word[0]: attempt; word[1]: bytes of the name; payload: name padded to 8, value */
+    BRG__REQUEST_INPUT,     /* id: ticket; payload: value: a task's, in the mail */
+    BRG__REQUEST_TASK /* id: ticket; word[0]: attempt; word[1]: bytes of the name; word[2]: its input comes in the mail; payload:
+                         name padded to 8, value */
 } brg__request_kind;
 
 /* xclaim of a TASK frame: the first to swap it from FREE wins. */
@@ -97,7 +100,7 @@ typedef enum brg__link_kind {
     BRG__LINK_FIN,
     BRG__LINK_FIN_ACK,
     BRG__LINK_FORGET,  /* the sender will not name this port again */
-    BRG__LINK_RELEASE, /* region: word[0] receipts are over */
+    BRG__LINK_RELEASE, /* region: word[0] receipts are over; word[1]: a worker has seen it meanwhile */
     BRG__LINK_UNMAP,   /* region: it will not come again under this number */
     BRG__LINK_CALL,    /* a request to service word[0]; payload: value */
     BRG__LINK_ANSWER,  /* to a call; status; payload: value, of brg__service_error_value on failure */

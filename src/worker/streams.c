@@ -402,13 +402,26 @@ static ssize_t streams_cookie_write(void *cookie, const char *bytes, size_t size
     return (ssize_t)written;
 }
 
+/* Of BRG_STDIO_NULL. Without functions of their own glibc would call both an error. */
+static ssize_t streams_empty_read(void *cookie, char *bytes, size_t size)
+{
+    (void)cookie, (void)bytes, (void)size;
+    return 0;
+}
+
+static ssize_t streams_drop_write(void *cookie, const char *bytes, size_t size)
+{
+    (void)cookie, (void)bytes;
+    return (ssize_t)size;
+}
+
 FILE *brg__streams_open(brg_worker *worker, int stream)
 {
     static FILE *const *const inherited[] = {&stdin, &stdout, &stderr};
     brg_stdio mode = streams_mode(worker, stream);
     if (mode == BRG_STDIO_INHERIT)
         return *inherited[stream];
-    cookie_io_functions_t functions = {.read = NULL}; /* NULL: reads as empty, drops what is written */
+    cookie_io_functions_t functions = {.read = streams_empty_read, .write = streams_drop_write};
     if (mode == BRG_STDIO_PIPE && stream == 0)
         functions.read = streams_cookie_read;
     else if (mode == BRG_STDIO_PIPE)

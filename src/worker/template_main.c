@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "message/region.h"
 #include "os/fd.h"
 #include "os/process.h"
 #include "worker/child.h"
@@ -59,6 +60,7 @@ static void template_fork(const brg_module *module, const brg__spawn_request *re
     pid_t pid = brg__process_fork_sibling(&pidfd);
     if (pid == 0) {
         int socket = TEMPLATE_SOCKET;
+        brg__region_forbid(false);
         brg__fd_close(&socket);
         brg__child_main(module, fds, (size_t)request->segment_bytes);
     }
@@ -112,6 +114,7 @@ int brg__worker_main(int argc, char **argv)
     if (strtoul(argv[3], NULL, 10) != BRG__PROTOCOL_VERSION)
         status = brg_error_set(&error, BRG_PROTOCOL, "worker", "the library speaks protocol %s, this worker program %u",
                                argv[3], BRG__PROTOCOL_VERSION);
+    brg__region_forbid(true);
     if (status == BRG_OK)
         status = template_prepare(argv[1], &module, &error);
     if (status != BRG_OK) {

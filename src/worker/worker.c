@@ -30,6 +30,12 @@
 
 static uint64_t xworker_ids; /* the last one given */
 
+void brg__worker_ids_of_process(int64_t process_id, uint64_t started_ns)
+{
+    uint64_t seconds = started_ns / 1000000000u & 0x1ffffffu;
+    brg_store_relaxed(&xworker_ids, (uint64_t)process_id << 41 | seconds << 16);
+}
+
 /* ---- creation ------------------------------------------------------------------------------------------- */
 
 static brg_status worker_check_body(const brg_worker_options *options, bool has_source, brg_error *error)

@@ -136,6 +136,9 @@ struct brg_worker {
 brg_status brg__worker_create(brg_worker **out, const brg_worker_options *options, const brg__source *source,
                               void *source_owner, void *slot, brg_error *error);
 
+/* In a process worker, before it makes any: ids that no other process has given, living or, but for an odd chance, dead. */
+void brg__worker_ids_of_process(int64_t process_id, uint64_t started_ns);
+
 void brg__worker_ref(brg_worker *worker);
 void brg__worker_unref(brg_worker *worker);
 
