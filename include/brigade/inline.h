@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The short ways of reading a value and of building one, compiled into their caller. Part of <brigade/value.h>; each does what the function of the
- * library by that name does, which is still there, and is what callers without optimisation, other compilers, pointers
- * to functions, and who defines BRG_NO_INLINE get.
+ * The short ways of reading a value and of building one, compiled into their caller. Part of <brigade/value.h>; each does
+ * what the function of the library by that name does. That is still there, and is what callers without optimisation,
+ * other compilers, pointers to functions, and who defines BRG_NO_INLINE get.
  *
- * They rely on this much of the layout, which is part of the ABI: a value's flat block begins BRG_INLINE_BLOCK bytes after
- * its address; offsets count from there. A node begins with 8 bytes: type (8 bits), extra (8), zero (16), count (32). Numbers
- * have their 8 bytes next, strings their bytes. Lists and sets have offsets of their children next, 32 bits each; maps first the
- * offset of their keys' table, which has offsets from its 8th byte on. Type BRG_INLINE_REF: count is the offset of the node
- * meant. Every block was built by the library or checked whole when it came: these hold in it. A builder begins as
- * brg__inline_builder.
+ * They rely on this much of the layout, which is part of the ABI. A value's flat block begins BRG_INLINE_BLOCK bytes
+ * after its address; offsets count from there. A node begins with 8 bytes: type (8 bits), extra (8), zero (16), count
+ * (32). Numbers have their 8 bytes next, strings their bytes. Lists and sets have offsets of their children next, 32 bits
+ * each; maps first the offset of the table of their keys, which has offsets from its 8th byte on. Type BRG_INLINE_REF:
+ * count is the offset of the node meant. Every block was built by the library or checked whole when it came: these hold
+ * in it. A builder begins as brg__inline_builder.
  */
 #ifndef BRIGADE_INLINE_H
 #define BRIGADE_INLINE_H
@@ -25,7 +25,7 @@
 #define BRG_INLINE_BLOCK 32u
 #define BRG_INLINE_REF 24u
 
-/* `want` is BRG_INLINE_WANT_... where one of those may come next. A key node is type BRG_INLINE_KEY, zero-padded to 8 bytes. */
+/* `want` is BRG_INLINE_WANT_... where one of those may come next. A key node is of type BRG_INLINE_KEY, zero-padded. */
 typedef struct brg__inline_builder {
     brg_value *value;
     uint32_t used;     /* bytes of the block */
@@ -35,7 +35,7 @@ typedef struct brg__inline_builder {
     uint32_t *children;  /* offsets of values that wait for their container */
     uint32_t child_count;
     uint32_t child_capacity;
-    uint32_t next_key; /* where in the block the offset of the key stands that is expected next, */
+    uint32_t next_key;  /* where in the block the offset of the key stands that is expected next, */
     uint32_t keys_left; /* where this is not 0 */
 } brg__inline_builder;
 
@@ -158,7 +158,8 @@ BRG_INLINE const char *brg_view_key_at(brg_view view, size_t index, size_t *size
     if ((head & 0xff) != BRG_TYPE_MAP || index >= head >> 32)
         return NULL;
     const unsigned char *block = brg__inline_block(view.value);
-    const unsigned char *key = block + brg__inline_u32(block + brg__inline_u32(brg__inline_content(view)) + 8 + index * 4);
+    const unsigned char *key = block +
+                               brg__inline_u32(block + brg__inline_u32(brg__inline_content(view)) + 8 + index * 4);
     if (size_bytes != NULL)
         *size_bytes = brg__inline_u32(key + 4);
     return (const char *)key + 8;
@@ -220,13 +221,14 @@ BRG_INLINE void brg_builder_double(brg_builder *builder, double value)
     }
 }
 
-/* Whether the expected key is this one of `size_bytes` bytes, a number known at compile time; the zero at its end is compared too,
- * as that makes whole words of many. */
+/* Whether the expected key is this one of `size_bytes` bytes, a number known at compile time; the zero at its end is
+ * compared too, as that makes whole words of many. */
 BRG_INLINE bool brg__inline_is_key(const unsigned char *node, const char *key, size_t size_bytes)
 {
     uint64_t head;
     __builtin_memcpy(&head, node, sizeof(head));
-    return head == (BRG_INLINE_KEY | (uint64_t)size_bytes << 32) && __builtin_memcmp(node + 8, key, size_bytes + 1) == 0;
+    return head == (BRG_INLINE_KEY | (uint64_t)size_bytes << 32) &&
+           __builtin_memcmp(node + 8, key, size_bytes + 1) == 0;
 }
 
 /* Keys of a length known at compile time, as literals are, which the map before had as well. */

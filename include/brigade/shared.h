@@ -134,9 +134,9 @@ BRG_API brg_status brg_shared_compare_exchange64(brg_shared *shared, size_t offs
  * Sleeps while nobody notifies `offset`, if the number there is `expected`: compared and queued in one step, so that
  * who changes it and then notifies is never missed. BRG_OK: it was notified; there are no spurious wake-ups, but a late
  * notify, for a change that was seen before, wakes too: look again, in a loop.
- * BRG_NOT_EQUAL: it held another number, without waiting. BRG_TIMED_OUT: `timeout_ns` passed (0: at once). Errors
- * also: BRG_RANGE, BRG_INVALID as for the atomics; BRG_FULL when BRG_SHARED_WAITERS_MAX wait already; BRG_FORKED. Any
- * thread.
+ * BRG_NOT_EQUAL: it held another number, without waiting. BRG_TIMED_OUT: `timeout_ns` passed (0: at once).
+ * BRG_CANCELLED, within some milliseconds: the thread is a worker that is asked to end, or its task is. Errors also:
+ * BRG_RANGE, BRG_INVALID as for the atomics; BRG_FULL when BRG_SHARED_WAITERS_MAX wait already; BRG_FORKED. Any thread.
  */
 BRG_API brg_status brg_shared_wait32(brg_shared *shared, size_t offset, uint32_t expected, uint64_t timeout_ns);
 BRG_API brg_status brg_shared_wait64(brg_shared *shared, size_t offset, uint64_t expected, uint64_t timeout_ns);

@@ -10,7 +10,8 @@
  *     brg_mutex_unlock(shared, 0);
  *
  * Timeouts are in nanoseconds; BRG_FOREVER waits without a bound, 0 tries once and gives BRG_TIMED_OUT where it would
- * wait. Waiting spins a little, then sleeps. Who waits longest is not always served first.
+ * wait. Waiting spins a little, then sleeps. Who waits longest is not always served first. In a worker that is asked to
+ * end, or whose task is, waiting ends within some milliseconds: BRG_CANCELLED in place of BRG_TIMED_OUT.
  *
  * When a process dies, brigade notices and frees what it held: a mutex, a write lock and a once tell the next holder
  * by BRG_OWNER_DIED; read locks just go. Letting go of the last handle on the shared memory counts as dying for what

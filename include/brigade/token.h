@@ -34,7 +34,8 @@ BRG_API void brg_token_cancel(brg_token *token);
 BRG_API bool brg_token_is_cancelled(const brg_token *token);
 
 /*
- * Waits until it is cancelled: BRG_OK, or BRG_TIMED_OUT after `timeout_ns` (0: at once). Errors also: BRG_FULL when
+ * Waits until it is cancelled: BRG_OK, or BRG_TIMED_OUT after `timeout_ns` (0: at once), or BRG_CANCELLED in a worker
+ * that is asked to end, or whose task is. Errors also: BRG_FULL when
  * BRG_SHARED_WAITERS_MAX wait already; BRG_FORKED. Any thread.
  */
 BRG_API brg_status brg_token_wait(brg_token *token, uint64_t timeout_ns);

@@ -180,8 +180,7 @@ __attribute__((noinline)) bool brg__builder_prepare(brg_builder *builder, brg__b
         return false;
     }
     return (builder->used + size <= builder->capacity || brg__builder_grow_block(builder, size)) &&
-           (builder->children.count < builder->children.capacity ||
-            builder_grow_offsets(builder, &builder->children));
+           (builder->children.count < builder->children.capacity || builder_grow_offsets(builder, &builder->children));
 }
 
 void brg_builder_nil(brg_builder *builder)

@@ -47,14 +47,14 @@ typedef struct brg__builder_ref {
 
 struct brg_builder {
     /* These are brg__inline_builder. */
-    brg_value *value;             /* the block grows in here; NULL until there is a node */
-    uint32_t used;                /* bytes of the block, header included */
-    uint32_t capacity;            /* 0 without a value */
+    brg_value *value;  /* the block grows in here; NULL until there is a node */
+    uint32_t used;     /* bytes of the block, header included */
+    uint32_t capacity; /* 0 without a value */
     brg__builder_want want;
     brg__builder_want want_after; /* want, once the value it wants is there */
     brg__offsets children;
-    uint32_t next_key;            /* where in the block the offset of the key stands that is expected next */
-    uint32_t keys_left;           /* how many keys are expected from there on; 0: none */
+    uint32_t next_key;  /* where in the block the offset of the key stands that is expected next */
+    uint32_t keys_left; /* how many keys are expected from there on; 0: none */
 
     uint32_t first_capacity; /* of the next value: about the size of the last one */
     uint32_t depth;          /* open containers */
@@ -66,7 +66,7 @@ struct brg_builder {
     brg__offsets marks; /* offset of the marked node, or BRG__MARK_OPEN */
     uint32_t generation;
     bool has_refs;
-    bool has_zero_keys; /* a zero byte is in some key: strcmp does not tell such keys apart */
+    bool has_zero_keys;          /* a zero byte is in some key: strcmp does not tell such keys apart */
     brg__builder_ref *open_refs; /* refs to containers that are open, in order */
     uint32_t open_ref_count;
     uint32_t open_ref_capacity;
@@ -164,8 +164,7 @@ static inline unsigned char *brg__builder_take(brg_builder *builder, uint64_t si
 /* Room for a node of `size` bytes (a multiple of 8) where one value is due: it becomes the next child. NULL: failed. */
 static inline unsigned char *brg__builder_append(brg_builder *builder, uint64_t size)
 {
-    if (!brg__builder_is_ready(builder, BRG__WANT_VALUE, size) &&
-        !brg__builder_prepare(builder, BRG__WANT_VALUE, size))
+    if (!brg__builder_is_ready(builder, BRG__WANT_VALUE, size) && !brg__builder_prepare(builder, BRG__WANT_VALUE, size))
         return NULL;
     return brg__builder_take(builder, size);
 }

@@ -22,12 +22,12 @@ typedef struct brg__object {
 struct brg_value {
     uint32_t xrefs; /* holders; only ref and unref touch it */
     uint32_t object_count;
-    size_t size_bytes;    /* of the block */
+    size_t size_bytes; /* of the block */
     union {
         brg__object *objects; /* object_count of them, owned; NULL where there are none */
         brg_value *next_kept; /* of memory that waits for its next value: value_memory.c */
     };
-    size_t room; /* bytes there are for the block */
+    size_t room;                        /* bytes there are for the block */
     _Alignas(16) unsigned char block[]; /* where brigade/inline.h looks for it */
 };
 

@@ -105,8 +105,10 @@ static void it_ends_with_its_worker(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_is_used_again_for_its_worker),    cmocka_unit_test(nobody_else_gets_it),
-        cmocka_unit_test(a_worker_gets_none_of_the_programs), cmocka_unit_test(another_worker_saw_it_so_it_ends),
+        cmocka_unit_test(it_is_used_again_for_its_worker),
+        cmocka_unit_test(nobody_else_gets_it),
+        cmocka_unit_test(a_worker_gets_none_of_the_programs),
+        cmocka_unit_test(another_worker_saw_it_so_it_ends),
         cmocka_unit_test(it_ends_with_its_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

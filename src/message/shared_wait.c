@@ -15,6 +15,7 @@
 #include "os/atomic.h"
 #include "os/clock.h"
 #include "os/park.h"
+#include "os/waiter.h"
 
 #define LOCK_CONTENDED 0x80000000u
 #define LOCK_SPIN_COUNT 200
@@ -254,16 +255,19 @@ static brg__spinner *wait_spinner(void)
     return &spinner;
 }
 
-/* False when the deadline passed. */
+/* False when the deadline passed, or the worker that the thread is was asked to end. */
 static bool wait_sleep(brg__shared_slot *slot, uint64_t deadline_ns)
 {
     if (brg__spinner_spin(wait_spinner(), NULL, wait_is_over, slot))
         return true;
     uint32_t state = BRG__SLOT_WAITING;
     brg_cas_acq_rel(&slot->xstate, &state, BRG__SLOT_SLEEPING); /* it fails where the wait is over */
-    while (!wait_is_over(slot))
-        if (!brg__futex_wait(&slot->xstate, BRG__SLOT_SLEEPING, deadline_ns, BRG__FUTEX_SHARED))
+    while (!wait_is_over(slot)) {
+        uint64_t until = brg__waiter_slice(deadline_ns);
+        bool in_time = brg__futex_wait(&slot->xstate, BRG__SLOT_SLEEPING, until, BRG__FUTEX_SHARED);
+        if ((!in_time && until == deadline_ns) || (until != deadline_ns && brg__waiter_is_asked(brg__waiter_current())))
             return wait_is_over(slot);
+    }
     return true;
 }
 
@@ -286,7 +290,9 @@ static brg_status shared_wait(brg_shared *shared, const brg__wait_key *key, uint
     brg__shared_lock(shared);
     bool notified = brg__shared_dequeue_locked(shared, index, true);
     brg__shared_unlock(shared);
-    return notified ? BRG_OK : BRG_TIMED_OUT;
+    if (notified)
+        return BRG_OK;
+    return brg__waiter_is_asked(brg__waiter_current()) ? BRG_CANCELLED : BRG_TIMED_OUT;
 }
 
 brg_status brg_shared_wait32(brg_shared *shared, size_t offset, uint32_t expected, uint64_t timeout_ns)

@@ -36,6 +36,10 @@ brg_status brg__sync_at_wait(const brg_shared *shared, size_t offset, size_t byt
  */
 bool brg__bell_await(brg_shared *shared, brg__bell *bell, bool (*ready)(void *argument), void *argument,
                      uint64_t timeout_ns);
+/* Why it was false: BRG_CANCELLED where the thread is a worker that is asked to end, else BRG_TIMED_OUT. */
+brg_status brg__bell_verdict(void);
+/* The same without an end before ready. */
+void brg__bell_await_surely(brg_shared *shared, brg__bell *bell, bool (*ready)(void *argument), void *argument);
 
 /* Waits for a ring after `ring` was read. */
 typedef struct brg__bell_watch {

@@ -67,7 +67,7 @@ static brg_status counter_await(brg_shared *shared, size_t offset, bool (*ready)
     brg_status status = brg__shared_is_forked(shared) ? BRG_FORKED : counter_at(shared, offset, &at);
     if (status != BRG_OK)
         return status;
-    return brg__bell_await(shared, &at->bell, ready, at, timeout_ns) ? BRG_OK : BRG_TIMED_OUT;
+    return brg__bell_await(shared, &at->bell, ready, at, timeout_ns) ? BRG_OK : brg__bell_verdict();
 }
 
 /* ---- semaphore --------------------------------------------------------------------------------------------- */
@@ -213,7 +213,7 @@ brg_status brg_barrier_wait(brg_shared *shared, size_t offset, uint64_t timeout_
     if (last)
         brg__bell_ring(&stay.at->bell, UINT32_MAX);
     else if (!brg__bell_await(shared, &stay.at->bell, barrier_is_past, &stay, timeout_ns) && !barrier_withdraw(&stay))
-        return BRG_TIMED_OUT;
+        return brg__bell_verdict();
     if (is_leader != NULL)
         *is_leader = last;
     return BRG_OK;
@@ -262,7 +262,7 @@ brg_status brg_once_begin(brg_shared *shared, size_t offset, uint64_t timeout_ns
         return status;
     once_taking taking = {.shared = shared, .at = at};
     if (!brg__bell_await(shared, &taking.at->bell, once_try, &taking, timeout_ns))
-        return BRG_TIMED_OUT;
+        return brg__bell_verdict();
     *run = taking.run;
     return taking.run ? taking.status : BRG_OK;
 }

@@ -68,7 +68,15 @@ brg_status brg__mutex_take(brg_shared *shared, brg__mutex *mutex, uint64_t timeo
     mutex_taking taking = {.shared = shared, .mutex = mutex};
     if (brg__mutex_is_ours(shared, mutex))
         return BRG_DEADLOCK;
-    return brg__bell_await(shared, &mutex->bell, mutex_try, &taking, timeout_ns) ? taking.status : BRG_TIMED_OUT;
+    return brg__bell_await(shared, &mutex->bell, mutex_try, &taking, timeout_ns) ? taking.status : brg__bell_verdict();
+}
+
+/* Also in a worker that is asked to end. */
+static brg_status mutex_take_surely(brg_shared *shared, brg__mutex *mutex)
+{
+    mutex_taking taking = {.shared = shared, .mutex = mutex};
+    brg__bell_await_surely(shared, &mutex->bell, mutex_try, &taking);
+    return taking.status;
 }
 
 void brg__mutex_give(brg_shared *shared, brg__mutex *mutex)
@@ -150,11 +158,11 @@ brg_status brg_condition_wait(brg_shared *shared, size_t offset, size_t mutex_of
     brg__mutex_give(shared, mutex);
     bool in_time = true;
     while (in_time && !brg__bell_watch_has_rung(&watch))
-        in_time = brg__bell_watch_sleep(&watch, deadline);
+        in_time = brg__bell_watch_sleep(&watch, deadline) && brg__bell_verdict() != BRG_CANCELLED;
     bool signalled = brg__bell_watch_has_rung(&watch);
     brg__bell_watch_end(&watch);
-    status = brg__mutex_take(shared, mutex, BRG_FOREVER);
-    return status == BRG_OK && !signalled ? BRG_TIMED_OUT : status;
+    status = mutex_take_surely(shared, mutex);
+    return status == BRG_OK && !signalled ? brg__bell_verdict() : status;
 }
 
 static brg_status condition_wake(brg_shared *shared, size_t offset, uint32_t count)

@@ -169,7 +169,7 @@ brg_status brg_queue_push(brg_shared *shared, size_t offset, const void *item, s
     call.source = item;
     if (brg__bell_await(shared, &call.at->room, queue_try_push, &call, timeout_ns))
         return call.status;
-    return timeout_ns == 0 ? BRG_FULL : BRG_TIMED_OUT;
+    return timeout_ns == 0 ? BRG_FULL : brg__bell_verdict();
 }
 
 brg_status brg_queue_pop(brg_shared *shared, size_t offset, void *item, size_t item_bytes, uint64_t timeout_ns)
@@ -183,7 +183,7 @@ brg_status brg_queue_pop(brg_shared *shared, size_t offset, void *item, size_t i
     call.target = item;
     if (brg__bell_await(shared, &call.at->items, queue_try_pop, &call, timeout_ns))
         return call.status;
-    return timeout_ns == 0 ? BRG_EMPTY : BRG_TIMED_OUT;
+    return timeout_ns == 0 ? BRG_EMPTY : brg__bell_verdict();
 }
 
 brg_status brg_queue_close(brg_shared *shared, size_t offset)

@@ -139,7 +139,7 @@ brg_status brg_rwlock_read(brg_shared *shared, size_t offset, uint64_t timeout_n
         return BRG_DEADLOCK;
     rwlock_taking taking = {.shared = shared, .lock = lock};
     if (!brg__bell_await(shared, &lock->bell, rwlock_try_read, &taking, timeout_ns))
-        return BRG_TIMED_OUT;
+        return brg__bell_verdict();
     return rwlock_status(lock);
 }
 
@@ -197,7 +197,7 @@ brg_status brg_rwlock_write(brg_shared *shared, size_t offset, uint64_t timeout_
         return rwlock_status(lock);
     if (taking.announced)
         rwlock_clear_writer(lock);
-    return BRG_TIMED_OUT;
+    return brg__bell_verdict();
 }
 
 brg_status brg_rwlock_end_write(brg_shared *shared, size_t offset)

@@ -5,6 +5,7 @@
 #include "os/atomic.h"
 #include "os/clock.h"
 #include "os/park.h"
+#include "os/waiter.h"
 
 #define SYNC_SPIN_NS BRG_MICROSECONDS(20)
 /* How often a sleeper that bury cannot see looks by itself. */
@@ -118,7 +119,9 @@ bool brg__bell_watch_has_rung(const brg__bell_watch *watch)
 
 bool brg__bell_watch_sleep(brg__bell_watch *watch, uint64_t deadline_ns)
 {
-    uint64_t until = watch->sleeper != NULL ? deadline_ns : brg__min(deadline_ns, brg__deadline(SYNC_UNSEEN_NS));
+    uint64_t until = brg__waiter_slice(deadline_ns);
+    if (watch->sleeper == NULL)
+        until = brg__min(until, brg__deadline(SYNC_UNSEEN_NS));
     return brg__futex_wait(&watch->bell->xring, watch->ring, until, BRG__FUTEX_SHARED) || until != deadline_ns;
 }
 
@@ -141,8 +144,15 @@ static brg__spinner *sync_spinner(void)
     return &spinner;
 }
 
-bool brg__bell_await(brg_shared *shared, brg__bell *bell, bool (*ready)(void *argument), void *argument,
-                     uint64_t timeout_ns)
+brg_status brg__bell_verdict(void)
+{
+    return brg__waiter_is_asked(brg__waiter_current()) ? BRG_CANCELLED : BRG_TIMED_OUT;
+}
+
+static bool bell_is_asked(void) { return brg__waiter_is_asked(brg__waiter_current()); }
+
+static bool bell_await(brg_shared *shared, brg__bell *bell, bool (*ready)(void *argument), void *argument,
+                       uint64_t timeout_ns, bool until_asked)
 {
     if (ready(argument))
         return true;
@@ -155,9 +165,20 @@ bool brg__bell_await(brg_shared *shared, brg__bell *bell, bool (*ready)(void *ar
     brg__bell_watch_begin(&watch, shared, bell);
     bool done, in_time = true;
     while (!(done = ready(argument)) && in_time) {
-        in_time = brg__bell_watch_sleep(&watch, deadline);
+        in_time = brg__bell_watch_sleep(&watch, deadline) && !(until_asked && bell_is_asked());
         watch.ring = brg_load_seq_cst(&bell->xring);
     }
     brg__bell_watch_end(&watch);
     return done;
+}
+
+bool brg__bell_await(brg_shared *shared, brg__bell *bell, bool (*ready)(void *argument), void *argument,
+                     uint64_t timeout_ns)
+{
+    return bell_await(shared, bell, ready, argument, timeout_ns, true);
+}
+
+void brg__bell_await_surely(brg_shared *shared, brg__bell *bell, bool (*ready)(void *argument), void *argument)
+{
+    (void)bell_await(shared, bell, ready, argument, BRG_FOREVER, false);
 }

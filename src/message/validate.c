@@ -192,8 +192,7 @@ static brg_status check_map_keys(checker *check, uint32_t at, uint32_t count)
             return check_fail(check, at, "a map without keys");
         check->last_keys = keys;
     }
-    return brg__flat_head(check->block, keys).count == count ? BRG_OK
-                                                              : check_fail(check, at, "a map with other keys");
+    return brg__flat_head(check->block, keys).count == count ? BRG_OK : check_fail(check, at, "a map with other keys");
 }
 
 static brg_status check_error_children(const checker *check, uint32_t at, brg__head node)
@@ -381,7 +380,7 @@ static brg_status check_sets(const checker *check)
         brg__head node = brg__flat_head(check->block, at);
         uint32_t repeated = 0;
         brg_status status = node.type == BRG_TYPE_SET && node.count > 1 ? brg__set_check(check->block, at, &repeated)
-                                                                         : BRG_OK;
+                                                                        : BRG_OK;
         if (status == BRG_INVALID)
             return check_fail(check, brg__flat_child(check->block, at, repeated), "a repeated element of a set");
         if (status == BRG_TOO_LARGE)

@@ -65,9 +65,9 @@ brg_status brg__value_check_objects(const brg_value *value, brg_error *error)
     for (size_t at = BRG__FLAT_FIRST; at < value->size_bytes;) {
         brg__head node = brg__flat_head(value->block, at);
         brg_array array;
-        if (brg__head_is_object(node) && (brg__graph_object(&graph, node) == NULL ||
-                                          (node.type == BRG_TYPE_ARRAY &&
-                                           !brg__graph_array(&graph, (uint32_t)at, &array))))
+        if (brg__head_is_object(node) &&
+            (brg__graph_object(&graph, node) == NULL ||
+             (node.type == BRG_TYPE_ARRAY && !brg__graph_array(&graph, (uint32_t)at, &array))))
             return brg_error_set(error, BRG_MALFORMED, "value",
                                  "malformed value: a handle that is not what the node at offset %zu says", at);
         at += brg__head_size(node);

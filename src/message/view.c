@@ -45,8 +45,8 @@ brg_type brg_view_type(brg_view view) { return (brg_type)view_node(view).type; }
 
 const char *brg_type_name(brg_type type)
 {
-    static const char *const names[] = {"none", "nil",  "bool",  "int",    "uint", "double", "string",
-                                        "bytes", "list", "map",   "buffer", "timestamp", "bigint", "array",
+    static const char *const names[] = {"none",  "nil",   "bool", "int",    "uint",      "double", "string",
+                                        "bytes", "list",  "map",  "buffer", "timestamp", "bigint", "array",
                                         "set",   "error", "port", "fd",     "shared",    "token"};
     return (size_t)type < brg__count_of(names) ? names[type] : "?";
 }
@@ -200,8 +200,8 @@ static inline brg_view view_node_at(brg_view parent, uint32_t offset)
 brg_view brg__view_child(brg_view view, size_t index)
 {
     brg__head node = view_node(view);
-    return view_node_at(view, brg__flat_u32(view.value->block,
-                                            view.offset + brg__head_table(node) + index * sizeof(uint32_t)));
+    return view_node_at(
+        view, brg__flat_u32(view.value->block, view.offset + brg__head_table(node) + index * sizeof(uint32_t)));
 }
 
 brg_view brg_view_at(brg_view view, size_t index)
@@ -264,8 +264,7 @@ bool brg_view_same(brg_view a, brg_view b)
     if (a.offset == b.offset)
         return true;
     brg__head one = view_node(a), other = view_node(b);
-    return one.type == other.type && one.type != BRG_TYPE_ARRAY && brg__head_is_object(one) &&
-           one.count == other.count;
+    return one.type == other.type && one.type != BRG_TYPE_ARRAY && brg__head_is_object(one) && one.count == other.count;
 }
 
 int64_t brg_view_get_int(brg_view view, const char *key, int64_t otherwise)

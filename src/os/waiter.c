@@ -14,6 +14,7 @@
 #include "os/memory.h"
 
 #define WAITER_SPIN_NS 50000u
+#define WAITER_SLICE_NS 20000000u
 
 static pthread_once_t waiter_once = PTHREAD_ONCE_INIT;
 static pthread_key_t waiter_key;
@@ -57,7 +58,8 @@ static void waiter_reset(brg__waiter *waiter)
     waiter->look_every_ns = waiter_other_every_ns;
     waiter->missed = NULL;
     waiter->argument = waiter_other_argument;
-    waiter->xasked = NULL;
+    waiter->asked = NULL;
+    waiter->asked_argument = NULL;
     waiter->next_free = NULL;
 }
 
@@ -147,4 +149,12 @@ bool brg__waiter_wait(brg__waiter *waiter, const brg__wait *wait, uint64_t deadl
         in_time = waiter_sleep(&look, deadline_ns);
     }
     return wait->ready(wait->argument);
+}
+
+uint64_t brg__waiter_slice(uint64_t deadline_ns)
+{
+    const brg__waiter *waiter = brg__waiter_current();
+    if (waiter == NULL || waiter->asked == NULL)
+        return deadline_ns;
+    return brg__min(deadline_ns, brg__deadline(WAITER_SLICE_NS));
 }

@@ -23,7 +23,8 @@ struct brg__waiter {
     uint64_t look_every_ns;                  /* how long a sleep may last before `missed` runs; UINT64_MAX: no bound */
     void (*missed)(void *argument);          /* a sleep lasted that long: does the owner still live? */
     void *argument;                          /* of both */
-    const uint32_t *xasked;                  /* not 0: the worker is asked to end. May be NULL */
+    bool (*asked)(void *argument);           /* a worker's: whether it, or its task, is asked to end. May be NULL */
+    void *asked_argument;
     brg__gate own;
     brg__waiter *next_free;
 };
@@ -50,11 +51,15 @@ typedef struct brg__wait {
     bool until_asked;
 } brg__wait;
 
-/* Whether the thread is a worker that is asked to end: who asks wakes it. */
+/* Whether the thread is a worker that is asked to end: who asks wakes it. `waiter` may be NULL. */
 static inline bool brg__waiter_is_asked(const brg__waiter *waiter)
 {
-    return waiter->xasked != NULL && brg_load_acquire(waiter->xasked) != 0;
+    return waiter != NULL && waiter->asked != NULL && waiter->asked(waiter->asked_argument);
 }
+
+/* For a sleep at a place of one's own, where nobody who asks wakes the thread: how long to sleep before looking whether it is
+ * asked; `deadline_ns` for threads that nobody asks. */
+uint64_t brg__waiter_slice(uint64_t deadline_ns);
 
 bool brg__waiter_wait(brg__waiter *waiter, const brg__wait *wait, uint64_t deadline_ns);
 

@@ -331,6 +331,13 @@ static void child_map(brg__child *self, int segment_fd, size_t segment_bytes)
     child_self = self;
 }
 
+/* Before there is a context nothing is. */
+static bool child_is_cancelled(void *argument)
+{
+    const brg_context *context = argument;
+    return context->xcancel != NULL && brg_context_cancelled(context);
+}
+
 /* What the main thread waits at, and what it looks at meanwhile. */
 static void child_waiter(brg__child *self)
 {
@@ -343,6 +350,8 @@ static void child_waiter(brg__child *self)
     self->waiter->look_every_ns = CHILD_LOOK_NS;
     self->waiter->missed = child_missed;
     self->waiter->argument = self;
+    self->waiter->asked = child_is_cancelled;
+    self->waiter->asked_argument = &self->context;
     brg__spinner_init(&self->waiter->spinner, self->segment->spin_ns);
 }
 

@@ -159,6 +159,7 @@ void brg__process_cancel(brg_worker *worker, uint64_t ticket)
     brg__process *process = process_of(worker);
     brg_store_release(&process->segment->xcancel, ticket);
     brg__event_signal(process->cancel_event);
+    brg__process_wake(process); /* its task may wait for a port or a lock */
 }
 
 /* Senders that wait for room look again, and find the worker closed. */

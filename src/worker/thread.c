@@ -291,6 +291,8 @@ static thread_outcome thread_live(brg_worker *worker, brg_context *context, brg_
     return brg__worker_leave_user(worker) ? THREAD_GOES_ON : THREAD_IS_LOST;
 }
 
+static bool thread_is_cancelled(void *argument) { return brg_context_cancelled(argument); }
+
 static void thread_main(void *argument)
 {
     brg_worker *worker = argument;
@@ -308,12 +310,19 @@ static void thread_main(void *argument)
     context.world = &worker->world;
     context.usage = worker->usage;
     context.direct = &worker->direct;
-    brg_store_seq_cst(&worker->xwaiter, brg__waiter_current());
+    brg__waiter *waiter = brg__waiter_current();
+    if (waiter != NULL) {
+        waiter->asked = thread_is_cancelled;
+        waiter->asked_argument = &context;
+    }
+    brg_store_seq_cst(&worker->xwaiter, waiter); /* pairs with brg__worker_cancel_task */
     brg__usage_thread_begins(worker);
     brg__context_set_current(&context);
     thread_outcome outcome = thread_live(worker, &context, &exit);
     brg__context_leave(&context);
     brg__context_set_current(NULL);
+    if (waiter != NULL)
+        waiter->asked = NULL;
     brg__context_done(&context);
     brg__usage_thread_ends(worker);
     if (outcome == THREAD_IS_LOST)

@@ -111,7 +111,8 @@ static void new_buffers_are_zero(void **state)
 static void buffers_made_for_a_worker_arrive_there(void **state)
 {
     static const size_t sizes[] = {100, 70000, 1 << 20};
-    brg_worker *peer = peer_start(scenario_isolation(state), NULL), *other = peer_start(scenario_isolation(state), NULL);
+    brg_worker *peer = peer_start(scenario_isolation(state), NULL),
+               *other = peer_start(scenario_isolation(state), NULL);
     for (int round = 1; round <= 20; round++) {
         size_t size_bytes = sizes[round % 3];
         brg_buffer *buffer = NULL, *plain = NULL;
