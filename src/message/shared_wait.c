@@ -167,9 +167,8 @@ static bool slot_reserve_locked(brg_shared *shared, uint32_t index)
     if (index < shared->slots_reserved)
         return true;
     uint32_t first = index / SLOTS_RESERVED_AT_ONCE * SLOTS_RESERVED_AT_ONCE;
-    const brg__shared_slot *slots = shared->header->slots;
-    size_t offset = offsetof(brg__shared_header, slots) + first * sizeof(*slots);
-    if (brg__shared_reserve(shared, offset, SLOTS_RESERVED_AT_ONCE * sizeof(*slots), NULL) != BRG_OK)
+    size_t offset = offsetof(brg__shared_header, slots) + first * sizeof(brg__shared_slot);
+    if (brg__shared_reserve(shared, offset, SLOTS_RESERVED_AT_ONCE * sizeof(brg__shared_slot), NULL) != BRG_OK)
         return false;
     shared->slots_reserved = first + SLOTS_RESERVED_AT_ONCE;
     return true;

@@ -73,7 +73,7 @@ static brg_status wire_malformed(brg_error *error, const char *what)
 
 static brg__wire_object wire_load(const uint64_t *words)
 {
-    uint64_t copy[sizeof(brg__wire_object) / WIRE_WORD];
+    uint64_t copy[sizeof(brg__wire_object) / WIRE_WORD] = {0};
     for (size_t i = 0; i < brg__count_of(copy); i++)
         copy[i] = brg_load_relaxed(&words[i]);
     brg__wire_object object;
@@ -171,6 +171,8 @@ brg_status brg__wire_read(brg_value **out, brg__carrier *carrier, const void *by
     memcpy(value->block, from, block_bytes);
     /* The block first: it is cheap to refuse, and says how many objects there must be. */
     brg_status status = brg__flat_check(value->block, block_bytes, count, error);
+    if (status == BRG_NO_MEMORY)
+        wire_skip_objects(carrier, words + 2, 0, count);
     if (status == BRG_OK)
         status = wire_read_objects(value, carrier, words + 2, count, from + block_bytes, left - block_bytes, error);
     if (status == BRG_OK && count > 0)

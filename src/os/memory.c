@@ -72,12 +72,11 @@ void brg__mfree_aligned(void *memory)
     brg__mfree(block);
 }
 
-brg_status brg__error_memory(brg_error *error, const char *what)
+void brg__error_set_memory(brg_error *error, const char *what)
 {
     brg_error_set(error, BRG_NO_MEMORY, "os", "%s: out of memory", what);
     if (error != NULL)
         error->os_errno = ENOMEM;
-    return BRG_NO_MEMORY;
 }
 
 brg_status brg__error_errno(brg_error *error, const char *what, int os_errno)

@@ -15,7 +15,12 @@ void *brg__calloc_aligned(size_t size);
 void brg__mfree_aligned(void *memory);
 
 /* Fills `error` with BRG_NO_MEMORY and what was wanted; returns BRG_NO_MEMORY. */
-brg_status brg__error_memory(brg_error *error, const char *what);
+void brg__error_set_memory(brg_error *error, const char *what);
+static inline brg_status brg__error_memory(brg_error *error, const char *what)
+{
+    brg__error_set_memory(error, what);
+    return BRG_NO_MEMORY;
+}
 /* Fills `error` with BRG_SYSTEM (BRG_NO_MEMORY for ENOMEM), the errno and its text; returns that status. */
 brg_status brg__error_errno(brg_error *error, const char *what, int os_errno);
 

@@ -147,11 +147,14 @@ typedef struct child_input {
 void brg__child_input(brg__child *self, const brg__frame *frame, const void *payload)
 {
     child_input *input = brg__calloc(1, sizeof(*input));
-    if (input == NULL)
+    if (input != NULL) {
+        input->ticket = frame->id;
+        input->status =
+            brg__wire_read(&input->value, &self->link.carrier, payload, frame->payload_bytes, &input->error);
+        brg__list_push_back(&self->inputs, &input->node);
+    } else {
         brg__process_exit_now(1);
-    input->ticket = frame->id;
-    input->status = brg__wire_read(&input->value, &self->link.carrier, payload, frame->payload_bytes, &input->error);
-    brg__list_push_back(&self->inputs, &input->node);
+    }
 }
 
 /* Tasks are taken in the order in which their inputs came. */

@@ -219,7 +219,7 @@ brg_status brg__direct_submit(brg__direct_post *post, uint64_t to, uint64_t time
     brg__direct_target *target = NULL;
     brg__lock_acquire(&direct_lock);
     brg_status status = direct_find_locked(post, to, &target, error);
-    if (status == BRG_OK)
+    if (status == BRG_OK && target != NULL)
         status = direct_put_locked(target, post, error);
     if (status == BRG_OK && timeout_ns != BRG_FOREVER) {
         post->timer.fire = direct_timer_fired;

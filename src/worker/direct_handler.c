@@ -100,7 +100,7 @@ static brg_status handler_register(brg_direct_handler *handler, brg_error *error
         status = brg_error_set(error, BRG_STATE, "worker", "the worker has ended");
     else if (target->handler != NULL)
         status = brg_error_set(error, BRG_STATE, "worker", "there is a handler of messages by id already");
-    if (status == BRG_OK) {
+    if (status == BRG_OK && target != NULL) {
         handler->target = target;
         target->handler = handler;
         brg__direct_handler_changed_locked(target, NULL);

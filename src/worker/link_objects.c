@@ -619,7 +619,9 @@ static brg_status import_region(brg__link *link, const brg__wire_object *from, b
     brg__link_region *entry = brg__table_get(&link->regions, from->id);
     if ((entry == NULL) != fresh || (fresh && from->id == 0) || (!theirs && entry->holds == 0))
         status = BRG_PROTOCOL; /* the last: it has let go of it */
-    else if (fresh && (entry = link_add_region_locked(link, from->id, region)) == NULL)
+    else if (fresh)
+        entry = link_add_region_locked(link, from->id, region);
+    if (status == BRG_OK && entry == NULL)
         status = BRG_NO_MEMORY;
     if (status == BRG_OK) {
         *out = entry->region;

@@ -441,7 +441,8 @@ static brg_status world_change(brg_context *context, const char *name, const cha
         return BRG_NO_MEMORY;
     memcpy(entry, name, name_size);
     entry[name_size] = '=';
-    memcpy(entry + name_size + 1, value, value_size + 1);
+    memcpy(entry + name_size + 1, value, value_size);
+    entry[name_size + 1 + value_size] = '\0';
     brg_status status = world_replace(world, name, entry);
     brg__mfree(entry);
     return status;
