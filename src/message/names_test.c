@@ -15,7 +15,7 @@
 
 typedef struct named {
     brg__name name;
-    char text[16];
+    char text[24];
 } named;
 
 static void names_are_found_until_removed(void **state)
