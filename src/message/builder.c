@@ -55,6 +55,7 @@ static void builder_reset(brg_builder *builder)
     builder->has_refs = false;
     builder->has_zero_keys = false;
     builder->keys_left = 0;
+    builder->sets_spent = 0;
     builder->open_ref_count = 0;
     builder->transfer_count = 0;
     builder->value = NULL;
@@ -63,6 +64,9 @@ static void builder_reset(brg_builder *builder)
     builder->objects = NULL;
     builder->object_count = 0;
     builder->object_capacity = 0;
+    brg__mfree(builder->object_slots);
+    builder->object_slots = NULL;
+    builder->object_slot_count = 0;
     builder->depth = 0;
     builder->want = BRG__WANT_VALUE;
     builder->want_after = BRG__WANT_NOTHING;
@@ -367,7 +371,7 @@ static inline void builder_put_map(unsigned char *at, uint32_t keys, const uint3
 static void builder_check_set(brg_builder *builder, uint32_t set)
 {
     uint32_t repeated = 0;
-    brg_status status = brg__set_check(builder->value->block, set, &repeated);
+    brg_status status = brg__set_check(builder->value->block, set, &builder->sets_spent, &repeated);
     if (status == BRG_NO_MEMORY)
         brg__builder_fail_memory(builder);
     else if (status == BRG_TOO_LARGE)

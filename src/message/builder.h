@@ -63,6 +63,9 @@ struct brg_builder {
     brg__object *objects;
     uint32_t object_count;
     uint32_t object_capacity;
+    uint32_t *object_slots; /* once there are many: a hash table of their indices, plus 1 */
+    uint32_t object_slot_count;
+    uint64_t sets_spent; /* brg__set_check */
     brg__offsets marks; /* offset of the marked node, or BRG__MARK_OPEN */
     uint32_t generation;
     bool has_refs;
@@ -105,10 +108,12 @@ bool brg__refs_push(brg_builder *builder, brg__builder_ref **refs, uint32_t *cou
 
 /*
  * Takes an object of the caller's over, or, if the builder holds the same one already, the reference to it; its index. On
- * failure, which sticks, it stays the caller's.
+ * failure, which sticks, it stays the caller's. Ports and descriptors fail where the builder holds them.
  */
 bool brg__builder_add_object(brg_builder *builder, brg_type type, void *pointer, int fd, uint32_t *index);
-/* The same, and a node for it where one value is due. */
+/* Whether the builder holds this object; its index. O(1). */
+bool brg__builder_find_object(const brg_builder *builder, brg_type type, const void *pointer, int fd, uint32_t *index);
+/* The same as brg__builder_add_object, and a node for it where one value is due. */
 bool brg__builder_put_object(brg_builder *builder, brg_type type, void *pointer, int fd);
 
 /* Whether a handle can go into a value; else *why. */

@@ -11,6 +11,7 @@
 #include "base/util.h"
 #include "message/graph.h"
 #include "message/keys.h"
+#include "os/atomic.h"
 #include "os/memory.h"
 
 #include <stdlib.h>
@@ -37,7 +38,11 @@ typedef struct equality {
     equal_class *classes; /* a hash table, open addressing; parents are its indices */
     uint32_t class_count;
     uint32_t class_capacity;
+    uint64_t class_seed;
 } equality;
+
+/* Nodes and objects of more bytes are remembered once they were compared: many more may name them. */
+#define EQUAL_LONG 256u
 
 static bool equal_nodes(equality *eq, uint32_t a, uint32_t b);
 
@@ -46,7 +51,9 @@ static bool equal_nodes(equality *eq, uint32_t a, uint32_t b);
 static uint32_t class_slot(const equality *eq, uint64_t node)
 {
     uint32_t mask = eq->class_capacity - 1;
-    uint32_t slot = (uint32_t)((node * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & mask;
+    uint64_t hash = (node ^ eq->class_seed) * UINT64_C(0x9e3779b97f4a7c15);
+    hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    uint32_t slot = (uint32_t)(hash >> 32) & mask;
     while (eq->classes[slot].node != 0 && eq->classes[slot].node != node)
         slot = (slot + 1) & mask;
     return slot;
@@ -88,18 +95,44 @@ static uint32_t class_of(equality *eq, uint64_t node)
     return slot;
 }
 
+static bool class_make_room(equality *eq)
+{
+    return eq->class_count + 2 <= eq->class_capacity / 2 || class_grow(eq);
+}
+
+static uint64_t class_of_b(const equality *eq, uint32_t b) { return eq->one_block ? b : b | UINT64_C(1) << 32; }
+
 /* Whether the two were not known to be the same before. */
 static bool equal_merge(equality *eq, uint32_t a, uint32_t b)
 {
-    if (eq->class_count + 2 > eq->class_capacity / 2 && !class_grow(eq)) {
+    if (!class_make_room(eq)) {
         eq->failed = true;
         return false;
     }
-    uint32_t one = class_of(eq, a), other = class_of(eq, eq->one_block ? b : b | UINT64_C(1) << 32);
+    uint32_t one = class_of(eq, a), other = class_of(eq, class_of_b(eq, b));
     if (one == other)
         return false;
     eq->classes[other].parent = one;
     return true;
+}
+
+/*
+ * The same for what is compared at once, not assumed. Both do without memory: then it is compared again. Bit 33 tells
+ * objects from nodes.
+ */
+#define EQUAL_OBJECT (UINT64_C(1) << 33)
+
+static bool equal_is_known(equality *eq, uint64_t a, uint64_t b)
+{
+    return eq->class_capacity > 0 && class_make_room(eq) && class_of(eq, a) == class_of(eq, b);
+}
+
+static void equal_remember(equality *eq, uint64_t a, uint64_t b)
+{
+    if (!class_make_room(eq))
+        return;
+    uint32_t one = class_of(eq, a), other = class_of(eq, b);
+    eq->classes[other].parent = one;
 }
 
 static void equal_later(equality *eq, uint32_t a, uint32_t b)
@@ -167,14 +200,24 @@ static bool equal_lists(equality *eq, uint32_t a, uint32_t b, uint32_t count)
     return true;
 }
 
+/* How many entries at the start of two maps have the same keys. Many maps may share keys that are long. */
+static uint32_t equal_keys_in_order(equality *eq, uint32_t a, uint32_t b, uint32_t count)
+{
+    uint32_t a_keys = brg__flat_u32(eq->a.block, a + BRG__HEAD_BYTES), i = 0;
+    uint32_t b_keys = brg__flat_u32(eq->b.block, b + BRG__HEAD_BYTES);
+    uint64_t bytes = 0;
+    if (count == 0 || (eq->one_block && a_keys == b_keys) || equal_is_known(eq, a_keys, class_of_b(eq, b_keys)))
+        return count;
+    for (; i < count && equal_keys(eq, a, i, b, i); i++)
+        bytes += brg__head_size(brg__flat_head(eq->a.block, brg__flat_key(eq->a.block, a, i)));
+    if (i == count && bytes > EQUAL_LONG)
+        equal_remember(eq, a_keys, class_of_b(eq, b_keys));
+    return i;
+}
+
 static bool equal_maps(equality *eq, uint32_t a, uint32_t b, uint32_t count)
 {
-    uint32_t i = 0;
-    if (eq->one_block &&
-        brg__flat_u32(eq->a.block, a + BRG__HEAD_BYTES) == brg__flat_u32(eq->a.block, b + BRG__HEAD_BYTES))
-        i = count;
-    while (i < count && equal_keys(eq, a, i, b, i))
-        i++;
+    uint32_t i = equal_keys_in_order(eq, a, b, count);
     return i < count ? equal_maps_sorted(eq, a, b, count) : equal_lists(eq, a, b, count);
 }
 
@@ -213,11 +256,12 @@ static bool equal_run(equality *eq, uint32_t a, uint32_t b, const equal_element 
 
 static bool equal_sets(equality *eq, uint32_t a, uint32_t b, uint32_t count)
 {
-    equal_element *ours = brg__malloc(brg__max(count, 1) * 2 * sizeof(*ours)), *theirs = ours + count;
+    equal_element *ours = brg__malloc(brg__max(count, 1) * 2 * sizeof(*ours));
     if (ours == NULL) {
         eq->failed = true;
         return false;
     }
+    equal_element *theirs = ours + count;
     for (uint32_t i = 0; i < count; i++) {
         ours[i] = (equal_element){brg__graph_hash(&eq->a, brg__flat_child(eq->a.block, a, i)), i};
         theirs[i] = (equal_element){brg__graph_hash(&eq->b, brg__flat_child(eq->b.block, b, i)), i};
@@ -252,7 +296,33 @@ static bool equal_bytes(const void *a, size_t a_size, const void *b, size_t b_si
     return a_size == b_size && (a_size == 0 || a == b || memcmp(a, b, a_size) == 0);
 }
 
-static bool equal_objects(const equality *eq, brg__head a, brg__head b)
+static bool equal_buffers(equality *eq, brg__head a, brg__head b, const brg_buffer *one, const brg_buffer *other)
+{
+    uint64_t a_class = a.count | EQUAL_OBJECT, b_class = class_of_b(eq, b.count) | EQUAL_OBJECT;
+    bool is_long = brg_buffer_size(one) > EQUAL_LONG;
+    if (brg_buffer_size(one) != brg_buffer_size(other))
+        return false;
+    if (is_long && equal_is_known(eq, a_class, b_class))
+        return true;
+    size_t size = brg_buffer_size(one);
+    bool equal = equal_bytes(brg_buffer_bytes(one), size, brg_buffer_bytes(other), size);
+    if (is_long && equal)
+        equal_remember(eq, a_class, b_class);
+    return equal;
+}
+
+static bool equal_leaves(equality *eq, uint32_t a, uint32_t b, uint64_t size)
+{
+    bool may_come_again = eq->has_refs && size > EQUAL_LONG;
+    if (may_come_again && equal_is_known(eq, a, class_of_b(eq, b)))
+        return true;
+    bool equal = memcmp(eq->a.block + a, eq->b.block + b, size) == 0;
+    if (may_come_again && equal)
+        equal_remember(eq, a, class_of_b(eq, b));
+    return equal;
+}
+
+static bool equal_objects(equality *eq, brg__head a, brg__head b)
 {
     const brg__object *one = brg__graph_object(&eq->a, a), *other = brg__graph_object(&eq->b, b);
     if (one == NULL || other == NULL)
@@ -260,9 +330,9 @@ static bool equal_objects(const equality *eq, brg__head a, brg__head b)
     if (one == other)
         return true;
     if (a.type == BRG_TYPE_BUFFER)
-        return equal_bytes(brg_buffer_bytes(one->xpointer), brg_buffer_size(one->xpointer),
-                           brg_buffer_bytes(other->xpointer), brg_buffer_size(other->xpointer));
-    return one->xpointer != NULL && one->xpointer == other->xpointer;
+        return equal_buffers(eq, a, b, one->xpointer, other->xpointer);
+    void *pointer = brg_load_acquire(&one->xpointer); /* somebody may be taking it */
+    return pointer != NULL && pointer == brg_load_acquire(&other->xpointer);
 }
 
 static bool equal_arrays(const equality *eq, uint32_t a, uint32_t b)
@@ -290,7 +360,7 @@ static bool equal_nodes(equality *eq, uint32_t a, uint32_t b)
     if (a_node.count != b_node.count)
         return false;
     if (!brg__head_is_container(a_node))
-        return memcmp(eq->a.block + a, eq->b.block + b, brg__head_size(a_node)) == 0;
+        return equal_leaves(eq, a, b, brg__head_size(a_node));
     if (!eq->has_refs)
         return a_node.extra == b_node.extra && equal_containers(eq, a, b, a_node);
     if (equal_merge(eq, a, b))
@@ -307,6 +377,7 @@ bool brg_view_equal(brg_view a, brg_view b)
         .b = {b.value->block, b.value->objects, b.value->object_count},
         .has_refs = brg__flat_has_refs(a.value->block) || brg__flat_has_refs(b.value->block),
         .one_block = a.value == b.value,
+        .class_seed = (uint64_t)(uintptr_t)&eq ^ (uint64_t)(uintptr_t)a.value, /* what a sender cannot know */
     };
     bool equal = equal_nodes(&eq, a.offset, b.offset);
     while (equal && eq.pair_count > 0) {

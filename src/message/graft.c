@@ -18,7 +18,7 @@ typedef struct graft {
     uint32_t target_count;
 } graft;
 
-static void graft_node(graft *copy, brg_view view);
+static void graft_node(graft *copy, brg_view view, bool may_be_ref);
 
 static bool graft_take_ref(const graft *copy, const brg__object *object)
 {
@@ -71,16 +71,17 @@ static void graft_container(graft *copy, brg_view view, brg__head node)
             const char *key = brg_view_key_at(view, i, &size);
             brg__builder_add_key(copy->builder, key, size);
         }
-        graft_node(copy, brg__view_child(view, i));
+        /* An error's own parts are never refs, even where they were met before. */
+        graft_node(copy, brg__view_child(view, i), node.type != BRG_TYPE_ERROR || i >= BRG__ERROR_DETAIL);
     }
     brg_builder_end(copy->builder);
 }
 
-static void graft_node(graft *copy, brg_view view)
+static void graft_node(graft *copy, brg_view view, bool may_be_ref)
 {
     brg__head node = brg__flat_head(copy->from->block, view.offset);
     brg__target *target = brg__targets_find(copy->targets, copy->target_count, view.offset);
-    if (target != NULL && target->number != 0) {
+    if (target != NULL && target->number != 0 && may_be_ref) {
         brg_builder_ref(copy->builder, (brg_mark){target->number, copy->builder->generation});
         return;
     }
@@ -88,7 +89,7 @@ static void graft_node(graft *copy, brg_view view)
         brg__builder_open(copy->builder, (brg_type)node.type);
     else
         graft_leaf(copy, view, node);
-    if (target != NULL && copy->builder->failure.status == BRG_OK)
+    if (target != NULL && target->number == 0 && copy->builder->failure.status == BRG_OK)
         target->number = brg__builder_mark(copy->builder, brg__head_is_container(node)).number;
     if (brg__head_is_container(node))
         graft_container(copy, view, node);
@@ -104,10 +105,11 @@ void brg_builder_view(brg_builder *builder, brg_view view)
     }
     graft copy = {builder, view.value, NULL, 0};
     brg_error error;
-    if (brg__targets_create(&copy.targets, &copy.target_count, view.value, &error) != BRG_OK) {
+    if (brg__head_is_container(brg__flat_head(view.value->block, view.offset)) &&
+        brg__targets_create(&copy.targets, &copy.target_count, view.value, &error) != BRG_OK) {
         brg__builder_fail_memory(builder);
         return;
     }
-    graft_node(&copy, view);
+    graft_node(&copy, view, true);
     brg__mfree(copy.targets);
 }

@@ -2,7 +2,7 @@
 /*
  * Sets. Elements go through a table of their hashes, open addressing and linear probing; those whose hashes meet are
  * compared. A hostile sender can make elements collide, and refs can make small elements big, so hashing looks at no more
- * than HASH_NODES nodes of an element, and all comparing of a set has a budget of the order of its bytes.
+ * than HASH_NODES nodes of an element, and all comparing has a budget of the order of the block's bytes, for all its sets.
  *
  * The hash must not depend on the order of map entries and set elements, nor on whether a node is shared: it follows refs,
  * and of a container it looks at all children or, in unordered ones, at none. Refs to ancestors (which lie behind
@@ -14,7 +14,7 @@
 #include "os/memory.h"
 
 #define HASH_NODES 256u
-#define HASH_BYTES 256u /* of each end of a long string */
+#define HASH_BYTES_LEAST 16u /* of each end of a long string; else as many bytes as nodes may be looked at */
 #define SET_BUDGET_PER_BYTE 4u
 
 const brg__object *brg__graph_object(const brg__graph *graph, brg__head node)
@@ -65,16 +65,19 @@ static uint64_t hash_bytes(uint64_t hash, const unsigned char *bytes, size_t siz
         hash = hash_mix(hash, word);
     }
     word = 0;
-    memcpy(&word, bytes, size);
+    if (size > 0)
+        memcpy(&word, bytes, size);
     return hash_mix(hash, word ^ (uint64_t)size << 56);
 }
 
-static uint64_t hash_content(const unsigned char *node, uint64_t size)
+/* Of long content both ends, the less of them the less of the budget is left: so the whole has a bound too. */
+static uint64_t hash_content(uint64_t hash, const unsigned char *bytes, uint64_t size, uint32_t budget)
 {
-    uint64_t hash = hash_mix(size, node[0]);
-    if (size <= 2 * (uint64_t)HASH_BYTES)
-        return hash_bytes(hash, node, size);
-    return hash_bytes(hash_bytes(hash, node, HASH_BYTES), node + size - HASH_BYTES, HASH_BYTES);
+    uint32_t end = brg__max(budget, HASH_BYTES_LEAST);
+    hash = hash_mix(hash, size);
+    if (size <= 2 * (uint64_t)end)
+        return hash_bytes(hash, bytes, size);
+    return hash_bytes(hash_bytes(hash, bytes, end), bytes + size - end, end);
 }
 
 static uint64_t hash_node(const brg__graph *graph, uint32_t offset, uint32_t budget);
@@ -90,7 +93,7 @@ static uint64_t hash_container(const brg__graph *graph, uint32_t offset, brg__he
         uint64_t one = hash_node(graph, brg__flat_child(graph->block, offset, i), (budget - 1) / seen);
         if (node.type == BRG_TYPE_MAP) {
             const unsigned char *key = graph->block + brg__flat_key(graph->block, offset, i);
-            one = hash_mix(hash_content(key, brg__head_size(brg__flat_head(key, 0))), one);
+            one = hash_mix(hash_content(0, key, brg__head_size(brg__flat_head(key, 0)), (budget - 1) / seen), one);
         }
         if (is_ordered)
             hash = hash_mix(hash, one);
@@ -98,6 +101,21 @@ static uint64_t hash_container(const brg__graph *graph, uint32_t offset, brg__he
             sum += hash_mix(one, 1);
     }
     return hash_mix(hash, sum);
+}
+
+/* Buffers and arrays are equal by content, wherever it lies; others hash by type only. */
+static uint64_t hash_object(const brg__graph *graph, uint32_t offset, brg__head node, uint32_t budget)
+{
+    brg_array array;
+    if (node.type == BRG_TYPE_ARRAY && brg__graph_array(graph, offset, &array))
+        return hash_content(hash_mix(node.type, (uint64_t)array.element), array.data,
+                            (uint64_t)array.count * brg__element_size((uint32_t)array.element), budget);
+    const brg__object *object = brg__graph_object(graph, node);
+    if (graph->objects == NULL)
+        return hash_content(node.type, graph->block + offset, brg__head_size(node), budget);
+    if (node.type == BRG_TYPE_BUFFER && object != NULL && object->xpointer != NULL)
+        return hash_content(node.type, brg_buffer_bytes(object->xpointer), brg_buffer_size(object->xpointer), budget);
+    return node.type;
 }
 
 static uint64_t hash_node(const brg__graph *graph, uint32_t offset, uint32_t budget)
@@ -111,10 +129,9 @@ static uint64_t hash_node(const brg__graph *graph, uint32_t offset, uint32_t bud
     }
     if (brg__head_is_container(node))
         return hash_container(graph, offset, node, budget);
-    /* With objects at hand, buffers and arrays are equal by content, wherever it lies. */
-    if (graph->objects != NULL && (brg__head_is_object(node) || node.type == BRG_TYPE_ARRAY))
-        return node.type;
-    return hash_content(graph->block + offset, brg__head_size(node));
+    if (node.type == BRG_TYPE_ARRAY || (graph->objects != NULL && brg__head_is_object(node)))
+        return hash_object(graph, offset, node, budget);
+    return hash_content(node.type, graph->block + offset, brg__head_size(node), budget);
 }
 
 uint64_t brg__graph_hash(const brg__graph *graph, uint32_t offset) { return hash_node(graph, offset, HASH_NODES); }
@@ -145,8 +162,12 @@ static bool set_equal_unordered(set_compare *compare, uint32_t a, uint32_t b, ui
         if (is_map) {
             const unsigned char *key = block + brg__flat_key(block, a, i);
             const unsigned char *other = block + brg__flat_key(block, b, j);
-            if (brg__flat_u64(key, 0) != brg__flat_u64(other, 0) ||
-                memcmp(key, other, brg__head_size(brg__flat_head(key, 0))) != 0)
+            if (brg__flat_u64(key, 0) != brg__flat_u64(other, 0))
+                continue;
+            uint64_t size = brg__head_size(brg__flat_head(key, 0));
+            if (!set_spend(compare, size / 64))
+                return false;
+            if (memcmp(key, other, size) != 0)
                 continue;
         }
         if (set_equal(compare, brg__flat_child(block, a, i), brg__flat_child(block, b, j)))
@@ -196,9 +217,12 @@ static bool set_equal(set_compare *compare, uint32_t a, uint32_t b)
 }
 
 static brg_status set_check_elements(const brg__graph *graph, uint32_t offset, uint32_t count, uint64_t *slots,
-                                     size_t slot_count, uint32_t *repeated)
+                                     size_t slot_count, uint64_t *spent, uint32_t *repeated)
 {
-    set_compare compare = {graph, ((uint64_t)offset + 4096) * SET_BUDGET_PER_BYTE};
+    uint64_t budget = ((uint64_t)offset + 4096) * SET_BUDGET_PER_BYTE;
+    set_compare compare = {graph, budget - brg__min(*spent, budget)};
+    if (compare.budget == 0)
+        return BRG_TOO_LARGE;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t element = brg__flat_child(graph->block, offset, i);
         uint64_t hash = brg__graph_hash(graph, element);
@@ -218,10 +242,11 @@ static brg_status set_check_elements(const brg__graph *graph, uint32_t offset, u
         }
         slots[slot] = (hash & ~(uint64_t)UINT32_MAX) | (i + 1);
     }
+    *spent = budget - compare.budget;
     return BRG_OK;
 }
 
-brg_status brg__set_check(const unsigned char *block, uint32_t offset, uint32_t *repeated)
+brg_status brg__set_check(const unsigned char *block, uint32_t offset, uint64_t *spent, uint32_t *repeated)
 {
     uint64_t few[32] = {0};
     const brg__graph only = {block, NULL, 0}, *graph = &only;
@@ -230,11 +255,11 @@ brg_status brg__set_check(const unsigned char *block, uint32_t offset, uint32_t 
     while (slot_count / 2 < count)
         slot_count *= 2;
     if (slot_count == brg__count_of(few))
-        return set_check_elements(graph, offset, count, few, slot_count, repeated);
+        return set_check_elements(graph, offset, count, few, slot_count, spent, repeated);
     uint64_t *slots = brg__calloc(slot_count, sizeof(*slots));
     if (slots == NULL)
         return BRG_NO_MEMORY;
-    brg_status status = set_check_elements(graph, offset, count, slots, slot_count, repeated);
+    brg_status status = set_check_elements(graph, offset, count, slots, slot_count, spent, repeated);
     brg__mfree(slots);
     return status;
 }

@@ -14,13 +14,34 @@
 #include "os/fd.h"
 #include "os/memory.h"
 
-#define HANDLES_SCANNED 64 /* most objects that are looked through for one that is there already, from the last on */
+#define HANDLES_SCANNED 16u /* most objects that are looked through; more have a hash table */
 
-static bool handles_find(const brg_builder *builder, brg_type type, const void *pointer, uint32_t *index)
+static bool handles_is(const brg__object *object, brg_type type, const void *pointer, int fd)
 {
-    uint32_t last = builder->object_count > HANDLES_SCANNED ? builder->object_count - HANDLES_SCANNED : 0;
-    for (uint32_t i = builder->object_count; i-- > last;) {
-        if (builder->objects[i].type != type || builder->objects[i].xpointer != pointer)
+    return object->type == type && object->xpointer == pointer && object->xfd == fd;
+}
+
+/* Where in the table an object is, or would be: open addressing, at most half full. */
+static uint32_t handles_slot(const brg_builder *builder, brg_type type, const void *pointer, int fd)
+{
+    uint32_t mask = builder->object_slot_count - 1;
+    uint64_t hash = ((uint64_t)(uintptr_t)pointer ^ (uint64_t)(uint32_t)fd) * UINT64_C(0x9e3779b97f4a7c15);
+    uint32_t slot = (uint32_t)(hash >> 32) & mask;
+    while (builder->object_slots[slot] != 0 &&
+           !handles_is(&builder->objects[builder->object_slots[slot] - 1], type, pointer, fd))
+        slot = (slot + 1) & mask;
+    return slot;
+}
+
+bool brg__builder_find_object(const brg_builder *builder, brg_type type, const void *pointer, int fd, uint32_t *index)
+{
+    if (builder->object_slot_count > 0) {
+        uint32_t found = builder->object_slots[handles_slot(builder, type, pointer, fd)];
+        *index = found - 1;
+        return found != 0;
+    }
+    for (uint32_t i = builder->object_count; i-- > 0;) {
+        if (!handles_is(&builder->objects[i], type, pointer, fd))
             continue;
         *index = i;
         return true;
@@ -28,16 +49,39 @@ static bool handles_find(const brg_builder *builder, brg_type type, const void *
     return false;
 }
 
+/* Room in the table, if there is to be one, for one more object; false: no memory. */
+static bool handles_make_room(brg_builder *builder)
+{
+    if (builder->object_count < brg__max(builder->object_slot_count / 2, HANDLES_SCANNED))
+        return true;
+    uint32_t count = brg__max(builder->object_slot_count * 2, 4 * HANDLES_SCANNED);
+    uint32_t *slots = brg__calloc(count, sizeof(*slots));
+    if (slots == NULL)
+        return false;
+    brg__mfree(builder->object_slots);
+    builder->object_slots = slots;
+    builder->object_slot_count = count;
+    for (uint32_t i = 0; i < builder->object_count; i++) {
+        const brg__object *object = &builder->objects[i];
+        slots[handles_slot(builder, (brg_type)object->type, object->xpointer, object->xfd)] = i + 1;
+    }
+    return true;
+}
+
 bool brg__builder_add_object(brg_builder *builder, brg_type type, void *pointer, int fd, uint32_t *index)
 {
-    if (pointer != NULL && handles_find(builder, type, pointer, index)) {
-        if (type == BRG_TYPE_PORT) {
-            brg__builder_fail(builder, BRG_INVALID, "a port is in the value twice");
+    if (brg__builder_find_object(builder, type, pointer, fd, index)) {
+        if (type == BRG_TYPE_PORT || type == BRG_TYPE_FD) {
+            brg__builder_fail(builder, BRG_INVALID, "a %s is in the value twice", brg_type_name(type));
             return false;
         }
         brg__object again = {type, fd, pointer};
         brg__object_drop(&again);
         return true;
+    }
+    if (!handles_make_room(builder)) {
+        brg__builder_fail_memory(builder);
+        return false;
     }
     if (builder->object_count == builder->object_capacity) {
         uint32_t capacity = builder->object_capacity == 0 ? 4 : builder->object_capacity * 2;
@@ -50,6 +94,8 @@ bool brg__builder_add_object(brg_builder *builder, brg_type type, void *pointer,
         builder->object_capacity = capacity;
     }
     *index = builder->object_count;
+    if (builder->object_slot_count > 0)
+        builder->object_slots[handles_slot(builder, type, pointer, fd)] = *index + 1;
     builder->objects[builder->object_count++] = (brg__object){type, fd, pointer};
     return true;
 }
@@ -120,7 +166,7 @@ void brg_builder_port(brg_builder *builder, brg_port **port)
 
 void brg_builder_fd(brg_builder *builder, int *fd)
 {
-    if (handles_check(builder, BRG_TYPE_FD, NULL, fd != NULL ? *fd : -1) &&
+    if (handles_check(builder, BRG_TYPE_FD, NULL, fd != NULL ? *fd : -1) && fd != NULL &&
         brg__builder_put_object(builder, BRG_TYPE_FD, NULL, *fd))
         *fd = -1;
 }

@@ -81,7 +81,8 @@ static double number_by_strtod(const char *text, size_t size)
         return HUGE_VAL;
     memcpy(copy, text, before);
     memcpy(copy + before, point, point_size);
-    memcpy(copy + before + point_size, dot + 1, size - before); /* the zero at the end too */
+    memcpy(copy + before + point_size, dot + 1, size - before - 1);
+    copy[size + point_size - 1] = '\0';
     double number = strtod(copy, NULL);
     if (copy != few)
         brg__mfree(copy);

@@ -44,7 +44,7 @@ static brg_status read_fail(brg_json_reader *reader, uint64_t at, brg_status sta
 {
     reader->state = JSON_FAILED;
     return brg_error_set(error, status, "value", "JSON, line %llu, column %llu (byte %llu): %s",
-                         (unsigned long long)reader->line, (unsigned long long)(at - reader->line_start + 1),
+                         (unsigned long long)reader->line, (unsigned long long)(at - reader->line_start) + 1,
                          (unsigned long long)at, what);
 }
 

@@ -81,10 +81,10 @@ static size_t typed_base64(unsigned char *to, const char *text, size_t size)
         bits = bits << 6 | (uint32_t)sextet;
         if (i % 4 != 3)
             continue;
-        size_t count = i + 1 == size ? 3 - padding : 3;
-        if ((bits & ((1u << (8 * (3 - count))) - 1)) != 0)
+        size_t spare = i + 1 == size ? padding : 0, count = 3 - spare;
+        if ((bits & ((1u << (8 * spare)) - 1)) != 0)
             return SIZE_MAX;
-        for (size_t k = 0; k < count; k++)
+        for (size_t k = 0; k < count && k < 3; k++)
             to[used++] = (unsigned char)(bits >> (16 - 8 * k));
         bits = 0;
     }

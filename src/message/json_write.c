@@ -22,6 +22,7 @@ typedef struct json_writer {
     uint32_t depth;
     uint32_t ref_depth; /* how many refs lead here */
     uint64_t shared_bytes;
+    uint32_t objects_seen; /* those before were written once */
     bool indented;
     brg_status status;
     brg_error *error;
@@ -327,8 +328,22 @@ static void write_buffer(json_writer *writer, brg_view view)
         write_raw(writer, brg_buffer_bytes(buffer), brg_buffer_size(buffer));
 }
 
+/* An object may have many nodes: but for the first one, they count as refs. */
+static void write_object(json_writer *writer, brg_view view, void (*write)(json_writer *writer, brg_view view))
+{
+    brg__head node = brg__flat_head(view.value->block, view.offset);
+    bool is_object = brg__head_is_object(node), is_repeated = is_object && node.count < writer->objects_seen;
+    if (is_object && !is_repeated)
+        writer->objects_seen = node.count + 1;
+    writer->ref_depth += is_repeated;
+    write(writer, view);
+    writer->ref_depth -= is_repeated;
+}
+
 static void write_view(json_writer *writer, brg_view view)
 {
+    if (writer->status != BRG_OK) /* errors that share errors are exponentially many paths */
+        return;
     size_t size = 0;
     bool boolean = false;
     double number = 0;
@@ -361,7 +376,7 @@ static void write_view(json_writer *writer, brg_view view)
         write_raw(writer, bytes, size);
         break;
     case BRG_TYPE_BUFFER:
-        write_buffer(writer, view);
+        write_object(writer, view, write_buffer);
         break;
     case BRG_TYPE_LIST:
     case BRG_TYPE_MAP:
@@ -382,7 +397,7 @@ static void write_view(json_writer *writer, brg_view view)
         write_bigint(writer, view);
         break;
     case BRG_TYPE_ARRAY:
-        write_array(writer, view);
+        write_object(writer, view, write_array);
         break;
     case BRG_TYPE_ERROR:
         write_error(writer, view);

@@ -19,6 +19,7 @@
 #define KEYS_PAIRS_MAX 4
 #define KEYS_MASK_MAX 16
 #define KEYS_PROBES_PER_ENTRY 8
+#define KEYS_BYTES_PER_PROBE 256 /* that are compared in the time of one more probe */
 
 static uint32_t keys_key(const unsigned char *table, uint32_t entry)
 {
@@ -127,8 +128,12 @@ static brg_status keys_check_hashed(const unsigned char *block, const unsigned c
                 *repeated = entry;
                 return BRG_INVALID;
             }
-            if (budget-- == 0)
+            uint64_t size = brg__flat_u64(key, 0) == brg__flat_u64(block + keys_key(table, slots[slot] - 1), 0)
+                                ? brg__flat_head(key, 0).count
+                                : 0;
+            if (budget <= size / KEYS_BYTES_PER_PROBE)
                 return keys_check_sorted(block, table, entry_count, slots, repeated);
+            budget -= 1 + size / KEYS_BYTES_PER_PROBE;
         }
         slots[slot] = entry + 1;
     }

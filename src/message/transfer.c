@@ -81,12 +81,11 @@ static void transfer_check_duplicates(brg_builder *builder, const brg_transfer *
             brg__builder_fail(builder, BRG_INVALID, "transfer %zu (%s) is transfer %zu once more", (size_t)(order[i] - list),
                               brg_type_name(order[i]->type), (size_t)(order[i - 1] - list));
     brg__mfree(order);
+    uint32_t index;
     for (size_t i = 0; i < count; i++)
-        for (uint32_t j = 0; j < builder->object_count && builder->failure.status == BRG_OK; j++)
-            if (builder->objects[j].type == list[i].type && builder->objects[j].xpointer == transfer_pointer(&list[i]) &&
-                builder->objects[j].xfd == transfer_fd(&list[i]))
-                brg__builder_fail(builder, BRG_INVALID, "transfer %zu (%s) is in the value already", i,
-                                  brg_type_name(list[i].type));
+        if (brg__builder_find_object(builder, list[i].type, transfer_pointer(&list[i]), transfer_fd(&list[i]), &index))
+            brg__builder_fail(builder, BRG_INVALID, "transfer %zu (%s) is in the value already", i,
+                              brg_type_name(list[i].type));
 }
 
 static void transfer_check(brg_builder *builder, const brg_transfer *list, size_t count)

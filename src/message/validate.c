@@ -187,7 +187,7 @@ static brg_status check_map_keys(checker *check, uint32_t at, uint32_t count)
     uint32_t keys = brg__flat_u32(check->block, at + BRG__HEAD_BYTES);
     if (count == 0)
         return keys == 0 ? BRG_OK : check_fail(check, at, "a reserved field is not zero");
-    if (keys != check->last_keys) {
+    if (keys == 0 || keys != check->last_keys) { /* at first there is no last one */
         if (!check_find_keys(check, keys))
             return check_fail(check, at, "a map without keys");
         check->last_keys = keys;
@@ -376,11 +376,13 @@ static brg_status check_targets(const checker *check)
 
 static brg_status check_sets(const checker *check)
 {
+    uint64_t spent = 0;
     for (uint32_t at = BRG__FLAT_FIRST; at < check->size_bytes;) {
         brg__head node = brg__flat_head(check->block, at);
         uint32_t repeated = 0;
-        brg_status status = node.type == BRG_TYPE_SET && node.count > 1 ? brg__set_check(check->block, at, &repeated)
-                                                                        : BRG_OK;
+        brg_status status = node.type == BRG_TYPE_SET && node.count > 1
+                                ? brg__set_check(check->block, at, &spent, &repeated)
+                                : BRG_OK;
         if (status == BRG_INVALID)
             return check_fail(check, brg__flat_child(check->block, at, repeated), "a repeated element of a set");
         if (status == BRG_TOO_LARGE)

@@ -207,7 +207,7 @@ brg_view brg__view_child(brg_view view, size_t index)
 brg_view brg_view_at(brg_view view, size_t index)
 {
     brg__head node = view_node(view);
-    if (!brg__head_is_container(node) || node.type == BRG_TYPE_ERROR || index >= node.count)
+    if (view.value == NULL || !brg__head_is_container(node) || node.type == BRG_TYPE_ERROR || index >= node.count)
         return (brg_view){NULL, 0, 0};
     return brg__view_child(view, index);
 }
