@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* 100 MB to a process worker and back, as often as you like: the memory is handed over, its bytes stay where they are. */
+/* 100 MB to a process worker and back, as often as you like: the memory is handed over, its bytes stay where they are.
+ * */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hostile worker's frames and descriptors into its owner's link: each is taken or refused as a lie, nothing is read past its end,
- * and when the link has died nothing of it is left.
+ * A hostile worker's frames and descriptors into its owner's link: each is taken or refused as a lie, nothing is read
+ * past its end, and when the link has died nothing of it is left.
  *
- * The input is a list of commands of 16 bytes: what kind of frame, about which id, words, and one object of its value with the
- * descriptor that goes before it.
+ * The input is a list of commands of 16 bytes: what kind of frame, about which id, words, and one object of its value
+ * with the descriptor that goes before it.
  */
 #include <sys/mman.h>
 
@@ -107,7 +107,8 @@ static void send_packet(link_pair *pair, unsigned sort, uint64_t number)
 
 static uint64_t large(unsigned byte)
 {
-    static const uint64_t values[] = {0, 1, 2, 16, REGION_BYTES, 3 * REGION_BYTES, REGION_BYTES - 1, UINT32_MAX, UINT64_MAX};
+    static const uint64_t values[] = {0,          1,         2, 16, REGION_BYTES, 3 * REGION_BYTES, REGION_BYTES - 1,
+                                      UINT32_MAX, UINT64_MAX};
     return byte < 128 ? byte : values[byte % (sizeof(values) / sizeof(values[0]))];
 }
 

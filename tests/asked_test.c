@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker that is asked to end while it waits for something that never comes: the wait ends with BRG_CANCELLED, and the
- * worker by itself, long before its grace is over. A thread would be lost otherwise, a process killed.
+ * A worker that is asked to end while it waits for something that never comes: the wait ends with BRG_CANCELLED, and
+ * the worker by itself, long before its grace is over. A thread would be lost otherwise, a process killed.
  */
 #include <stdio.h>
 
@@ -49,9 +49,10 @@ static void asked_in(brg_isolation isolation, const char *way)
     asked a = {.ended = BRG_OK};
     snprintf(module, sizeof(module), "%s/waiting.so", getenv("TEST_MODULE_DIR"));
     assert_int_equal(brg_loop_create(&a.loop, NULL, &error), BRG_OK);
-    const brg_worker_options *options =
-        brg_worker_opts(.loop = a.loop, .isolation = isolation, .module = module, .grace_ns = BOUND,
-                        .on_message = asked_message, .on_error = asked_error, .on_exit = asked_exit, .user_data = &a);
+    const brg_worker_options *options = brg_worker_opts(.loop = a.loop, .isolation = isolation, .module = module,
+                                                        .grace_ns = BOUND, .on_message = asked_message,
+                                                        .on_error = asked_error, .on_exit = asked_exit,
+                                                        .user_data = &a);
     if (brg_worker_create(&worker, options, &error) != BRG_OK)
         fail_msg("%s", error.message);
     assert_int_equal(brg_worker_post(worker, scenario_string("for", way), 0, &error), BRG_OK);

@@ -12,7 +12,8 @@
 
 /* ---- ends of a process worker ---------------------------------------------------------------------------------- */
 
-/* Runs `name` while a neighbour is at work, and checks that neither the neighbour nor the pool minds. The caller unrefs. */
+/* Runs `name` while a neighbour is at work, and checks that neither the neighbour nor the pool minds. The caller
+ * unrefs. */
 static brg_task *run_beside_a_neighbour(brg_pool *pool, const char *name, brg_value *input)
 {
     scenario_gate gate;
@@ -89,7 +90,8 @@ static void exit_settles_with_its_code(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- tasks that do not end ----------------------------------------------------------------------------------------- */
+/* ---- tasks that do not end -----------------------------------------------------------------------------------------
+ * */
 
 static void endless_loop_is_killed(void **state)
 {
@@ -274,7 +276,8 @@ static void thread_that_hangs_in_start_is_abandoned(void **state)
     scenario_gate_close(&gate);
 }
 
-/* A worker takes short tasks a handful at a time. One of them turns out to be long: who waits behind it still expires. */
+/* A worker takes short tasks a handful at a time. One of them turns out to be long: who waits behind it still expires.
+ * */
 static brg_pool *behind_pool;
 static brg_task *behind_task;
 
@@ -367,7 +370,8 @@ static void no_kill_is_lost(void **state)
     }
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void leaking_task_ends_at_the_limit(void **state)
 {
@@ -397,7 +401,8 @@ static void leaking_task_ends_at_the_limit(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- a worker that lies, or is hurt late -------------------------------------------------------------------------- */
+/* ---- a worker that lies, or is hurt late --------------------------------------------------------------------------
+ * */
 
 static const char *hostile_module(void)
 {

@@ -14,7 +14,8 @@
 
 #define PROGRAM_WORKERS 3
 
-/* ---- the owner is killed --------------------------------------------------------------------------------------------- */
+/* ---- the owner is killed
+ * --------------------------------------------------------------------------------------------- */
 
 /* The owner: this program once more. Prints who its workers and its template are, and stays. */
 static int owner_main(void)
@@ -96,7 +97,8 @@ static void killed_owner_takes_its_workers_along(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- the program forks ---------------------------------------------------------------------------------------------- */
+/* ---- the program forks
+ * ---------------------------------------------------------------------------------------------- */
 
 #define FORK_CHECK(condition)                                                                                          \
     do                                                                                                                 \
@@ -236,14 +238,16 @@ static void forked_child_does_not_hang(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- for ever -------------------------------------------------------------------------------------------------------- */
+/* ---- for ever
+ * -------------------------------------------------------------------------------------------------------- */
 
 #if WATCH_SANITIZED
 #define CYCLES(count) ((count) / 20)
 #else
 #define CYCLES(count) (count)
 #endif
-#define GROWTH_KB 8192 /* the C library keeps arenas and stacks of threads that were alive at once; leaks grow past it */
+#define GROWTH_KB                                                                                                      \
+    8192 /* the C library keeps arenas and stacks of threads that were alive at once; leaks grow past it */
 
 typedef struct flat {
     int files, threads, children;

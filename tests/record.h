@@ -25,7 +25,8 @@ typedef struct recorder {
     void *argument;                                   /* of act */
 } recorder;
 
-/* Creates record->worker with the scenario module, unless `options` name another body, on record->loop, made if NULL. */
+/* Creates record->worker with the scenario module, unless `options` name another body, on record->loop, made if NULL.
+ * */
 void record_start(recorder *record, brg_isolation isolation, const brg_worker_options *options);
 /* Runs the loop until nothing is out. */
 void record_run(recorder *record);

@@ -158,7 +158,8 @@ static void mute_worker_program(void **state)
     unsetenv("BRIGADE_TEST_MUTE");
 }
 
-/* ---- the breaker closes again ---------------------------------------------------------------------------------------- */
+/* ---- the breaker closes again
+ * ---------------------------------------------------------------------------------------- */
 
 static void breaker_half_opens_and_recovers(void **state)
 {
@@ -202,7 +203,8 @@ static void breaker_half_opens_and_recovers(void **state)
     rmdir(directory);
 }
 
-/* ---- no storm --------------------------------------------------------------------------------------------------------- */
+/* ---- no storm
+ * --------------------------------------------------------------------------------------------------------- */
 
 static bool one_worker_ended(void *argument)
 {
@@ -227,7 +229,8 @@ static void workers_that_end_at_once_back_off(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- no descriptors ------------------------------------------------------------------------------------------------------ */
+/* ---- no descriptors
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void set_file_limit(rlim_t files)
 {

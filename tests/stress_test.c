@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Everything at once: four threads submit, cancel, wait and look, at random, while tasks fail, time out, crash and are
- * killed. Whatever happens, each accepted task settles exactly once with an outcome that is its own, and the counts add up.
- * BRIGADE_TEST_SEED repeats the choices of a run, though not its timing. Then: workers started and ended by the thousand;
- * BRIGADE_TEST_WORKERS says how many.
+ * killed. Whatever happens, each accepted task settles exactly once with an outcome that is its own, and the counts add
+ * up. BRIGADE_TEST_SEED repeats the choices of a run, though not its timing. Then: workers started and ended by the
+ * thousand; BRIGADE_TEST_WORKERS says how many.
  */
 #include "scenario.h"
 
@@ -46,7 +46,8 @@ static int seed_print(void **state)
     return 0;
 }
 
-/* ---- what is submitted -------------------------------------------------------------------------------------------------- */
+/* ---- what is submitted
+ * -------------------------------------------------------------------------------------------------- */
 
 typedef struct stress_kind {
     const char *name; /* NULL: a function */
@@ -261,7 +262,8 @@ static void *submitter_main(void *argument)
     return NULL;
 }
 
-/* ---- a round: one pool from its start to its end --------------------------------------------------------------------------- */
+/* ---- a round: one pool from its start to its end
+ * --------------------------------------------------------------------------- */
 
 static void round_run(stress_round *round, brg_loop *loop)
 {
@@ -340,7 +342,8 @@ static void everything_at_once(void **state)
         round_play(scenario_isolation(state), base_seed + 1000003u * i);
 }
 
-/* ---- workers by the thousand ------------------------------------------------------------------------------------------------ */
+/* ---- workers by the thousand
+ * ------------------------------------------------------------------------------------------------ */
 
 #define BATCH 50
 

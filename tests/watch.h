@@ -20,7 +20,8 @@ int watch_count_children(void);
 int watch_count_threads(void);
 long watch_memory_kb(void);
 
-/* Looks again and again, up to a minute, until `holds`; what it returned last. For what ends soon after a call, unseen. */
+/* Looks again and again, up to a minute, until `holds`; what it returned last. For what ends soon after a call,
+ * unseen. */
 bool watch_until(bool (*holds)(void *argument), void *argument);
 bool watch_until_files(int at_most);   /* scenario_open_files() */
 bool watch_until_threads(int at_most); /* watch_count_threads() */

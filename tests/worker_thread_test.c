@@ -47,7 +47,8 @@ static void ended_well(const brg_exit *exit)
         fail_msg("%s", exit->error.message);
 }
 
-/* ---- entry functions ------------------------------------------------------------------------------------------------- */
+/* ---- entry functions
+ * ------------------------------------------------------------------------------------------------- */
 
 static brg_status post_int(brg_context *context, int64_t n, uint64_t timeout_ns, brg_error *error)
 {
@@ -254,7 +255,8 @@ static void entry_has_name_and_arena(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- modules of this program ------------------------------------------------------------------------------------------ */
+/* ---- modules of this program
+ * ------------------------------------------------------------------------------------------ */
 
 static atomic_int preloads, starts, ends;
 static atomic_bool preload_fails;
@@ -384,7 +386,8 @@ static void bad_modules_are_refused(void **state)
     static const brg_module_task long_name[] = {
         {"1234567890123456789012345678901234567890123456789012345678901234", any_task}, {NULL, NULL}};
     static const brg_module old = {.size = sizeof(old), .abi = BRG_MODULE_ABI + 1, .name = "old"};
-    static const brg_module short_one = {.size = offsetof(brg_module, direct) - 8, .abi = BRG_MODULE_ABI, .name = "short"};
+    static const brg_module short_one = {
+        .size = offsetof(brg_module, direct) - 8, .abi = BRG_MODULE_ABI, .name = "short"};
     static const brg_module bad_tasks[] = {
         {LINKED_MODULE, .tasks = unnamed}, {LINKED_MODULE, .tasks = empty}, {LINKED_MODULE, .tasks = long_name}};
     refused_module(&old, "ABI");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a worker has around it, in both isolations: arguments, environment, environment data, loop, at-exit, usage, limits. */
+/* What a worker has around it, in both isolations: arguments, environment, environment data, loop, at-exit, usage,
+ * limits. */
 #include "scenario.h"
 
 #include <errno.h>
@@ -71,7 +72,8 @@ static int64_t int_of(const brg_value *value, const char *key)
     return brg_view_get_int(brg_value_root(value), key, -1);
 }
 
-/* ---- arguments and identity ------------------------------------------------------------------------------------------ */
+/* ---- arguments and identity
+ * ------------------------------------------------------------------------------------------ */
 
 static void arguments_arrive(void **state)
 {
@@ -123,7 +125,8 @@ static void init_data_brings_descriptors(void **state)
     close(fds[0]);
 }
 
-/* ---- environment ------------------------------------------------------------------------------------------------------- */
+/* ---- environment
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void environment_is_a_snapshot(void **state)
 {
@@ -207,7 +210,8 @@ static void bad_worlds_are_refused(void **state)
     }
 }
 
-/* ---- environment data ---------------------------------------------------------------------------------------------------- */
+/* ---- environment data
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void environment_data_is_inherited(void **state)
 {
@@ -251,7 +255,8 @@ static void environment_data_has_names(void **state)
     assert_null(brg_environment_data_get("nothing"));
 }
 
-/* ---- at exit ---------------------------------------------------------------------------------------------------------------- */
+/* ---- at exit
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void at_exit_runs_backwards(void **state)
 {
@@ -272,7 +277,9 @@ static void at_exit_runs_backwards(void **state)
     unlink(path);
 }
 
-/* ---- loop --------------------------------------------------------------------------------------------------------------------- */
+/* ---- loop
+ * ---------------------------------------------------------------------------------------------------------------------
+ * */
 
 /* Its timer ticks while it waits for messages, and messages come through while it has a loop. */
 static void loop_runs_between_messages(void **state)
@@ -377,7 +384,9 @@ static void pool_workers_may_have_loops(void **state)
     assert_int_equal(brg_loop_destroy(loop), BRG_OK);
 }
 
-/* ---- usage -------------------------------------------------------------------------------------------------------------------- */
+/* ---- usage
+ * --------------------------------------------------------------------------------------------------------------------
+ * */
 
 static void usage_is_seen_from_outside(void **state)
 {
@@ -411,7 +420,9 @@ static void usage_is_seen_from_outside(void **state)
     assert_true(brg_usage_utilization(&none) == 0);
 }
 
-/* ---- limits --------------------------------------------------------------------------------------------------------------------- */
+/* ---- limits
+ * ---------------------------------------------------------------------------------------------------------------------
+ * */
 
 static void rss_limit_ends_the_worker(void **state)
 {
@@ -433,7 +444,8 @@ static void address_limit_refuses_memory(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- ids and loops of owners -------------------------------------------------------------------------------------------------- */
+/* ---- ids and loops of owners
+ * -------------------------------------------------------------------------------------------------- */
 
 static void workers_are_found_by_id(void **state)
 {

@@ -34,8 +34,8 @@ typedef struct cli_command {
 extern const cli_command cli_image;
 
 /*
- * Parses argv[1...]; operands end up in argv[*first] and after. Returns -1 to go on, or an exit code (--help, a bad option:
- * both printed).
+ * Parses argv[1...]; operands end up in argv[*first] and after. Returns -1 to go on, or an exit code (--help, a bad
+ * option: both printed).
  */
 int cli_parse(const cli_command *command, int argc, char **argv, void *state, int *first);
 void cli_print_help(const cli_command *command, FILE *to);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `brigade image`: each picture is a task of the image module on a worker process. Everything here runs on one libuv loop: results,
- * signals, the progress line. A few tasks a worker are out at a time; each result submits the next. An interrupt lets the running
- * ones finish, a second one ends their workers.
+ * `brigade image`: each picture is a task of the image module on a worker process. Everything here runs on one libuv
+ * loop: results, signals, the progress line. A few tasks a worker are out at a time; each result submits the next. An
+ * interrupt lets the running ones finish, a second one ends their workers.
  */
 #include "image.h"
 
@@ -39,7 +39,8 @@ typedef struct image_run {
     brg_error cannot_run; /* workers do not start: nothing more is tried */
 } image_run;
 
-/* ---- finding the module ----------------------------------------------------------------------------------------------- */
+/* ---- finding the module
+ * ----------------------------------------------------------------------------------------------- */
 
 static bool image_try(char *path, const char *directory, const char *rest)
 {
@@ -89,7 +90,9 @@ static bool image_find_module(const image_options *options, char path[IMAGE_PATH
                         BRIGADE_MODULE_DIR);
 }
 
-/* ---- tasks ------------------------------------------------------------------------------------------------------------------- */
+/* ---- tasks
+ * -------------------------------------------------------------------------------------------------------------------
+ * */
 
 static void image_submit_more(image_run *run);
 
@@ -206,7 +209,9 @@ static void image_tick(uv_timer_t *timer)
         image_draw_progress(&run->jobs, cli_wants_colour(stderr));
 }
 
-/* ---- the run -------------------------------------------------------------------------------------------------------------------- */
+/* ---- the run
+ * --------------------------------------------------------------------------------------------------------------------
+ * */
 
 /* The directories an output lies in. */
 static bool image_make_directories(const char *output)

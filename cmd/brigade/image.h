@@ -64,7 +64,8 @@ brg_status image_build_input(const image_options *options, const image_job *job,
 /* The suffix outputs get, with its dot; NULL: the input's own. */
 const char *image_output_suffix(const image_options *options);
 
-/* Fills `jobs` from the operands. What cannot be used is in there too, settled with its reason. False without memory. */
+/* Fills `jobs` from the operands. What cannot be used is in there too, settled with its reason. False without memory.
+ * */
 bool image_collect(image_jobs *jobs, const image_options *options, char **operands, int count);
 void image_free_jobs(image_jobs *jobs);
 /* Settles a job without running it. */

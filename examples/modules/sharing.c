@@ -18,8 +18,8 @@ static brg_status twice(brg_context *context, const brg_value *input, brg_value 
 }
 
 /*
- * {"memory": SHARED, "barrier": OFFSET, "counter": OFFSET}: counts itself, meets the others, and answers how many it counted then:
- * all of them, whoever came last.
+ * {"memory": SHARED, "barrier": OFFSET, "counter": OFFSET}: counts itself, meets the others, and answers how many it
+ * counted then: all of them, whoever came last.
  */
 static brg_status meet(brg_context *context, const brg_value *input, brg_value **output)
 {

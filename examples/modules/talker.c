@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A module whose workers talk to each other: whoever gets {"peer": PORT, "first": BOOL} counts to ten with whoever has the
- * channel's other end, each saying every second number, and reports the last number it heard.
+ * A module whose workers talk to each other: whoever gets {"peer": PORT, "first": BOOL} counts to ten with whoever has
+ * the channel's other end, each saying every second number, and reports the last number it heard.
  */
 #include <brigade.h>
 

@@ -8,8 +8,8 @@
  *
  * Sent within a process, buffers move by pointer, whatever they are made of. Between processes those that lie in a
  * region (memory the kernel can show to two processes) are handed over without a copy: all that brg_buffer_create makes
- * with BRG_BUFFER_REGION_BYTES and more, and those of brg_buffer_create_region. Regions are kept and used again, so that
- * a hand-over is O(1) once both sides have seen one. The bytes of other buffers are copied once on each side.
+ * with BRG_BUFFER_REGION_BYTES and more, and those of brg_buffer_create_region. Regions are kept and used again, so
+ * that a hand-over is O(1) once both sides have seen one. The bytes of other buffers are copied once on each side.
  * A buffer that came from a process worker may still be seen and written by that process: where it is not trusted, copy
  * before checking. And who is sent a slice of a region can see all of the region: send a copy where the rest is secret.
  */
@@ -33,8 +33,8 @@ typedef struct brg_buffer brg_buffer;
  */
 BRG_API brg_status brg_buffer_create(brg_buffer **out, size_t size_bytes, brg_error *error);
 
-/* The same in a region, whatever its size. Errors also: BRG_SYSTEM where the system gives none; BRG_UNSUPPORTED in preload,
- * where all workers would share it. */
+/* The same in a region, whatever its size. Errors also: BRG_SYSTEM where the system gives none; BRG_UNSUPPORTED in
+ * preload, where all workers would share it. */
 BRG_API brg_status brg_buffer_create_region(brg_buffer **out, size_t size_bytes, brg_error *error);
 
 /*

@@ -35,20 +35,20 @@ BRG_API void brg_builder_buffer(brg_builder *builder, brg_buffer **buffer);
 /* A typed array of `count` elements, copied into the value. BRG_INVALID sticks for an unknown element. */
 BRG_API void brg_builder_array(brg_builder *builder, brg_element element, const void *elements, size_t count);
 /*
- * A typed array over bytes of a buffer, from byte `offset` on: moves *buffer in as brg_builder_buffer does. To put several
- * over one buffer, give a reference (brg_buffer_ref) for each: the value holds it once. BRG_RANGE sticks where it is not all
- * inside, BRG_INVALID where its place in memory does not suit the elements.
+ * A typed array over bytes of a buffer, from byte `offset` on: moves *buffer in as brg_builder_buffer does. To put
+ * several over one buffer, give a reference (brg_buffer_ref) for each: the value holds it once. BRG_RANGE sticks where
+ * it is not all inside, BRG_INVALID where its place in memory does not suit the elements.
  */
 BRG_API void brg_builder_array_buffer(brg_builder *builder, brg_element element, brg_buffer **buffer, size_t offset,
                                       size_t count);
 /*
- * Copies a node of another value, its subtree with it, shared and cyclic references too; buffers, shared memory and tokens
- * are shared. BRG_INVALID sticks for a port or descriptor in it: they move.
+ * Copies a node of another value, its subtree with it, shared and cyclic references too; buffers, shared memory and
+ * tokens are shared. BRG_INVALID sticks for a port or descriptor in it: they move.
  */
 BRG_API void brg_builder_view(brg_builder *builder, brg_view view);
 /*
- * Opens a list, map or set; brg_builder_end closes the innermost one. In a map each value follows its key. In a set each
- * element may be there once, as brg_view_equal sees it, but handles by identity.
+ * Opens a list, map or set; brg_builder_end closes the innermost one. In a map each value follows its key. In a set
+ * each element may be there once, as brg_view_equal sees it, but handles by identity.
  */
 BRG_API void brg_builder_list(brg_builder *builder);
 BRG_API void brg_builder_map(brg_builder *builder);
@@ -65,8 +65,8 @@ BRG_API void brg_builder_error(brg_builder *builder, const brg_error *error);
 BRG_API void brg_builder_error_open(brg_builder *builder, const brg_error *error);
 
 /*
- * References. brg_builder_mark names the node just finished, or the container just opened; brg_builder_ref puts that same
- * node in another place: later, or inside itself. A list that is its own second element:
+ * References. brg_builder_mark names the node just finished, or the container just opened; brg_builder_ref puts that
+ * same node in another place: later, or inside itself. A list that is its own second element:
  *     brg_builder_list(b); brg_mark list = brg_builder_mark(b);
  *     brg_builder_int(b, 1); brg_builder_ref(b, list); brg_builder_end(b);
  * Marks are good until brg_builder_finish; BRG_INVALID sticks for others.
@@ -82,8 +82,8 @@ BRG_API void brg_builder_ref(brg_builder *builder, brg_mark mark);
 /*
  * Hands out the finished value (one reference) and empties the builder for the next one. Errors: the first
  * stuck one; BRG_STATE when nothing or more than one root was built, a list or map is open, a key has no value;
- * BRG_INVALID for a key or element of a set that is there twice, or text that is not UTF-8; BRG_TOO_LARGE past a limit; BRG_NO_MEMORY.
- * After an error the builder is empty and usable.
+ * BRG_INVALID for a key or element of a set that is there twice, or text that is not UTF-8; BRG_TOO_LARGE past a limit;
+ * BRG_NO_MEMORY. After an error the builder is empty and usable.
  */
 BRG_API brg_status brg_builder_finish(brg_builder *builder, brg_value **out, brg_error *error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The context: the worker's side of everything. Tasks, hooks, handlers and entry functions are given one. All of it is for
- * the worker's own thread, unless a declaration says otherwise.
+ * The context: the worker's side of everything. Tasks, hooks, handlers and entry functions are given one. All of it is
+ * for the worker's own thread, unless a declaration says otherwise.
  */
 #ifndef BRIGADE_CONTEXT_H
 #define BRIGADE_CONTEXT_H
@@ -30,8 +30,8 @@ BRG_API const char *brg_context_worker_name(const brg_context *context);
 BRG_API brg_isolation brg_context_isolation(const brg_context *context);
 
 /*
- * What the owner gave as init_data, borrowed for the worker's life; NULL for none. Ports and descriptors in it can be taken
- * with brg_view_take_port and brg_view_take_fd; what nobody takes goes with the worker.
+ * What the owner gave as init_data, borrowed for the worker's life; NULL for none. Ports and descriptors in it can be
+ * taken with brg_view_take_port and brg_view_take_fd; what nobody takes goes with the worker.
  */
 BRG_API const brg_value *brg_context_init_data(const brg_context *context);
 
@@ -46,10 +46,10 @@ BRG_API void *brg_context_state(const brg_context *context);
 /* ---- environment ------------------------------------------------------------------------------------------- */
 
 /*
- * The worker's environment: its own copy, in a process worker also that of getenv(3) and of the programs it starts; with
- * share_environment that of the program, changes and all. getenv gives NULL for what is not there, else a string that
- * is valid until the next of these calls on this context. Errors of the other two: BRG_INVALID for an empty name, one with
- * '=' in it, or NULL; BRG_NO_MEMORY.
+ * The worker's environment: its own copy, in a process worker also that of getenv(3) and of the programs it starts;
+ * with share_environment that of the program, changes and all. getenv gives NULL for what is not there, else a string
+ * that is valid until the next of these calls on this context. Errors of the other two: BRG_INVALID for an empty name,
+ * one with '=' in it, or NULL; BRG_NO_MEMORY.
  */
 BRG_API const char *brg_context_getenv(brg_context *context, const char *name);
 BRG_API brg_status brg_context_setenv(brg_context *context, const char *name, const char *value);
@@ -60,10 +60,10 @@ BRG_API brg_status brg_context_unsetenv(brg_context *context, const char *name);
 BRG_API const char *const *brg_context_environment(brg_context *context);
 
 /*
- * Environment data: named values that the workers started from here later inherit, as they are then. In a worker these are
- * the worker's own, elsewhere the program's. set takes `value` on success; NULL removes the name. get gives a
- * reference, the caller's to unref, or NULL. Errors: BRG_INVALID for a name that is empty or no UTF-8; BRG_UNSUPPORTED for
- * a value with ports or descriptors in it, which only one can have; BRG_NO_MEMORY. Any thread.
+ * Environment data: named values that the workers started from here later inherit, as they are then. In a worker these
+ * are the worker's own, elsewhere the program's. set takes `value` on success; NULL removes the name. get gives a
+ * reference, the caller's to unref, or NULL. Errors: BRG_INVALID for a name that is empty or no UTF-8; BRG_UNSUPPORTED
+ * for a value with ports or descriptors in it, which only one can have; BRG_NO_MEMORY. Any thread.
  */
 BRG_API brg_status brg_environment_data_set(const char *name, brg_value *value, brg_error *error);
 BRG_API brg_value *brg_environment_data_get(const char *name);
@@ -78,9 +78,9 @@ BRG_API brg_value *brg_context_environment_data_get(brg_context *context, const 
 /*
  * The worker's streams: what its owner chose for stdin_mode, stdout_mode and stderr_mode. In a process worker they are
  * stdin, stdout and stderr themselves, whatever writes there; in a thread worker they are streams of its own, or with
- * BRG_STDIO_INHERIT those of the program. Captured ones are line-buffered, stderr not at all; both are flushed when the worker
- * ends. A write that waits for the owner to read fails with EPIPE once the worker is asked to end. Borrowed: do not
- * close them. NULL when memory is out.
+ * BRG_STDIO_INHERIT those of the program. Captured ones are line-buffered, stderr not at all; both are flushed when the
+ * worker ends. A write that waits for the owner to read fails with EPIPE once the worker is asked to end. Borrowed: do
+ * not close them. NULL when memory is out.
  */
 BRG_API FILE *brg_context_stdin(brg_context *context);
 BRG_API FILE *brg_context_stdout(brg_context *context);
@@ -89,18 +89,18 @@ BRG_API FILE *brg_context_stderr(brg_context *context);
 /* ---- its loop and its end ---------------------------------------------------------------------------------- */
 
 /*
- * The worker's own loop, made when first asked for: for its timers and I/O (brg_loop_uv), for ports, and for workers and pools
- * of its own. From then on the worker waits in it between tasks and messages. A task, or an entry function, may also run
- * it with brg_loop_run, which returns when nothing keeps it or when the worker is asked to end (BRG_CLOSED). It ends
- * with the worker, after worker_end, closing what is still open on it. Borrowed: do not destroy it. NULL, with `error`
- * filled: BRG_NO_MEMORY, BRG_SYSTEM (descriptors).
+ * The worker's own loop, made when first asked for: for its timers and I/O (brg_loop_uv), for ports, and for workers
+ * and pools of its own. From then on the worker waits in it between tasks and messages. A task, or an entry function,
+ * may also run it with brg_loop_run, which returns when nothing keeps it or when the worker is asked to end
+ * (BRG_CLOSED). It ends with the worker, after worker_end, closing what is still open on it. Borrowed: do not destroy
+ * it. NULL, with `error` filled: BRG_NO_MEMORY, BRG_SYSTEM (descriptors).
  */
 BRG_API brg_loop *brg_context_loop(brg_context *context, brg_error *error);
 
 /*
- * Runs `fn(argument)` when the worker ends in order: after its last task or message, or when its entry function returned, or
- * worker_start failed, or asked to end; the newest first, before worker_end. Not when it crashes, is killed, calls exit or
- * is abandoned. Errors: BRG_INVALID; BRG_NO_MEMORY.
+ * Runs `fn(argument)` when the worker ends in order: after its last task or message, or when its entry function
+ * returned, or worker_start failed, or asked to end; the newest first, before worker_end. Not when it crashes, is
+ * killed, calls exit or is abandoned. Errors: BRG_INVALID; BRG_NO_MEMORY.
  */
 BRG_API brg_status brg_context_at_exit(brg_context *context, void (*fn)(void *argument), void *argument);
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The short ways of reading a value and of building one, compiled into their caller. Part of <brigade/value.h>; each does
- * what the function of the library by that name does. That is still there, and is what callers without optimisation,
- * other compilers, pointers to functions, and who defines BRG_NO_INLINE get.
+ * The short ways of reading a value and of building one, compiled into their caller. Part of <brigade/value.h>; each
+ * does what the function of the library by that name does. That is still there, and is what callers without
+ * optimisation, other compilers, pointers to functions, and who defines BRG_NO_INLINE get.
  *
  * They rely on this much of the layout, which is part of the ABI. A value's flat block begins BRG_INLINE_BLOCK bytes
  * after its address; offsets count from there. A node begins with 8 bytes: type (8 bits), extra (8), zero (16), count
- * (32). Numbers have their 8 bytes next, strings their bytes. Lists and sets have offsets of their children next, 32 bits
- * each; maps first the offset of the table of their keys, which has offsets from its 8th byte on. Type BRG_INLINE_REF:
- * count is the offset of the node meant. Every block was built by the library or checked whole when it came: these hold
- * in it. A builder begins as brg__inline_builder.
+ * (32). Numbers have their 8 bytes next, strings their bytes. Lists and sets have offsets of their children next, 32
+ * bits each; maps first the offset of the table of their keys, which has offsets from its 8th byte on. Type
+ * BRG_INLINE_REF: count is the offset of the node meant. Every block was built by the library or checked whole when it
+ * came: these hold in it. A builder begins as brg__inline_builder.
  */
 #ifndef BRIGADE_INLINE_H
 #define BRIGADE_INLINE_H

@@ -36,8 +36,8 @@ typedef enum brg_json_flags {
  * BRG_VALUE_DEPTH_MAX; BRG_NO_MEMORY. Any thread. With _flags: BRG_JSON_TYPED.
  */
 BRG_API brg_status brg_value_from_json(brg_value **out, const char *text, size_t size_bytes, brg_error *error);
-BRG_API brg_status brg_value_from_json_flags(brg_value **out, const char *text, size_t size_bytes,
-                                             brg_json_flags flags, brg_error *error);
+BRG_API brg_status brg_value_from_json_flags(brg_value **out, const char *text, size_t size_bytes, brg_json_flags flags,
+                                             brg_error *error);
 
 /* Reads JSON that comes in pieces. One thread at a time. End it with destroy, which accepts NULL. */
 typedef struct brg_json_reader brg_json_reader;
@@ -47,9 +47,9 @@ BRG_API void brg_json_reader_destroy(brg_json_reader *reader);
 
 /*
  * Feeds a piece of any size. *used_bytes is how much of it was read: all, unless a value was finished in it or it is
- * malformed. BRG_OK and *out set: a value is there; feed the rest again for what follows. BRG_OK and *out NULL: it wants
- * more. After a value, without BRG_JSON_MANY, only white space may follow. Errors as for brg_value_from_json; the reader
- * then refuses everything with BRG_STATE until brg_json_reader_reset.
+ * malformed. BRG_OK and *out set: a value is there; feed the rest again for what follows. BRG_OK and *out NULL: it
+ * wants more. After a value, without BRG_JSON_MANY, only white space may follow. Errors as for brg_value_from_json; the
+ * reader then refuses everything with BRG_STATE until brg_json_reader_reset.
  */
 BRG_API brg_status brg_json_reader_feed(brg_json_reader *reader, const char *text, size_t size_bytes,
                                         size_t *used_bytes, brg_value **out, brg_error *error);
@@ -62,9 +62,10 @@ BRG_API brg_status brg_json_reader_finish(brg_json_reader *reader, brg_value **o
 BRG_API void brg_json_reader_reset(brg_json_reader *reader);
 
 /*
- * To JSON text, zero-terminated; free with brg_free. `size_bytes` may be NULL. Doubles become the shortest text of 15 to 17
- * digits that reads back the same. Errors: BRG_UNSUPPORTED for NaN and infinities, which JSON lacks, for a cycle, and for
- * ports, descriptors, shared memory and tokens; BRG_TOO_LARGE (see BRG_JSON_SHARED_BYTES_MAX); BRG_NO_MEMORY. Any thread.
+ * To JSON text, zero-terminated; free with brg_free. `size_bytes` may be NULL. Doubles become the shortest text of 15
+ * to 17 digits that reads back the same. Errors: BRG_UNSUPPORTED for NaN and infinities, which JSON lacks, for a cycle,
+ * and for ports, descriptors, shared memory and tokens; BRG_TOO_LARGE (see BRG_JSON_SHARED_BYTES_MAX); BRG_NO_MEMORY.
+ * Any thread.
  */
 BRG_API brg_status brg_value_to_json(const brg_value *value, brg_json_flags flags, char **text, size_t *size_bytes,
                                      brg_error *error);

@@ -33,16 +33,16 @@ BRG_API brg_status brg_loop_create(brg_loop **out, const brg_loop_options *optio
 
 /*
  * Ends the loop. Workers and pools that use it must be destroyed first: BRG_STATE otherwise, and nothing
- * changes; so it does for a worker's own loop, which ends with the worker. Handles that are still open on a libuv loop of
- * brigade's are closed, without their close callbacks. Accepts NULL. Owner thread.
+ * changes; so it does for a worker's own loop, which ends with the worker. Handles that are still open on a libuv loop
+ * of brigade's are closed, without their close callbacks. Accepts NULL. Owner thread.
  */
 BRG_API brg_status brg_loop_destroy(brg_loop *loop);
 
 /*
- * Runs until nothing is out (no task with a callback, no live worker or open port with one, no active handle on its libuv
- * loop) or brg_loop_stop was called. Not for external loops (BRG_STATE); BRG_FORKED in a child of a fork, where the parent's
- * loops do nothing; BRG_CLOSED on a worker's own loop once that worker is asked to end. Owner thread, not from
- * inside a callback.
+ * Runs until nothing is out (no task with a callback, no live worker or open port with one, no active handle on its
+ * libuv loop) or brg_loop_stop was called. Not for external loops (BRG_STATE); BRG_FORKED in a child of a fork, where
+ * the parent's loops do nothing; BRG_CLOSED on a worker's own loop once that worker is asked to end. Owner thread, not
+ * from inside a callback.
  */
 BRG_API brg_status brg_loop_run(brg_loop *loop);
 

@@ -98,7 +98,7 @@ typedef struct brg_pool_options {
     uint64_t admission_timeout_ns; /* default 0 waits for ever, as BRG_FOREVER does */
     uint32_t queue_max;            /* tasks waiting; default 65536 */
     size_t queue_bytes_max;        /* bytes of values waiting; default 256 MiB */
-    size_t message_bytes_max;      /* one input or output, its buffers included but for those in regions; default 64 MiB */
+    size_t message_bytes_max; /* one input or output, its buffers included but for those in regions; default 64 MiB */
 
     uint64_t run_timeout_ns;   /* from the start of an attempt; default none */
     uint64_t queue_timeout_ns; /* from submit to start; default none */
@@ -150,11 +150,11 @@ typedef struct brg_submit_options {
 #define brg_submit_opts(...) BRG_OPTIONS(brg_submit_options, __VA_ARGS__)
 
 /*
- * Queues the module's task `name` with `input` (may be NULL), which is taken on success. `options` may be NULL. A non-NULL
- * `task` receives a handle to wait on or cancel, to be unref'ed. A name the module lacks settles as BRG_NOT_FOUND.
- * Errors: BRG_FULL; BRG_TIMED_OUT (block); BRG_CLOSED while draining or stopped; BRG_TOO_LARGE; BRG_INVALID (no name, no
- * module, `done` without a loop); BRG_UNAVAILABLE while the breaker is open; BRG_DEADLOCK (block, from a task of this pool);
- * BRG_NO_MEMORY; BRG_FORKED. Any thread.
+ * Queues the module's task `name` with `input` (may be NULL), which is taken on success. `options` may be NULL. A
+ * non-NULL `task` receives a handle to wait on or cancel, to be unref'ed. A name the module lacks settles as
+ * BRG_NOT_FOUND. Errors: BRG_FULL; BRG_TIMED_OUT (block); BRG_CLOSED while draining or stopped; BRG_TOO_LARGE;
+ * BRG_INVALID (no name, no module, `done` without a loop); BRG_UNAVAILABLE while the breaker is open; BRG_DEADLOCK
+ * (block, from a task of this pool); BRG_NO_MEMORY; BRG_FORKED. Any thread.
  */
 BRG_API brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input,
                                    const brg_submit_options *options, brg_task **task);
@@ -169,8 +169,8 @@ BRG_API brg_status brg_pool_call(brg_pool *pool, brg_call_fn call, void *argumen
 /* ---- one task ------------------------------------------------------------------------------------------- */
 
 /*
- * Waits until the task settled: BRG_OK then, whatever its result; read that with brg_task_result. Errors: BRG_TIMED_OUT;
- * BRG_DEADLOCK on a worker of the same pool. `done`, if given, still runs on the loop. Any thread.
+ * Waits until the task settled: BRG_OK then, whatever its result; read that with brg_task_result. Errors:
+ * BRG_TIMED_OUT; BRG_DEADLOCK on a worker of the same pool. `done`, if given, still runs on the loop. Any thread.
  */
 BRG_API brg_status brg_task_wait(brg_task *task, uint64_t timeout_ns);
 
@@ -202,7 +202,8 @@ BRG_API brg_status brg_pool_drain(brg_pool *pool, uint64_t timeout_ns);
 BRG_API brg_status brg_pool_stop(brg_pool *pool, uint64_t timeout_ns);
 BRG_API brg_status brg_pool_kill(brg_pool *pool, uint64_t timeout_ns);
 
-/* Waits until nothing is queued or running and every callback ran; accepts new work all the while. As drain otherwise. */
+/* Waits until nothing is queued or running and every callback ran; accepts new work all the while. As drain otherwise.
+ * */
 BRG_API brg_status brg_pool_wait_idle(brg_pool *pool, uint64_t timeout_ns);
 
 /* Counters since the pool was created, and gauges of this moment. */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Channels and ports. A channel is two joined ports; a value posted to one arrives at the other, in order. Each port can
- * be sent in a value, to another thread or process, and to another still; what is posted to it meanwhile follows it.
+ * Channels and ports. A channel is two joined ports; a value posted to one arrives at the other, in order. Each port
+ * can be sent in a value, to another thread or process, and to another still; what is posted to it meanwhile follows
+ * it.
  *
  *     brg_port *ours, *theirs;
  *     brg_channel_create(&ours, &theirs, NULL, &error);
  *     brg_builder_port(builder, &theirs);              // theirs is NULL now: it moved
  *     brg_port_receive(ours, &answer, BRG_FOREVER);
  *
- * A port is read in one of two ways: brg_port_receive on any thread, or, once brg_port_start gave it a loop, callbacks on
- * that loop (in a worker: brg_context_loop). What waits in front of a port is bounded by the channel's limits, counted
- * from post to receipt wherever it is; a sender can try, wait, or be told on its loop when there is room.
+ * A port is read in one of two ways: brg_port_receive on any thread, or, once brg_port_start gave it a loop, callbacks
+ * on that loop (in a worker: brg_context_loop). What waits in front of a port is bounded by the channel's limits,
+ * counted from post to receipt wherever it is; a sender can try, wait, or be told on its loop when there is room.
  *
  * Close is a marker: what was posted before arrives, then both sides hear of the close, once. A port that dies with its
  * worker closes too.
@@ -37,7 +38,8 @@ typedef struct brg_channel_options {
 
 #define brg_channel_opts(...) BRG_OPTIONS(brg_channel_options, __VA_ARGS__)
 
-/* Two joined ports. `options` may be NULL. Errors: BRG_INVALID; BRG_NO_MEMORY. Any thread. End both with brg_port_destroy. */
+/* Two joined ports. `options` may be NULL. Errors: BRG_INVALID; BRG_NO_MEMORY. Any thread. End both with
+ * brg_port_destroy. */
 BRG_API brg_status brg_channel_create(brg_port **one, brg_port **other, const brg_channel_options *options,
                                       brg_error *error);
 
@@ -54,8 +56,8 @@ BRG_API brg_status brg_port_post(brg_port *port, brg_value *value, uint64_t time
 /*
  * Takes the next value; the caller's to unref. Waits up to `timeout_ns`; 0 tries once. Errors: BRG_EMPTY (timeout 0),
  * BRG_TIMED_OUT, BRG_CANCELLED in a worker that is asked to end, BRG_CLOSED when either side closed and all was taken,
- * BRG_STATE once started on a loop, BRG_MALFORMED when a value could not be read (the next call takes the next one). Any
- * thread, one at a time.
+ * BRG_STATE once started on a loop, BRG_MALFORMED when a value could not be read (the next call takes the next one).
+ * Any thread, one at a time.
  */
 BRG_API brg_status brg_port_receive(brg_port *port, brg_value **value, uint64_t timeout_ns);
 
@@ -76,9 +78,9 @@ typedef struct brg_port_options {
 #define brg_port_opts(...) BRG_OPTIONS(brg_port_options, __VA_ARGS__)
 
 /*
- * Reads the port by callbacks on a loop from now on, what waits already first. The loop keeps running while a started port
- * is open. A started port cannot be sent. Errors: BRG_INVALID; BRG_STATE when started, or closed on this side (where the other
- * one closed, on_close follows what it had posted). Owner thread of the loop.
+ * Reads the port by callbacks on a loop from now on, what waits already first. The loop keeps running while a started
+ * port is open. A started port cannot be sent. Errors: BRG_INVALID; BRG_STATE when started, or closed on this side
+ * (where the other one closed, on_close follows what it had posted). Owner thread of the loop.
  */
 BRG_API brg_status brg_port_start(brg_port *port, const brg_port_options *options, brg_error *error);
 
@@ -106,8 +108,8 @@ BRG_API size_t brg_ports_open(void);
 /* ---- in values --------------------------------------------------------------------------------------------- */
 
 /*
- * Moves *port in and sets it to NULL; on a stuck error *port stays the caller's. BRG_INVALID sticks for NULL, BRG_CLOSED for
- * a closed port, BRG_STATE for a started one. A value with a port in it that is dropped closes the port.
+ * Moves *port in and sets it to NULL; on a stuck error *port stays the caller's. BRG_INVALID sticks for NULL,
+ * BRG_CLOSED for a closed port, BRG_STATE for a started one. A value with a port in it that is dropped closes the port.
  */
 BRG_API void brg_builder_port(brg_builder *builder, brg_port **port);
 

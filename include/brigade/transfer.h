@@ -50,15 +50,16 @@ static inline brg_transfer brg_transfer_token(struct brg_token **token)
     return transfer;
 }
 
-/* A node for entry `index` of the list that will be given to brg_builder_finish_transfer; several may name one entry. */
+/* A node for entry `index` of the list that will be given to brg_builder_finish_transfer; several may name one entry.
+ * */
 BRG_API void brg_builder_transfer(brg_builder *builder, size_t index);
 
 /*
  * brg_builder_finish for a value with transfers: on success all entries have moved, those without a node too, and their
- * variables are NULL or -1. After an error all variables are untouched; what was put in by brg_builder_buffer and the like is
- * released with the rest of the builder. Errors, naming the entry: BRG_INVALID for a duplicate, for NULL, -1 or a closed
- * descriptor, and where a node names an index past the list; BRG_CLOSED for a closed port; BRG_STATE for a started one; and those
- * of brg_builder_finish.
+ * variables are NULL or -1. After an error all variables are untouched; what was put in by brg_builder_buffer and the
+ * like is released with the rest of the builder. Errors, naming the entry: BRG_INVALID for a duplicate, for NULL, -1 or
+ * a closed descriptor, and where a node names an index past the list; BRG_CLOSED for a closed port; BRG_STATE for a
+ * started one; and those of brg_builder_finish.
  */
 BRG_API brg_status brg_builder_finish_transfer(brg_builder *builder, const brg_transfer *list, size_t count,
                                                brg_value **out, brg_error *error);

@@ -19,10 +19,10 @@ extern "C" {
 BRG_API brg_status brg_loop_create_uv(brg_loop **out, uv_loop_t *uv, const brg_loop_options *options, brg_error *error);
 
 /*
- * The libuv loop under a loop: of one that brigade runs (brg_loop_create, brg_context_loop) for timers and I/O of one's own,
- * which then keep brg_loop_run running; of an attached one the caller's. NULL for an external loop. Borrowed: do not
- * run, stop or close it. Handles still open when the loop ends are closed without their callbacks; their memory must
- * stay until then. Owner thread.
+ * The libuv loop under a loop: of one that brigade runs (brg_loop_create, brg_context_loop) for timers and I/O of one's
+ * own, which then keep brg_loop_run running; of an attached one the caller's. NULL for an external loop. Borrowed: do
+ * not run, stop or close it. Handles still open when the loop ends are closed without their callbacks; their memory
+ * must stay until then. Owner thread.
  */
 BRG_API uv_loop_t *brg_loop_uv(brg_loop *loop);
 

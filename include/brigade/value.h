@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Values: the messages workers exchange. A value is a graph of nil, bool, int, uint, double, string, bytes, timestamp,
- * big integer, typed array, list, map, set, error and handles (buffers, ports, descriptors, shared memory, tokens), stored
- * flat in one block: built in place, read in place, cloned by memcpy. Mostly it is a tree; a node may also be in several
- * places, and inside itself (brg_builder_ref). It is immutable once built, and counted: brg_value_ref shares it,
- * brg_value_unref lets go.
+ * big integer, typed array, list, map, set, error and handles (buffers, ports, descriptors, shared memory, tokens),
+ * stored flat in one block: built in place, read in place, cloned by memcpy. Mostly it is a tree; a node may also be in
+ * several places, and inside itself (brg_builder_ref). It is immutable once built, and counted: brg_value_ref shares
+ * it, brg_value_unref lets go.
  *
  * Reading goes through brg_view, a small struct passed by value that points at one node. Every read is
- * bounds-checked: hostile bytes give BRG_MALFORMED or a nil view, never a crash. Who follows a value of unknown origin by
- * recursion must reckon with cycles: brg_value_has_refs tells where there can be none.
+ * bounds-checked: hostile bytes give BRG_MALFORMED or a nil view, never a crash. Who follows a value of unknown origin
+ * by recursion must reckon with cycles: brg_value_has_refs tells where there can be none.
  */
 #ifndef BRIGADE_VALUE_H
 #define BRIGADE_VALUE_H
@@ -33,8 +33,8 @@ typedef enum brg_type {
     BRG_TYPE_STRING, /* UTF-8, checked when built and when received; zero-terminated in place */
     BRG_TYPE_BYTES,
     BRG_TYPE_LIST,
-    BRG_TYPE_MAP,   /* keys are strings, each once, in the order they were built */
-    BRG_TYPE_BUFFER, /* a brg_buffer that travels with the value */
+    BRG_TYPE_MAP,       /* keys are strings, each once, in the order they were built */
+    BRG_TYPE_BUFFER,    /* a brg_buffer that travels with the value */
     BRG_TYPE_TIMESTAMP, /* nanoseconds since 1970-01-01T00:00:00Z, signed, 64 bits */
     BRG_TYPE_BIGINT,    /* sign and magnitude, any length */
     BRG_TYPE_ARRAY,     /* a typed array: a view of numbers over a buffer, or over bytes in the value */
@@ -85,8 +85,8 @@ BRG_API const void *brg_view_bytes(brg_view view, size_t *size_bytes);
 BRG_API brg_status brg_view_timestamp(brg_view view, int64_t *ns);
 
 /*
- * A big integer: `size_bytes` bytes of magnitude, least significant first, without leading zeros (none for 0), borrowed;
- * *negative is its sign. NULL for other types. Both out arguments may be NULL. Any thread.
+ * A big integer: `size_bytes` bytes of magnitude, least significant first, without leading zeros (none for 0),
+ * borrowed; *negative is its sign. NULL for other types. Both out arguments may be NULL. Any thread.
  */
 BRG_API const void *brg_view_bigint(brg_view view, bool *negative, size_t *size_bytes);
 
@@ -112,7 +112,7 @@ typedef struct brg_array {
     brg_element element;
     size_t count;       /* of elements */
     const void *data;   /* aligned for them; borrowed from the value or its buffer */
-    brg_buffer *buffer; /* that it is a view of, borrowed; NULL where the elements are in the value. Several arrays may share it */
+    brg_buffer *buffer; /* that it is a view of, borrowed, and may share; NULL where the elements are in the value */
     size_t offset;      /* in bytes in that buffer */
 } brg_array;
 
@@ -120,8 +120,8 @@ typedef struct brg_array {
 BRG_API brg_status brg_view_array(brg_view view, brg_array *out);
 
 /*
- * An error value: *out as it was put in (longer texts of foreign make are cut). Its detail, and the error that caused it,
- * are nodes: nil where there is none. BRG_WRONG_TYPE and BRG_TYPE_NONE for other types. Any thread.
+ * An error value: *out as it was put in (longer texts of foreign make are cut). Its detail, and the error that caused
+ * it, are nodes: nil where there is none. BRG_WRONG_TYPE and BRG_TYPE_NONE for other types. Any thread.
  */
 BRG_API brg_status brg_view_error(brg_view view, brg_error *out);
 BRG_API brg_view brg_view_error_detail(brg_view view);
@@ -149,16 +149,16 @@ BRG_API bool brg_view_get_bool(brg_view view, const char *key, bool otherwise);
 BRG_API const char *brg_view_get_string(brg_view view, const char *key, const char *otherwise);
 
 /*
- * Whether two views are of one node: the same place, reached by whatever way, or nodes of one value with the same handle.
- * Equal nodes need not be the same. O(1). Any thread.
+ * Whether two views are of one node: the same place, reached by whatever way, or nodes of one value with the same
+ * handle. Equal nodes need not be the same. O(1). Any thread.
  */
 BRG_API bool brg_view_same(brg_view a, brg_view b);
 
 /*
- * Same type and content throughout; map entries and set elements in any order; doubles bit for bit; buffers and arrays by
- * content, other handles by identity; a node that is shared is as good as a copy. Cycles are equal if no walk along both
- * could tell them apart; in sets with elements that differ only along cycles that is decided by their order. Also false when
- * memory runs out in a value with sets or references. Any thread.
+ * Same type and content throughout; map entries and set elements in any order; doubles bit for bit; buffers and arrays
+ * by content, other handles by identity; a node that is shared is as good as a copy. Cycles are equal if no walk along
+ * both could tell them apart; in sets with elements that differ only along cycles that is decided by their order. Also
+ * false when memory runs out in a value with sets or references. Any thread.
  */
 BRG_API bool brg_view_equal(brg_view a, brg_view b);
 
@@ -181,13 +181,15 @@ BRG_API const void *brg_value_data(const brg_value *value);
 /*
  * A value from `size_bytes` bytes of any origin; copied, then checked whole (bounds, types, depth, UTF-8, each key
  * once), so that every later read succeeds. `buffers` gives the buffers of its nodes, in the order of their first
- * appearance (each is referenced); count 0 where it has none. Errors: BRG_MALFORMED naming the offset, or where it is made for
- * another number of buffers, or for other handles; BRG_INVALID for a NULL buffer; BRG_TOO_LARGE; BRG_NO_MEMORY.
+ * appearance (each is referenced); count 0 where it has none. Errors: BRG_MALFORMED naming the offset, or where it is
+ * made for another number of buffers, or for other handles; BRG_INVALID for a NULL buffer; BRG_TOO_LARGE;
+ * BRG_NO_MEMORY.
  */
 BRG_API brg_status brg_value_from_bytes(brg_value **out, const void *bytes, size_t size_bytes,
                                         brg_buffer *const *buffers, size_t buffer_count, brg_error *error);
 
-/* A value of one node, without a builder. Errors: BRG_NO_MEMORY; BRG_INVALID for text that is not UTF-8; BRG_TOO_LARGE. */
+/* A value of one node, without a builder. Errors: BRG_NO_MEMORY; BRG_INVALID for text that is not UTF-8;
+ * BRG_TOO_LARGE. */
 BRG_API brg_status brg_value_nil(brg_value **out, brg_error *error);
 BRG_API brg_status brg_value_bool(brg_value **out, bool value, brg_error *error);
 BRG_API brg_status brg_value_int(brg_value **out, int64_t value, brg_error *error);

@@ -101,8 +101,7 @@ typedef struct brg_worker_options {
     bool share_environment; /* thread: the program's own, changes and all; `environment` must be NULL */
 
     brg_stdio stdin_mode, stdout_mode, stderr_mode;
-    size_t
-        stdio_bytes_max; /* captured bytes waiting, per stream: then the writer waits; default 256 KiB, at least 4 KiB */
+    size_t stdio_bytes_max; /* captured bytes waiting, per stream; default 256 KiB, at least 4 KiB */
     /* A piece of a captured stream, borrowed: in order, none empty, the last one before on_exit. Needed with a loop. */
     void (*on_stdout)(brg_worker *worker, const void *bytes, size_t size_bytes, void *user_data);
     void (*on_stderr)(brg_worker *worker, const void *bytes, size_t size_bytes, void *user_data);
@@ -113,11 +112,12 @@ typedef struct brg_worker_options {
 /*
  * Starts a worker and returns at once; start-up failures arrive as error and exit. With a loop: owner thread.
  * Without: any thread. Errors: BRG_INVALID naming the option; BRG_NO_MEMORY; BRG_SYSTEM; BRG_UNSUPPORTED (options from
- * a newer header; a function pointer, or share_environment, with process isolation); BRG_CLOSED in a worker that has been
- * abandoned. On failure init_data stays the caller's.
+ * a newer header; a function pointer, or share_environment, with process isolation); BRG_CLOSED in a worker that has
+ * been abandoned. On failure init_data stays the caller's.
  *
- * A worker that is created inside a worker, on its thread, ends with it at the latest: when the outer one ends, what it left
- * running is asked to end and waited for. Its handle is the outer one's to destroy, but no callback comes any more.
+ * A worker that is created inside a worker, on its thread, ends with it at the latest: when the outer one ends, what it
+ * left running is asked to end and waited for. Its handle is the outer one's to destroy, but no callback comes any
+ * more.
  */
 BRG_API brg_status brg_worker_create(brg_worker **out, const brg_worker_options *options, brg_error *error);
 
@@ -130,15 +130,16 @@ BRG_API void brg_worker_destroy(brg_worker *worker);
 
 /*
  * Sends a message to the worker: taken on success. Waits up to `timeout_ns` for room in the mailbox; 0 tries once.
- * Errors: BRG_FULL or BRG_TIMED_OUT; BRG_TOO_LARGE; BRG_CLOSED once it is stopping; BRG_NO_MEMORY; BRG_FORKED. Any thread.
+ * Errors: BRG_FULL or BRG_TIMED_OUT; BRG_TOO_LARGE; BRG_CLOSED once it is stopping; BRG_NO_MEMORY; BRG_FORKED. Any
+ * thread.
  */
 BRG_API brg_status brg_worker_post(brg_worker *worker, brg_value *message, uint64_t timeout_ns, brg_error *error);
 
 /*
- * A buffer to be sent to this worker. A process worker keeps what it was sent mapped; so a buffer that it has let go of is
- * used again for this, but for nothing else, without the cost of fresh memory. The worker may be able to read and change it
- * from now on, so put nothing into it that is not meant for this worker. `size_bytes` of unspecified content. Errors: BRG_TOO_LARGE,
- * BRG_NO_MEMORY. Any thread.
+ * A buffer to be sent to this worker. A process worker keeps what it was sent mapped; so a buffer that it has let go of
+ * is used again for this, but for nothing else, without the cost of fresh memory. The worker may be able to read and
+ * change it from now on, so put nothing into it that is not meant for this worker. `size_bytes` of unspecified content.
+ * Errors: BRG_TOO_LARGE, BRG_NO_MEMORY. Any thread.
  */
 BRG_API brg_status brg_worker_buffer(brg_worker *worker, size_t size_bytes, brg_buffer **out, brg_error *error);
 
@@ -158,7 +159,8 @@ BRG_API brg_status brg_worker_wait_online(brg_worker *worker, uint64_t timeout_n
 /* Waits until it ended; fills *out (which may be NULL). Errors: BRG_TIMED_OUT. Any thread. */
 BRG_API brg_status brg_worker_wait(brg_worker *worker, uint64_t timeout_ns, brg_exit *out);
 
-/* What it is. Ids are never reused; those of workers that a process worker makes are large numbers. Process id 0 for threads and before start. Any thread. */
+/* What it is. Ids are never reused; those of workers that a process worker makes are large numbers. Process id 0 for
+ * threads and before start. Any thread. */
 BRG_API uint64_t brg_worker_id(const brg_worker *worker);
 BRG_API const char *brg_worker_name(const brg_worker *worker);
 BRG_API brg_worker_state brg_worker_get_state(const brg_worker *worker);
@@ -177,8 +179,8 @@ BRG_API bool brg_worker_keeps_loop(const brg_worker *worker);
 /* ---- standard streams -------------------------------------------------------------------------------------- */
 
 /*
- * Writes to the worker's stdin, where stdin_mode is BRG_STDIO_PIPE. Waits up to `timeout_ns` until all is written; 0 writes
- * what there is room for. *written (may be NULL) says how much, also on failure. Errors: BRG_FULL (timeout 0) or
+ * Writes to the worker's stdin, where stdin_mode is BRG_STDIO_PIPE. Waits up to `timeout_ns` until all is written; 0
+ * writes what there is room for. *written (may be NULL) says how much, also on failure. Errors: BRG_FULL (timeout 0) or
  * BRG_TIMED_OUT with a part written; BRG_CLOSED when it was closed here or nobody reads there any more; BRG_STATE
  * where it is no pipe. Any thread, one at a time.
  */
@@ -189,9 +191,9 @@ BRG_API brg_status brg_worker_write_stdin(brg_worker *worker, const void *bytes,
 BRG_API void brg_worker_close_stdin(brg_worker *worker);
 
 /*
- * Takes captured bytes of a worker without a loop: 1 to `capacity` of them, as they come. Waits up to `timeout_ns`. Errors:
- * BRG_EMPTY (timeout 0), BRG_TIMED_OUT, BRG_CLOSED when the worker is at its end and all was taken, BRG_STATE with a loop or
- * where the stream is not captured, BRG_INVALID. Any thread, one at a time per stream.
+ * Takes captured bytes of a worker without a loop: 1 to `capacity` of them, as they come. Waits up to `timeout_ns`.
+ * Errors: BRG_EMPTY (timeout 0), BRG_TIMED_OUT, BRG_CLOSED when the worker is at its end and all was taken, BRG_STATE
+ * with a loop or where the stream is not captured, BRG_INVALID. Any thread, one at a time per stream.
  */
 BRG_API brg_status brg_worker_read_output(brg_worker *worker, brg_stream stream, void *buffer, size_t capacity,
                                           size_t *size_bytes, uint64_t timeout_ns);
@@ -210,8 +212,8 @@ typedef struct brg_usage {
 } brg_usage;
 
 /*
- * Reads it while the worker runs, or after. What a process worker says of itself (all but cpu_ns and rss_bytes) is only as
- * good as the worker. Errors: BRG_INVALID. Any thread.
+ * Reads it while the worker runs, or after. What a process worker says of itself (all but cpu_ns and rss_bytes) is only
+ * as good as the worker. Errors: BRG_INVALID. Any thread.
  */
 BRG_API brg_status brg_worker_usage(const brg_worker *worker, brg_usage *usage);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks for planes, kept between pictures: mapping and unmapping megabytes for each picture costs a quarter of the time
- * of a small one. What is kept is bounded; larger blocks go back to the system at once.
+ * Blocks for planes, kept between pictures: mapping and unmapping megabytes for each picture costs a quarter of the
+ * time of a small one. What is kept is bounded; larger blocks go back to the system at once.
  */
 #ifndef IMAGE_POOL_H
 #define IMAGE_POOL_H

@@ -27,7 +27,8 @@ void *brg__table_get(const brg__table *table, uint64_t key);
 /* Whether one more fits without growing: at most 3/4 full. */
 bool brg__table_has_room(const brg__table *table);
 
-/* Moves everything into `slots`, `capacity` of them, zeroed, a power of two; returns the old ones for the caller to free. */
+/* Moves everything into `slots`, `capacity` of them, zeroed, a power of two; returns the old ones for the caller to
+ * free. */
 brg__table_slot *brg__table_rehash(brg__table *table, brg__table_slot *slots, size_t capacity);
 
 /* Stores `value`, which is not NULL, under a key that is not there. There must be room. */

@@ -33,8 +33,8 @@ void brg__loop_attach(brg_loop *loop);
 void brg__loop_detach(brg_loop *loop);
 
 /*
- * Something that uses a loop and lets go of it when the loop must end, as that of a worker does: `ending` is called once, if
- * it is still there, and detaches. Owner thread.
+ * Something that uses a loop and lets go of it when the loop must end, as that of a worker does: `ending` is called
+ * once, if it is still there, and detaches. Owner thread.
  */
 typedef struct brg__loop_user {
     brg__node node;
@@ -58,8 +58,8 @@ void *brg__loop_adapter_state(const brg_loop *loop);
 
 /*
  * The loop of a worker. `bell` becomes readable when somebody rings: it is cleared, then `rung` is called. `sleeps` and
- * `woke` come around every wait of the loop for events, whoever runs it; libuv runs I/O callbacks before the second, which
- * therefore says how long the loop really slept. All on the owner thread.
+ * `woke` come around every wait of the loop for events, whoever runs it; libuv runs I/O callbacks before the second,
+ * which therefore says how long the loop really slept. All on the owner thread.
  */
 typedef struct brg__loop_resident {
     int bell;
@@ -73,7 +73,8 @@ brg_status brg__loop_create_resident(brg_loop **out, const brg__loop_resident *r
 void brg__loop_round(brg_loop *loop, uint64_t deadline_ns);
 /* From now on brg_loop_run returns BRG_CLOSED, the running one too. */
 void brg__loop_refuse_runs(brg_loop *loop);
-/* Ends it with all that is on it. What uses it still, and is no brg__loop_user, keeps its memory: then it leaks. Accepts NULL. */
+/* Ends it with all that is on it. What uses it still, and is no brg__loop_user, keeps its memory: then it leaks.
+ * Accepts NULL. */
 void brg__loop_end_resident(brg_loop *loop);
 
 /* In uv.c: gives `loop` a libuv loop of its own. */

@@ -66,7 +66,7 @@ struct brg_builder {
     uint32_t *object_slots; /* once there are many: a hash table of their indices, plus 1 */
     uint32_t object_slot_count;
     uint64_t sets_spent; /* brg__set_check */
-    brg__offsets marks; /* offset of the marked node, or BRG__MARK_OPEN */
+    brg__offsets marks;  /* offset of the marked node, or BRG__MARK_OPEN */
     uint32_t generation;
     bool has_refs;
     bool has_zero_keys;          /* a zero byte is in some key: strcmp does not tell such keys apart */
@@ -107,8 +107,8 @@ bool brg__refs_push(brg_builder *builder, brg__builder_ref **refs, uint32_t *cou
                     brg__builder_ref ref);
 
 /*
- * Takes an object of the caller's over, or, if the builder holds the same one already, the reference to it; its index. On
- * failure, which sticks, it stays the caller's. Ports and descriptors fail where the builder holds them.
+ * Takes an object of the caller's over, or, if the builder holds the same one already, the reference to it; its index.
+ * On failure, which sticks, it stays the caller's. Ports and descriptors fail where the builder holds them.
  */
 bool brg__builder_add_object(brg_builder *builder, brg_type type, void *pointer, int fd, uint32_t *index);
 /* Whether the builder holds this object; its index. O(1). */
@@ -125,7 +125,8 @@ void brg__builder_open(brg_builder *builder, brg_type type);
 /* Raises the height of the innermost open container to hold a child of `height`; fails where it is too deep. */
 bool brg__builder_raise(brg_builder *builder, uint8_t height);
 
-/* builder_keys.c: one key; and the offset of the keys node of the innermost map, 0 with a failure stuck or without keys. */
+/* builder_keys.c: one key; and the offset of the keys node of the innermost map, 0 with a failure stuck or without
+ * keys. */
 void brg__builder_add_key(brg_builder *builder, const char *key, size_t size_bytes);
 uint32_t brg__builder_close_keys(brg_builder *builder, brg__builder_frame *frame);
 
@@ -154,7 +155,8 @@ static inline bool brg__builder_is_ready(const brg_builder *builder, brg__builde
                        builder->children.count < builder->children.capacity);
 }
 
-/* A ready builder's next `size` bytes, a value. Through locals, since for the compiler each store might change the fields. */
+/* A ready builder's next `size` bytes, a value. Through locals, since for the compiler each store might change the
+ * fields. */
 static inline unsigned char *brg__builder_take(brg_builder *builder, uint64_t size)
 {
     uint32_t used = builder->used, child = builder->children.count;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Marks and references. A mark on a finished node is its offset. One on an open container is not known by offset before
- * that closes: until then its refs hold the number of the mark (and `zero` is 1, which no finished value has), and wait in
- * `open_refs`, from which closing the container takes them.
+ * that closes: until then its refs hold the number of the mark (and `zero` is 1, which no finished value has), and wait
+ * in `open_refs`, from which closing the container takes them.
  */
 #include "message/builder.h"
 #include "os/memory.h"

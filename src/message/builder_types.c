@@ -46,7 +46,8 @@ void brg_builder_array(brg_builder *builder, brg_element element, const void *el
     if (element_size == 0)
         return;
     if (count > BRG_VALUE_BYTES_MAX / element_size) {
-        brg__builder_fail(builder, BRG_TOO_LARGE, "%zu elements do not fit into a value; put them into a buffer", count);
+        brg__builder_fail(builder, BRG_TOO_LARGE, "%zu elements do not fit into a value; put them into a buffer",
+                          count);
         return;
     }
     uint64_t size = brg__align_up(BRG__HEAD_BYTES + (uint64_t)count * element_size, 8);
@@ -64,8 +65,9 @@ static bool array_fits(brg_builder *builder, uint32_t element_size, const brg_bu
 {
     size_t size = brg_buffer_size(buffer);
     if (offset > size || count > (size - offset) / element_size) {
-        brg__builder_fail(builder, BRG_RANGE, "%zu elements of %u bytes from byte %zu on are past the %zu of the buffer",
-                          count, element_size, offset, size);
+        brg__builder_fail(builder, BRG_RANGE,
+                          "%zu elements of %u bytes from byte %zu on are past the %zu of the buffer", count,
+                          element_size, offset, size);
         return false;
     }
     if (offset % element_size != 0 || (uintptr_t)brg_buffer_bytes(buffer) % element_size != 0) {

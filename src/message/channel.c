@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The two sides of a channel: queues, limits, credit, death. Who calls these holds the channel's lock and a reference; what must
- * not happen under the lock is noted in brg__after and done when it was let go.
+ * The two sides of a channel: queues, limits, credit, death. Who calls these holds the channel's lock and a reference;
+ * what must not happen under the lock is noted in brg__after and done when it was let go.
  *
- * Dropping a value may destroy a port, whose queue is dropped, and so on: the outermost drop of a thread does them all, one after
- * the other, so that the depth of the stack does not depend on what was sent.
+ * Dropping a value may destroy a port, whose queue is dropped, and so on: the outermost drop of a thread does them all,
+ * one after the other, so that the depth of the stack does not depend on what was sent.
  */
 #include "base/util.h"
 #include "message/end.h"
@@ -21,7 +21,8 @@ static _Thread_local brg__list *channel_dropping; /* where inner drops leave the
 size_t brg__channels_open(void) { return brg_load_relaxed(&channel_count); }
 size_t brg_ports_open(void) { return brg_load_relaxed(&channel_port_count); }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------------------------------
+ * */
 
 static void channel_side_init(brg__channel *channel, brg__side *side)
 {
@@ -126,7 +127,8 @@ void brg__end_unref(brg__end *end)
     brg__mfree(end);
 }
 
-/* ---- after the lock ---------------------------------------------------------------------------------------------------- */
+/* ---- after the lock
+ * ---------------------------------------------------------------------------------------------------- */
 
 void brg__after_init(brg__after *after)
 {
@@ -163,7 +165,8 @@ void brg__after_run(brg__after *after)
         brg__sink_run(after->sink);
 }
 
-/* ---- items ------------------------------------------------------------------------------------------------------------ */
+/* ---- items
+ * ------------------------------------------------------------------------------------------------------------ */
 
 void brg__item_free(brg__item *item)
 {
@@ -255,7 +258,8 @@ brg__item *brg__side_pop_locked(brg__side *side)
     return item;
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------------ */
+/* ---- limits
+ * ------------------------------------------------------------------------------------------------------------ */
 
 bool brg__side_fits_locked(const brg__side *side, size_t bytes)
 {
@@ -294,7 +298,8 @@ void brg__side_offer_room_locked(brg__side *side, brg__after *after)
     }
 }
 
-/* What the poster over there believes is pending and is not. A poster that has not departed, as we see it, is told later. */
+/* What the poster over there believes is pending and is not. A poster that has not departed, as we see it, is told
+ * later. */
 void brg__side_credit_locked(brg__side *side, bool all)
 {
     brg__end *poster = brg__side_peer(side)->out;
@@ -323,7 +328,8 @@ void brg__side_want_locked(brg__side *side)
     out->remote->ops->want(out->remote, out->id);
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------------- */
+/* ---- events
+ * ------------------------------------------------------------------------------------------------------------- */
 
 void brg__side_notify_locked(brg__side *side, brg__after *after)
 {
@@ -364,7 +370,8 @@ static void side_drop_locked(brg__list *items, brg__side *side, brg__after *afte
     brg__list_splice_back(&after->dropped, items);
 }
 
-/* Nobody is left here who would name the number of an adopted channel; while its port is on its way there, that one tells. */
+/* Nobody is left here who would name the number of an adopted channel; while its port is on its way there, that one
+ * tells. */
 static void side_leave_home_locked(brg__side *peer, brg__after *after)
 {
     uint32_t expected = BRG__HOME_FREE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For tests: processes that are all in this one, an owner, three workers and a worker of a worker, joined by links that keep their
- * frames until the test delivers them. Chance, from `seed`, also decides when what is sent is written (a link's backlog) and when
- * ports depart after their frame was published.
+ * For tests: processes that are all in this one, an owner, three workers and a worker of a worker, joined by links that
+ * keep their frames until the test delivers them. Chance, from `seed`, also decides when what is sent is written (a
+ * link's backlog) and when ports depart after their frame was published.
  */
 #ifndef BRG_MESSAGE_CHANNEL_FAKE_H
 #define BRG_MESSAGE_CHANNEL_FAKE_H
@@ -19,7 +19,8 @@
 #define MESSAGE_PORTS_MAX 2
 #define TABLE_MAX 8192
 
-/* ---- chance ------------------------------------------------------------------------------------------------------- */
+/* ---- chance -------------------------------------------------------------------------------------------------------
+ * */
 
 static uint64_t seed, chance_state;
 
@@ -39,7 +40,8 @@ static uint32_t chance(uint32_t below) /* splitmix64, Steele et al. 2014 */
         }                                                                                                              \
     } while (0)
 
-/* ---- links ---------------------------------------------------------------------------------------------------------- */
+/* ---- links
+ * ---------------------------------------------------------------------------------------------------------- */
 
 typedef enum kind { POST, BOUNCE, CREDIT, WANT, CLOSE, FIN, FIN_ACK, FORGET, KINDS } kind;
 static const char *const kind_names[] = {"post", "bounce", "credit", "want", "close", "fin", "fin-ack", "forget"};
@@ -206,7 +208,8 @@ static void remote_unpump(brg__remote *remote) { (void)remote; }
 static const brg__remote_ops ops = {remote_post,    remote_credit, remote_want, remote_close, remote_fin,
                                     remote_fin_ack, remote_forget, remote_pump, remote_unpump};
 
-/* ---- frames that arrive ------------------------------------------------------------------------------------------------ */
+/* ---- frames that arrive
+ * ------------------------------------------------------------------------------------------------ */
 
 static brg_port *import_port(side *to, const port_name *name)
 {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Channels between processes that are all in this one, over the links of channel_fake.h, which deliver one by one, in an order that
- * chance decides. Ports wander among them while numbered
+ * Channels between processes that are all in this one, over the links of channel_fake.h, which deliver one by one, in
+ * an order that chance decides. Ports wander among them while numbered
  * messages are posted; the model knows what must arrive where.
  *
- * Chance also decides when what is sent is written (a link's backlog) and when ports depart after their frame was published.
+ * Chance also decides when what is sent is written (a link's backlog) and when ports depart after their frame was
+ * published.
  */
 #include "message/channel_fake.h"
 
 #define CHANNELS_MAX 24
 
-/* ---- the model ------------------------------------------------------------------------------------------------------------ */
+/* ---- the model
+ * ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct port_label {
     uint32_t channel, end;
@@ -370,7 +372,8 @@ static void processes_that_die_leave_nothing_behind(void **state)
     run_models(1000001, 300, true);
 }
 
-/* ---- by hand ------------------------------------------------------------------------------------------------------------- */
+/* ---- by hand
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* A channel of process 0 with one port at process 1; returns process 0's end of it. */
 static brg__end *send_port(brg_port **here, brg_port **there, uint32_t messages_max)

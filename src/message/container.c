@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In whose queue a port waits: see "Circles" in channel.h. One lock for all channels, a leaf, taken only for values with
- * ports in them.
+ * In whose queue a port waits: see "Circles" in channel.h. One lock for all channels, a leaf, taken only for values
+ * with ports in them.
  */
 #include "message/end.h"
 #include "message/object.h"

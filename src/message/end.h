@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside channels: sides, ends, ports, and what is done once the channel's lock is let go. The design is in channel.h. */
+/* Inside channels: sides, ends, ports, and what is done once the channel's lock is let go. The design is in channel.h.
+ * */
 #ifndef BRG_MESSAGE_END_H
 #define BRG_MESSAGE_END_H
 

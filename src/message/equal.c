@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Deep equality: whether a reader could tell two nodes apart, short of brg_view_same. Without refs it recurs as deep as
- * values nest. With refs, which may close cycles, it is the algorithm of Hopcroft and Karp for automata (1971): pairs of
- * containers that must be equal wait on a list; each is merged in a union-find structure when it is taken up, and pairs that
- * are merged already are done with. That ends after at most as many merges as there are containers.
+ * values nest. With refs, which may close cycles, it is the algorithm of Hopcroft and Karp for automata (1971): pairs
+ * of containers that must be equal wait on a list; each is merged in a union-find structure when it is taken up, and
+ * pairs that are merged already are done with. That ends after at most as many merges as there are containers.
  *
  * Maps are compared entry by entry while their keys come in the same order, which they mostly do; else by both orders
  * sorted. Elements of sets find each other by their hashes.
@@ -74,8 +74,8 @@ static bool class_grow(equality *eq)
     }
     for (uint32_t i = 0; i < eq->class_capacity; i++)
         if (eq->classes[i].node != 0)
-            grown.classes[class_slot(&grown, eq->classes[i].node)].parent =
-                class_slot(&grown, eq->classes[eq->classes[i].parent].node);
+            grown.classes[class_slot(&grown, eq->classes[i].node)].parent = class_slot(
+                &grown, eq->classes[eq->classes[i].parent].node);
     brg__mfree(eq->classes);
     *eq = grown;
     return true;
@@ -95,10 +95,7 @@ static uint32_t class_of(equality *eq, uint64_t node)
     return slot;
 }
 
-static bool class_make_room(equality *eq)
-{
-    return eq->class_count + 2 <= eq->class_capacity / 2 || class_grow(eq);
-}
+static bool class_make_room(equality *eq) { return eq->class_count + 2 <= eq->class_capacity / 2 || class_grow(eq); }
 
 static uint64_t class_of_b(const equality *eq, uint32_t b) { return eq->one_block ? b : b | UINT64_C(1) << 32; }
 
@@ -187,7 +184,8 @@ static bool equal_maps_sorted(equality *eq, uint32_t a, uint32_t b, uint32_t cou
     brg__keys_sort(eq->b.block, eq->b.block + b_keys + BRG__HEAD_BYTES, count, order + count);
     bool equal = true;
     for (uint32_t i = 0; equal && i < count; i++)
-        equal = equal_keys(eq, a, order[i], b, order[count + i]) && equal_children(eq, a, order[i], b, order[count + i]);
+        equal = equal_keys(eq, a, order[i], b, order[count + i]) &&
+                equal_children(eq, a, order[i], b, order[count + i]);
     brg__mfree(order);
     return equal;
 }

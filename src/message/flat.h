@@ -10,27 +10,29 @@
  *     int, uint, double    8 bytes; so timestamp
  *     string, bytes        count bytes; after a string at least one zero byte; key (internal) as string
  *     bigint               count bytes of magnitude, least first, the last not zero; extra is 1 below zero
- *     array                extra is the element; count elements. With BRG__ARRAY_OUTSIDE in extra: count is the index of a
+ *     array                extra is the element; count elements. With BRG__ARRAY_OUTSIDE in extra: count is the index
+ *     of a
  *                          buffer, then 8 bytes of offset in it and 8 bytes of element count
  *     buffer, port, ...    count is the index of the object
  *     list, set, error     count offsets of 32 bits (extra: the height, 1 and more); an error has BRG__ERROR_CHILDREN
  *     keys (internal)      count offsets of 32 bits, of key nodes
- *     map                  the offset of its keys (0 if it is empty), then count offsets, of its values (extra as in lists)
+ *     map                  the offset of its keys (0 if it is empty), then count offsets, of its values (extra as in
+ *     lists)
  *     ref (internal)       count is the offset of the node it stands for (extra: that one's height, 0 for an ancestor)
  *
  * Nodes stand in post-order: a container follows its children's subtrees, in document order, and the root is the
- * last node. Read forwards, nodes that are values go onto a stack, and a container takes its children from its top: so its
- * table of offsets is the top of that stack, in the builder as in the check. Keys have a stack of their own, which a
- * keys node takes from and goes nowhere: maps name it, and those that have the same keys in the same order, as the records
- * of a list mostly do, name the same one.
+ * last node. Read forwards, nodes that are values go onto a stack, and a container takes its children from its top: so
+ * its table of offsets is the top of that stack, in the builder as in the check. Keys have a stack of their own, which
+ * a keys node takes from and goes nowhere: maps name it, and those that have the same keys in the same order, as the
+ * records of a list mostly do, name the same one.
  *
- * Sharing and cycles are refs. One to an earlier node shares it; one to a later node is to a container around it, closing
- * a cycle. No ref leads to a ref. Without the refs to ancestors the nodes are a DAG, of at most BRG_VALUE_DEPTH_MAX
- * levels since heights count through refs: what recurs along it and stops at those needs no other bound on its stack, but
- * may visit exponentially many paths.
+ * Sharing and cycles are refs. One to an earlier node shares it; one to a later node is to a container around it,
+ * closing a cycle. No ref leads to a ref. Without the refs to ancestors the nodes are a DAG, of at most
+ * BRG_VALUE_DEPTH_MAX levels since heights count through refs: what recurs along it and stops at those needs no other
+ * bound on its stack, but may visit exponentially many paths.
  *
- * Objects are numbered in the order of their first nodes; those without a node come last. `extra`, `zero` and `count` are
- * zero where the table above does not use them. A reader refuses versions and tags it does not know.
+ * Objects are numbered in the order of their first nodes; those without a node come last. `extra`, `zero` and `count`
+ * are zero where the table above does not use them. A reader refuses versions and tags it does not know.
  */
 #ifndef BRG_MESSAGE_FLAT_H
 #define BRG_MESSAGE_FLAT_H
@@ -52,7 +54,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the flat block is lit
 
 #define BRG__ARRAY_OUTSIDE 0x80u /* flag in an array's extra */
 
-/* Children of an error: status, code, errno, signal, exit code, attempt: ints; domain, message, backtrace: strings; ... */
+/* Children of an error: status, code, errno, signal, exit code, attempt: ints; domain, message, backtrace: strings;
+ * ... */
 #define BRG__ERROR_NUMBERS 6
 #define BRG__ERROR_DETAIL 9
 #define BRG__ERROR_CAUSE 10
@@ -81,7 +84,7 @@ _Static_assert(sizeof(brg__flat_header) == 16 && sizeof(brg__head) == 8, "the la
 /* Loads by memcpy: the block has no type of its own, and the compiler makes them plain loads. */
 static inline uint32_t brg__flat_u32(const unsigned char *block, size_t at)
 {
-    uint32_t number; /* a value's block is never NULL, which the analyser does not know */
+    uint32_t number;                             /* a value's block is never NULL, which the analyser does not know */
     memcpy(&number, block + at, sizeof(number)); /* NOLINT(clang-analyzer-core.NonNullParamChecker) */
     return number;
 }
@@ -123,8 +126,8 @@ static inline uint32_t brg__head_table(brg__head node)
 /* Offset of value `index` of a container, as it stands in its table: perhaps of a ref. */
 static inline uint32_t brg__flat_child(const unsigned char *block, size_t container, size_t index)
 {
-    return brg__flat_u32(block, container + brg__head_table(brg__flat_head(block, container)) +
-                                    index * sizeof(uint32_t));
+    return brg__flat_u32(block,
+                         container + brg__head_table(brg__flat_head(block, container)) + index * sizeof(uint32_t));
 }
 
 /* Offset of key `index` of a map that has one. */
@@ -205,10 +208,10 @@ static inline uint64_t brg__head_size(brg__head node)
 }
 
 /*
- * Checks a whole block, which must not change meanwhile: bounds, tags, order, heights, depth, UTF-8, padding, keys, refs,
- * sets, and that it names no more than `object_count` objects. Which type those have is for brg__value_check_objects.
- * Linear but for a factor log n in maps with hostile keys. Errors: BRG_MALFORMED naming the offset, BRG_TOO_LARGE (depth,
- * bytes), BRG_NO_MEMORY (scratch for lists, big maps and refs).
+ * Checks a whole block, which must not change meanwhile: bounds, tags, order, heights, depth, UTF-8, padding, keys,
+ * refs, sets, and that it names no more than `object_count` objects. Which type those have is for
+ * brg__value_check_objects. Linear but for a factor log n in maps with hostile keys. Errors: BRG_MALFORMED naming the
+ * offset, BRG_TOO_LARGE (depth, bytes), BRG_NO_MEMORY (scratch for lists, big maps and refs).
  */
 brg_status brg__flat_check(const unsigned char *block, size_t size_bytes, size_t object_count, brg_error *error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copying a node of one value into another, node by node: what it shares is shared in the copy too. Each node that refs lead
- * to gets a mark when it is copied first, and is a ref to that mark from then on, even if it is still open: so a
+ * Copying a node of one value into another, node by node: what it shares is shared in the copy too. Each node that refs
+ * lead to gets a mark when it is copied first, and is a ref to that mark from then on, even if it is still open: so a
  * node inside a cycle brings the whole cycle along. It recurs as deep as the builder lets containers nest.
  */
 #include "message/builder.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sets. Elements go through a table of their hashes, open addressing and linear probing; those whose hashes meet are
- * compared. A hostile sender can make elements collide, and refs can make small elements big, so hashing looks at no more
- * than HASH_NODES nodes of an element, and all comparing has a budget of the order of the block's bytes, for all its sets.
+ * compared. A hostile sender can make elements collide, and refs can make small elements big, so hashing looks at no
+ * more than HASH_NODES nodes of an element, and all comparing has a budget of the order of the block's bytes, for all
+ * its sets.
  *
- * The hash must not depend on the order of map entries and set elements, nor on whether a node is shared: it follows refs,
- * and of a container it looks at all children or, in unordered ones, at none. Refs to ancestors (which lie behind
+ * The hash must not depend on the order of map entries and set elements, nor on whether a node is shared: it follows
+ * refs, and of a container it looks at all children or, in unordered ones, at none. Refs to ancestors (which lie behind
  * their ref) count as such, nothing more: so both functions here recur no deeper than values nest.
  */
 #include "message/graph.h"

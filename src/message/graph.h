@@ -19,10 +19,10 @@ const brg__object *brg__graph_object(const brg__graph *graph, brg__head node);
 bool brg__graph_array(const brg__graph *graph, uint32_t offset, brg_array *out);
 
 /*
- * Whether the set at `offset` has an element twice; its number is *repeated. Its subtree must be checked, refs to earlier
- * nodes too; those to containers around, and objects, are only compared by number. BRG_OK: each once. BRG_INVALID; BRG_NO_MEMORY;
- * BRG_TOO_LARGE: not decided within work of the order of the block's size, for all its sets together: *spent, 0 at
- * first, adds up over them, in order of their offsets. O(bytes) for ordinary elements.
+ * Whether the set at `offset` has an element twice; its number is *repeated. Its subtree must be checked, refs to
+ * earlier nodes too; those to containers around, and objects, are only compared by number. BRG_OK: each once.
+ * BRG_INVALID; BRG_NO_MEMORY; BRG_TOO_LARGE: not decided within work of the order of the block's size, for all its sets
+ * together: *spent, 0 at first, adds up over them, in order of their offsets. O(bytes) for ordinary elements.
  */
 brg_status brg__set_check(const unsigned char *block, uint32_t offset, uint64_t *spent, uint32_t *repeated);
 

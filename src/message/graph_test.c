@@ -393,9 +393,10 @@ static void json_comes_in_pieces(void **state)
 static void typed_json_there_and_back(void **state)
 {
     (void)state;
-    static const char text[] = "{\"$set\":[1,{\"$array\":[\"u8\",1,255]},{\"$bytes\":\"AQI=\"},{\"$bigint\":\"-0x1ff\"},"
-                               "{\"$error\":{\"status\":-16,\"message\":\"m\",\"cause\":{\"$error\":{\"status\":-2}}}},"
-                               "{\"$timestamp\":-4}]}";
+    static const char text[] =
+        "{\"$set\":[1,{\"$array\":[\"u8\",1,255]},{\"$bytes\":\"AQI=\"},{\"$bigint\":\"-0x1ff\"},"
+        "{\"$error\":{\"status\":-16,\"message\":\"m\",\"cause\":{\"$error\":{\"status\":-2}}}},"
+        "{\"$timestamp\":-4}]}";
     brg_value *value = NULL;
     brg_error error = {.message = ""};
     assert_int_equal(brg_value_from_json_flags(&value, text, sizeof(text) - 1, BRG_JSON_TYPED, &error), BRG_OK);
@@ -406,7 +407,7 @@ static void typed_json_there_and_back(void **state)
     assert_string_equal(json, text);
     brg_free(json);
     brg_value_unref(value);
-    static const char *const bad[] = {"{\"$set\":[1,1]}", "{\"$bytes\":\"A\"}", "{\"$bytes\":\"AR==\"}",
+    static const char *const bad[] = {"{\"$set\":[1,1]}",     "{\"$bytes\":\"A\"}",        "{\"$bytes\":\"AR==\"}",
                                       "{\"$bigint\":\"12\"}", "{\"$array\":[\"u8\",256]}", "{\"$timestamp\":\"x\"}",
                                       "{\"$error\":1}"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {

@@ -188,7 +188,8 @@ static uint64_t *put_long(uint64_t *to, unsigned tag, char last)
     return to + LONG_WORDS;
 }
 
-/* A list of `count` pairs: a ref to one long string, a map with one long key, which all share. By hand: that is fast. */
+/* A list of `count` pairs: a ref to one long string, a map with one long key, which all share. By hand: that is fast.
+ * */
 static brg_value *share_much(uint32_t count, char last)
 {
     uint64_t *words = calloc(2 * LONG_WORDS + 8 * (size_t)count + 16, sizeof(*words));

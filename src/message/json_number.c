@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Numbers of JSON. Short decimals with small exponents are exact in doubles: one multiplication or division of two exact
- * numbers rounds once (Clinger, 1990). All others go to strtod, with the point that the locale wants.
+ * Numbers of JSON. Short decimals with small exponents are exact in doubles: one multiplication or division of two
+ * exact numbers rounds once (Clinger, 1990). All others go to strtod, with the point that the locale wants.
  */
 #include "message/json.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * JSON text to values, as it comes: a state between tokens, a state inside a token, and the token's bytes so far where it
- * spans pieces or has escapes. Tokens that lie whole in one piece are not copied. The builder keeps the stack of containers.
+ * JSON text to values, as it comes: a state between tokens, a state inside a token, and the token's bytes so far where
+ * it spans pieces or has escapes. Tokens that lie whole in one piece are not copied. The builder keeps the stack of
+ * containers.
  */
 #include "base/util.h"
 #include "message/builder.h"
@@ -25,13 +26,13 @@ typedef enum json_state {
 struct brg_json_reader {
     json_state state;
     brg_json_flags flags;
-    bool is_key;       /* of the string */
-    bool has_begun;    /* something but white space was there */
-    uint8_t escape;    /* 0 outside; 1 after a backslash; 2 to 5: hex digits to come, plus 1 */
-    uint32_t unit;     /* the UTF-16 unit that is being read */
-    uint32_t lead;     /* the leading surrogate before it, or 0 */
-    uint64_t offset;   /* bytes before the piece */
-    uint64_t line;     /* from 1 */
+    bool is_key;         /* of the string */
+    bool has_begun;      /* something but white space was there */
+    uint8_t escape;      /* 0 outside; 1 after a backslash; 2 to 5: hex digits to come, plus 1 */
+    uint32_t unit;       /* the UTF-16 unit that is being read */
+    uint32_t lead;       /* the leading surrogate before it, or 0 */
+    uint64_t offset;     /* bytes before the piece */
+    uint64_t line;       /* from 1 */
     uint64_t line_start; /* offset of its first byte */
     char *token;
     size_t token_size;
@@ -39,8 +40,7 @@ struct brg_json_reader {
     brg_builder builder;
 };
 
-static brg_status read_fail(brg_json_reader *reader, uint64_t at, brg_status status, const char *what,
-                            brg_error *error)
+static brg_status read_fail(brg_json_reader *reader, uint64_t at, brg_status status, const char *what, brg_error *error)
 {
     reader->state = JSON_FAILED;
     return brg_error_set(error, status, "value", "JSON, line %llu, column %llu (byte %llu): %s",
@@ -242,7 +242,10 @@ static brg_status read_end_word(brg_json_reader *reader, uint64_t at, brg_error 
     return read_built(reader, at, error);
 }
 
-static bool read_is_in_number(char c) { return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == 'e' || c == 'E'; }
+static bool read_is_in_number(char c)
+{
+    return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == 'e' || c == 'E';
+}
 
 static brg_status read_run(brg_json_reader *reader, const char *text, size_t size, size_t *used, brg_error *error)
 {

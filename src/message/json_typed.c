@@ -26,7 +26,10 @@ static bool typed_timestamp(brg_builder *builder, brg_view view)
 
 static int typed_hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 static bool typed_bigint(brg_builder *builder, brg_view view)
@@ -214,9 +217,8 @@ static const json_kind typed_kinds[] = {{"$bytes", typed_bytes},   {"$timestamp"
 
 static const json_kind *typed_kind(brg_view view)
 {
-    const char *key = brg_view_type(view) == BRG_TYPE_MAP && brg_view_count(view) == 1
-                          ? brg_view_key_at(view, 0, NULL)
-                          : NULL;
+    const char *key = brg_view_type(view) == BRG_TYPE_MAP && brg_view_count(view) == 1 ? brg_view_key_at(view, 0, NULL)
+                                                                                       : NULL;
     for (size_t i = 0; key != NULL && i < brg__count_of(typed_kinds); i++)
         if (strcmp(typed_kinds[i].key, key) == 0)
             return &typed_kinds[i];

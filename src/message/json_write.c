@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A value to JSON text, straight from the block, into a buffer of a few kilobytes that goes to the caller's function when it
- * is full. Recursion goes as deep as values nest: refs to ancestors are refused, and along the others heights count.
- * What is in several places is written as often, so a small value can stand for endless text: what lies behind refs has
- * a budget.
+ * A value to JSON text, straight from the block, into a buffer of a few kilobytes that goes to the caller's function
+ * when it is full. Recursion goes as deep as values nest: refs to ancestors are refused, and along the others heights
+ * count. What is in several places is written as often, so a small value can stand for endless text: what lies behind
+ * refs has a budget.
  */
 #include <math.h>
 #include <stdio.h>

@@ -4,10 +4,10 @@
  * to sleep can look without it. No wake-up is a system call under the lock.
  *
  * A sender that waits reads xroom under the lock and sleeps on that value, so that room made after it let go of the
- * lock is not missed. A pop that finds senders waiting bumps xroom and wakes one, unless one was woken that has not looked
- * yet: while that one is on its way many values may be popped, for one system call. A sender that looks has answered
- * the call, woken or not, and what room it leaves to the others it wakes the next one for. Senders that time out
- * look once more too.
+ * lock is not missed. A pop that finds senders waiting bumps xroom and wakes one, unless one was woken that has not
+ * looked yet: while that one is on its way many values may be popped, for one system call. A sender that looks has
+ * answered the call, woken or not, and what room it leaves to the others it wakes the next one for. Senders that time
+ * out look once more too.
  *
  * The gate pointer is read before the lock is let go: by then the receiver may be at the value, and the mailbox
  * gone.

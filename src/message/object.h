@@ -47,15 +47,17 @@ brg__object *brg__view_object(brg_view view, brg_type type);
 brg_view brg__view_child(brg_view view, size_t index);
 
 /*
- * That each node's object is of its type, and arrays lie inside their buffers; for values that came from elsewhere, once their
- * objects are in their slots. BRG_MALFORMED. (Readers check it again: what fails here gives NULL and BRG_WRONG_TYPE there.)
+ * That each node's object is of its type, and arrays lie inside their buffers; for values that came from elsewhere,
+ * once their objects are in their slots. BRG_MALFORMED. (Readers check it again: what fails here gives NULL and
+ * BRG_WRONG_TYPE there.)
  */
 brg_status brg__value_check_objects(const brg_value *value, brg_error *error);
 
 /* Whether the value holds what can be taken only once: a port or a descriptor. */
 bool brg__value_has_movables(const brg_value *value);
 
-/* Bytes of a value that are copied on the way to another process, which regions are not: what message_bytes_max limits. */
+/* Bytes of a value that are copied on the way to another process, which regions are not: what message_bytes_max
+ * limits. */
 size_t brg__value_copied_bytes(const brg_value *value);
 
 /* Whether nothing that can be taken only once was taken yet. Any thread. */

@@ -55,7 +55,8 @@ brg_status brg_channel_create(brg_port **one, brg_port **other, const brg_channe
     return BRG_OK;
 }
 
-/* ---- looking at remotes while waiting ------------------------------------------------------------------------------- */
+/* ---- looking at remotes while waiting
+ * ------------------------------------------------------------------------------- */
 
 /* One who waits, and the processes from where what it waits for may come. */
 typedef struct port_wait {
@@ -121,7 +122,8 @@ static bool port_wait_locked(brg__channel *channel, brg__waiter *waiter, port_wa
     return in_time;
 }
 
-/* ---- posting ---------------------------------------------------------------------------------------------------------- */
+/* ---- posting
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static brg_status port_check_value(const brg_port *port, const brg_value *value, brg_error *error)
 {
@@ -129,13 +131,15 @@ static brg_status port_check_value(const brg_port *port, const brg_value *value,
         const brg__object *object = &value->objects[i];
         const brg_port *held = object->type == BRG_TYPE_PORT ? brg_load_acquire(&object->xpointer) : NULL;
         if (object->type == BRG_TYPE_PORT && held == NULL)
-            return brg_error_set(error, BRG_INVALID, "port", "a port was taken out of the value; build a new one without it");
+            return brg_error_set(error, BRG_INVALID, "port",
+                                 "a port was taken out of the value; build a new one without it");
         if (object->type == BRG_TYPE_FD && brg_load_acquire(&object->xfd) < 0)
             return brg_error_set(error, BRG_INVALID, "port",
                                  "a file descriptor was taken out of the value; build a new one without it");
         if (held != NULL && held->channel == port->channel)
             return brg_error_set(error, BRG_INVALID, "port", "the value holds %s",
-                                 held == port ? "the port it is posted to" : "the other end of the port it is posted to");
+                                 held == port ? "the port it is posted to"
+                                              : "the other end of the port it is posted to");
     }
     return BRG_OK;
 }
@@ -233,7 +237,8 @@ brg_status brg_port_post(brg_port *port, brg_value *value, uint64_t timeout_ns, 
     return status;
 }
 
-/* ---- receiving ------------------------------------------------------------------------------------------------------- */
+/* ---- receiving
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* BRG_EMPTY: nothing yet. */
 static brg_status port_take_locked(brg__side *side, brg__item **item, brg__after *after)
@@ -303,7 +308,8 @@ brg_status brg_port_receive(brg_port *port, brg_value **value, uint64_t timeout_
     return BRG_OK;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------------ */
+/* ---- the rest
+ * ------------------------------------------------------------------------------------------------------------ */
 
 void brg_port_close(brg_port *port)
 {

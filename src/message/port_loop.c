@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ports on a loop. One completion per port is posted when there is something new; it takes a batch of messages, then goes to
- * the end of the line, so that other ports, and, by the loop's own bound, timers and I/O have their turn. It holds a reference:
- * a port destroyed in one of its callbacks stays until the delivery is done, which looks after each whether that happened.
+ * Ports on a loop. One completion per port is posted when there is something new; it takes a batch of messages, then
+ * goes to the end of the line, so that other ports, and, by the loop's own bound, timers and I/O have their turn. It
+ * holds a reference: a port destroyed in one of its callbacks stays until the delivery is done, which looks after each
+ * whether that happened.
  *
  * It is posted under the channel's lock, under which destroy marks the port: after that the loop may be gone.
  */

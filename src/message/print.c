@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values for people. Nodes that refs lead to are marked where they are written first, #1=, and named, #1#, wherever they
- * are met again, as Lisp's printer does: so cycles end. A view inside a value may lead out of it; then a marked node is
- * written at its ref, and how deep that may go is bounded.
+ * Values for people. Nodes that refs lead to are marked where they are written first, #1=, and named, #1#, wherever
+ * they are met again, as Lisp's printer does: so cycles end. A view inside a value may lead out of it; then a marked
+ * node is written at its ref, and how deep that may go is bounded.
  */
 #include <math.h>
 #include <stdarg.h>

@@ -89,7 +89,8 @@ void brg__region_expose(brg__region *region); /* it is being sent to a worker. U
  * Any thread. */
 void brg__region_freeze(brg__region *region);
 
-/* In a template: what it made would be shared by all workers that are forked from it. So it takes none: BRG_UNSUPPORTED. */
+/* In a template: what it made would be shared by all workers that are forked from it. So it takes none:
+ * BRG_UNSUPPORTED. */
 void brg__region_forbid(bool forbidden);
 
 /* Empties the cache: for tests, and when memory is short. */

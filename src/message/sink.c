@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A side whose messages a function takes. One thread at a time hands them over, in order and with no lock held; who posts meanwhile
- * leaves it to that one. The sink is let go of after `closed`, which comes last.
+ * A side whose messages a function takes. One thread at a time hands them over, in order and with no lock held; who
+ * posts meanwhile leaves it to that one. The sink is let go of after `closed`, which comes last.
  */
 #include "message/end.h"
 #include "message/object.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Transfer lists. A node for an entry is a nil until brg_builder_finish_transfer. That first checks all entries and makes
- * room for them, then numbers all objects anew in the order of their first nodes, as flat.h asks: from there on nothing
- * fails but what brg__builder_finish finds before it hands anything out, and only after that the variables are emptied.
+ * Transfer lists. A node for an entry is a nil until brg_builder_finish_transfer. That first checks all entries and
+ * makes room for them, then numbers all objects anew in the order of their first nodes, as flat.h asks: from there on
+ * nothing fails but what brg__builder_finish finds before it hands anything out, and only after that the variables are
+ * emptied.
  */
 #include <brigade/transfer.h>
 
@@ -78,8 +79,8 @@ static void transfer_check_duplicates(brg_builder *builder, const brg_transfer *
     qsort(order, count, sizeof(*order), transfer_compare);
     for (size_t i = 1; i < count; i++)
         if (transfer_is_same(order[i - 1], order[i]))
-            brg__builder_fail(builder, BRG_INVALID, "transfer %zu (%s) is transfer %zu once more", (size_t)(order[i] - list),
-                              brg_type_name(order[i]->type), (size_t)(order[i - 1] - list));
+            brg__builder_fail(builder, BRG_INVALID, "transfer %zu (%s) is transfer %zu once more",
+                              (size_t)(order[i] - list), brg_type_name(order[i]->type), (size_t)(order[i - 1] - list));
     brg__mfree(order);
     uint32_t index;
     for (size_t i = 0; i < count; i++)
@@ -148,8 +149,8 @@ static bool transfer_join(brg_builder *builder, const brg_transfer *list, size_t
     if (before > 0)
         memcpy(objects + all, builder->objects, before * sizeof(*objects));
     for (size_t i = 0; i < count; i++)
-        objects[all + before + i] =
-            (brg__object){(uint32_t)list[i].type, transfer_fd(&list[i]), transfer_pointer(&list[i])};
+        objects[all + before + i] = (brg__object){(uint32_t)list[i].type, transfer_fd(&list[i]),
+                                                  transfer_pointer(&list[i])};
     brg__mfree(builder->objects);
     builder->objects = objects + all;
     builder->object_count = all;

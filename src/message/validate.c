@@ -3,10 +3,10 @@
  * The check every foreign block passes before it becomes a value; afterwards readers trust the block.
  *
  * One pass from the first node to the last, with the two stacks of flat.h: values, from whose top containers take
- * exactly the children their tables name, and keys. What a pass forwards cannot know follows it, each a pass of its own and only
- * where there are such nodes: that refs to earlier nodes lead to nodes (a bit for each node that may be referred to), and,
- * since that needs all refs to be good, that sets have each element once. Refs to later nodes wait in `open_refs` for
- * their container to close around them.
+ * exactly the children their tables name, and keys. What a pass forwards cannot know follows it, each a pass of its own
+ * and only where there are such nodes: that refs to earlier nodes lead to nodes (a bit for each node that may be
+ * referred to), and, since that needs all refs to be good, that sets have each element once. Refs to later nodes wait
+ * in `open_refs` for their container to close around them.
  */
 #include "base/util.h"
 #include "message/graph.h"
@@ -317,7 +317,8 @@ static brg_status check_node(checker *check, uint32_t at, uint64_t *size)
     return stack_push(node.type == BRG__TAG_KEY ? &check->keys : &check->values, at) ? BRG_OK : check_memory(check);
 }
 
-/* Most nodes are numbers with nothing else in their heads: where the first other one is, or there is no room for one more. */
+/* Most nodes are numbers with nothing else in their heads: where the first other one is, or there is no room for one
+ * more. */
 static uint32_t check_numbers(checker *check, uint32_t at, uint32_t end)
 {
     uint32_t *top = check->values.at + check->values.count;

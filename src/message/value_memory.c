@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of values. Those of some size come and go at the rate of messages, are allocated on one thread and freed on another;
- * the C library gives their pages back to the system and faults them in again each time. So a few are kept here, by size:
- * four classes to each power of two, the last one freed first, as its bytes are likely still in a cache.
+ * Memory of values. Those of some size come and go at the rate of messages, are allocated on one thread and freed on
+ * another; the C library gives their pages back to the system and faults them in again each time. So a few are kept
+ * here, by size: four classes to each power of two, the last one freed first, as its bytes are likely still in a cache.
  *
- * Whoever finds the lock taken goes to the C library instead of waiting: also in a forked child, where whoever held it is gone.
+ * Whoever finds the lock taken goes to the C library instead of waiting: also in a forked child, where whoever held it
+ * is gone.
  */
 #include "base/util.h"
 #include "message/object.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading in place. The block was built by the builder or passed brg__flat_check, so offsets and sizes in it hold
- * and only what the caller passes (indices, types, missing nodes) is checked here. Views never point at a ref: where one
- * is handed out it is resolved.
+ * and only what the caller passes (indices, types, missing nodes) is checked here. Views never point at a ref: where
+ * one is handed out it is resolved.
  */
 #define BRG_NO_INLINE /* here are the functions that brigade/inline.h has short ways of */
 

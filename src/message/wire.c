@@ -25,9 +25,8 @@ static brg__wire_object wire_object(const brg_value *value, const brg__wire_obje
 {
     if (objects != NULL)
         return objects[index];
-    return (brg__wire_object){.type = BRG_TYPE_BUFFER,
-                              .flags = BRG__WIRE_INLINE,
-                              .size = brg_buffer_size(value->objects[index].xpointer)};
+    return (brg__wire_object){
+        .type = BRG_TYPE_BUFFER, .flags = BRG__WIRE_INLINE, .size = brg_buffer_size(value->objects[index].xpointer)};
 }
 
 size_t brg__wire_size(const brg_value *value, const brg__wire_object *objects)
@@ -82,8 +81,8 @@ static brg__wire_object wire_load(const uint64_t *words)
 }
 
 /* The buffer whose `size` bytes stand at *from, `*left` in all. */
-static brg_status wire_read_inline(brg__object *to, uint64_t size, bool frozen, const unsigned char **from, uint64_t *left,
-                                   brg_error *error)
+static brg_status wire_read_inline(brg__object *to, uint64_t size, bool frozen, const unsigned char **from,
+                                   uint64_t *left, brg_error *error)
 {
     if (size > *left || brg__align_up(size, WIRE_WORD) > *left)
         return wire_malformed(error, "a buffer runs past its end");
@@ -101,8 +100,8 @@ static brg_status wire_read_inline(brg__object *to, uint64_t size, bool frozen, 
 }
 
 /*
- * Memory or descriptors failed us, not the other side: the objects from `first` on are taken and let go of, for what they
- * were it believes to be here.
+ * Memory or descriptors failed us, not the other side: the objects from `first` on are taken and let go of, for what
+ * they were it believes to be here.
  */
 static void wire_skip_objects(brg__carrier *carrier, const uint64_t *words, size_t first, size_t count)
 {
@@ -129,8 +128,8 @@ static brg_status wire_read_objects(brg_value *value, brg__carrier *carrier, con
         brg__wire_object object = wire_load(words + i * (sizeof(object) / WIRE_WORD));
         brg_status status;
         if (object.type == BRG_TYPE_BUFFER && (object.flags & BRG__WIRE_INLINE) != 0)
-            status = wire_read_inline(&value->objects[i], object.size, (object.flags & BRG__WIRE_FROZEN) != 0, &from, &left,
-                                      error);
+            status = wire_read_inline(&value->objects[i], object.size, (object.flags & BRG__WIRE_FROZEN) != 0, &from,
+                                      &left, error);
         else if (carrier == NULL)
             status = wire_malformed(error, "an object that cannot come this way");
         else
@@ -144,7 +143,8 @@ static brg_status wire_read_objects(brg_value *value, brg__carrier *carrier, con
     return left == 0 ? BRG_OK : wire_malformed(error, "bytes after its end");
 }
 
-brg_status brg__wire_read(brg_value **out, brg__carrier *carrier, const void *bytes, size_t size_bytes, brg_error *error)
+brg_status brg__wire_read(brg_value **out, brg__carrier *carrier, const void *bytes, size_t size_bytes,
+                          brg_error *error)
 {
     if (size_bytes == 0) {
         *out = NULL;

@@ -2,8 +2,8 @@
 #define _GNU_SOURCE 1
 #include "os/fd.h"
 
-#include <fcntl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdint.h>

@@ -44,7 +44,8 @@ brg_status brg__socket_pair(int out[2], brg_error *error);
 /* One packet of at least a byte, with descriptors. BRG_CLOSED when the peer is gone, BRG_FULL when it would block. */
 brg_status brg__socket_send(int fd, const void *bytes, size_t size, const int *fds, size_t fd_count, brg_error *error);
 /* One packet. *size is capacity in, length out; *fd_count likewise (surplus descriptors are closed, missing ones -1).
- * BRG_EMPTY when none is there, BRG_CLOSED at the end, BRG_MALFORMED when cut: for want of descriptors only, `bytes` is whole. */
+ * BRG_EMPTY when none is there, BRG_CLOSED at the end, BRG_MALFORMED when cut: for want of descriptors only, `bytes` is
+ * whole. */
 brg_status brg__socket_receive(int fd, void *bytes, size_t *size, int *fds, size_t *fd_count, brg_error *error);
 /* Blocks until `fd` is readable or hung up, or the deadline (false). */
 bool brg__fd_wait_readable(int fd, uint64_t deadline_ns);

@@ -6,9 +6,9 @@
  * brg__gate_cancel. Waker: publish the work; brg__gate_wake (one fence and one load when nobody sleeps). The fence
  * between publishing and reading xsleeping pairs with the one between setting it and looking again: no wake-up is lost.
  *
- * A waiter that must hear of descriptors too sleeps in poll instead: brg__gate_prepare_event names an eventfd that wakers write
- * (private gates only: a shared one is written by a process that need not be trusted). The eventfd must stay open as
- * long as a waker may be about, one that is late included.
+ * A waiter that must hear of descriptors too sleeps in poll instead: brg__gate_prepare_event names an eventfd that
+ * wakers write (private gates only: a shared one is written by a process that need not be trusted). The eventfd must
+ * stay open as long as a waker may be about, one that is late included.
  *
  * Spinning pays only while the other side runs on another CPU and answers within about the cost of a wake-up.
  * So each spinner keeps a budget that doubles when a spin was answered and halves when it was not, probing again now

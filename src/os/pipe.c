@@ -48,8 +48,8 @@ brg_status brg__pipe_read(int fd, void *bytes, size_t size, size_t *got)
     return BRG_CLOSED;
 }
 
-/* Writes with SIGPIPE held back in this thread, and takes back the one that the write may have raised: the program's own
- * handler must not see it (Stevens and Rago, APUE 12.8; sigtimedwait takes what is pending). */
+/* Writes with SIGPIPE held back in this thread, and takes back the one that the write may have raised: the program's
+ * own handler must not see it (Stevens and Rago, APUE 12.8; sigtimedwait takes what is pending). */
 brg_status brg__pipe_write(int fd, const void *bytes, size_t size, size_t *written)
 {
     sigset_t pipe_signal, before, pending;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a thread waits for whatever it waits for: one gate per thread, which wakers find through what the thread waits at.
+ * Where a thread waits for whatever it waits for: one gate per thread, which wakers find through what the thread waits
+ * at.
  *
  * A waiter's memory is never given back to the allocator, only to other threads: so a waker may wake one it has read a
  * moment ago, under no lock, and the worst is that somebody looks once more.
@@ -19,11 +20,11 @@ struct brg__waiter {
     brg__gate *gate; /* &own, or one in shared memory */
     brg__futex_scope scope;
     brg__spinner spinner;
-    void (*look)(void *argument);            /* moves what came for this thread; may be NULL */
-    uint64_t look_every_ns;                  /* how long a sleep may last before `missed` runs; UINT64_MAX: no bound */
-    void (*missed)(void *argument);          /* a sleep lasted that long: does the owner still live? */
-    void *argument;                          /* of both */
-    bool (*asked)(void *argument);           /* a worker's: whether it, or its task, is asked to end. May be NULL */
+    void (*look)(void *argument);   /* moves what came for this thread; may be NULL */
+    uint64_t look_every_ns;         /* how long a sleep may last before `missed` runs; UINT64_MAX: no bound */
+    void (*missed)(void *argument); /* a sleep lasted that long: does the owner still live? */
+    void *argument;                 /* of both */
+    bool (*asked)(void *argument);  /* a worker's: whether it, or its task, is asked to end. May be NULL */
     void *asked_argument;
     brg__gate own;
     brg__waiter *next_free;
@@ -38,10 +39,10 @@ brg__waiter *brg__waiter_current(void);
 static inline void brg__waiter_wake(brg__waiter *waiter) { brg__gate_wake(waiter->gate, waiter->scope); }
 
 /*
- * Waits on the calling thread until ready(argument) or the deadline (false), with `until_asked` also until brg__waiter_is_asked
- * (false): spins, then sleeps. `look` (may be NULL) runs
- * before each ready while awake, beside the waiter's own; `unlook` (may be NULL) once before each sleep, after which ready is
- * asked once more. Whoever makes ready true then wakes the waiter.
+ * Waits on the calling thread until ready(argument) or the deadline (false), with `until_asked` also until
+ * brg__waiter_is_asked (false): spins, then sleeps. `look` (may be NULL) runs
+ * before each ready while awake, beside the waiter's own; `unlook` (may be NULL) once before each sleep, after which
+ * ready is asked once more. Whoever makes ready true then wakes the waiter.
  */
 typedef struct brg__wait {
     bool (*ready)(void *argument);
@@ -57,8 +58,8 @@ static inline bool brg__waiter_is_asked(const brg__waiter *waiter)
     return waiter != NULL && waiter->asked != NULL && waiter->asked(waiter->asked_argument);
 }
 
-/* For a sleep at a place of one's own, where nobody who asks wakes the thread: how long to sleep before looking whether it is
- * asked; `deadline_ns` for threads that nobody asks. */
+/* For a sleep at a place of one's own, where nobody who asks wakes the thread: how long to sleep before looking
+ * whether it is asked; `deadline_ns` for threads that nobody asks. */
 uint64_t brg__waiter_slice(uint64_t deadline_ns);
 
 bool brg__waiter_wait(brg__waiter *waiter, const brg__wait *wait, uint64_t deadline_ns);

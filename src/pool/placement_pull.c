@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pull: tasks stay in the shared queue until a worker is free. Of the idle ones the latest to fall idle is woken: its caches
- * are warm, and the others can stay asleep (LIFO wake order, after folly's LifoSem).
+ * Pull: tasks stay in the shared queue until a worker is free. Of the idle ones the latest to fall idle is woken: its
+ * caches are warm, and the others can stay asleep (LIFO wake order, after folly's LifoSem).
  */
 #include "pool/policy.h"
 #include "pool/pool.h"

@@ -21,8 +21,9 @@ typedef struct brg__pool_view {
 } brg__pool_view;
 
 /*
- * Which task is next. `state` is state_bytes zeroed bytes per pool. Called in this order: init once; then push, push_front, pop
- * and remove as tasks come and go. Each task is in at most one queue; its queue_node is the policy's while it is inside.
+ * Which task is next. `state` is state_bytes zeroed bytes per pool. Called in this order: init once; then push,
+ * push_front, pop and remove as tasks come and go. Each task is in at most one queue; its queue_node is the policy's
+ * while it is inside.
  */
 struct brg_queue_policy {
     const char *name;

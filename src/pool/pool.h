@@ -5,11 +5,11 @@
  * Path of a task: submit.c (admission, queue) -> run_thread.c or run_process.c (a worker gets it) -> settle.c (its
  * result, retry) -> the owner's loop. Beside that path: supervise.c (worker starts and ends, timeouts), shutdown.c.
  *
- * Locks: `lock` (BRG__RANK_POOL) guards queue, slots, idle list, modes and counts. Thread workers take tasks a handful at a time
- * under it and run and settle them without it; what they write is in their slot and marked x.
+ * Locks: `lock` (BRG__RANK_POOL) guards queue, slots, idle list, modes and counts. Thread workers take tasks a handful
+ * at a time under it and run and settle them without it; what they write is in their slot and marked x.
  *
- * Who frees: the pool struct is counted: its user, each live worker, each task with a handle. A task is counted when it has
- * a handle; the library's own reference goes when it settled and its callback ran.
+ * Who frees: the pool struct is counted: its user, each live worker, each task with a handle. A task is counted when it
+ * has a handle; the library's own reference goes when it settled and its callback ran.
  */
 #ifndef BRG_POOL_POOL_H
 #define BRG_POOL_POOL_H
@@ -39,8 +39,8 @@ typedef enum brg__task_place {
 } brg__task_place;
 
 /*
- * What every task uses lies in its first two cache lines, which travel from the submitter to the worker and back; the rest is
- * touched only by tasks with a handle, a callback, a value or a clock.
+ * What every task uses lies in its first two cache lines, which travel from the submitter to the worker and back; the
+ * rest is touched only by tasks with a handle, a callback, a value or a clock.
  */
 struct brg_task {
     union {                                    /* a task is in one of these at a time */
@@ -183,8 +183,8 @@ typedef struct brg__outcome {
     uint64_t worker_id;
     uint64_t run_ns;
 } brg__outcome;
-/* Ends the task: result, counters, waiters, callback. The caller owns the right to (it took it from its place). `counts`: the
- * slot's for its worker thread, pool->settled under the lock. `task` may be gone afterwards. */
+/* Ends the task: result, counters, waiters, callback. The caller owns the right to (it took it from its place).
+ * `counts`: the slot's for its worker thread, pool->settled under the lock. `task` may be gone afterwards. */
 void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot);
 /* A short form without worker: queue timeouts, cancels. Lock held. */
 void brg__task_settle_plain(brg_task *task, brg_status status, const char *message);
@@ -198,8 +198,8 @@ void brg__task_retry_locked(brg_task *task, brg__settled *counts);
 void brg__pool_check_idle_locked(brg_pool *pool);
 bool brg__pool_is_idle_locked(brg_pool *pool);
 brg_task *brg__task_new_locked(brg_pool *pool);
-/* One reference fewer; with the last the task goes. Without a handle there is only one. `slot`: the caller is its worker's
- * thread; NULL: anywhere. */
+/* One reference fewer; with the last the task goes. Without a handle there is only one. `slot`: the caller is its
+ * worker's thread; NULL: anywhere. */
 void brg__task_drop(brg_task *task, brg__slot *slot);
 void brg__pool_flush_free(brg_pool *pool, brg__slot *slot);
 const brg_error *brg__error_of_status(brg_status status);

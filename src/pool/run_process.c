@@ -2,10 +2,11 @@
 /*
  * Tasks on process workers: the owner's side sends them.
  *
- * A slot keeps the tasks it sent in order. The first runs, as far as we know; the others wait in the worker's ring so that it
- * never waits for us: as many as run in AHEAD_NS by the running average, one when tasks are long. Each carries a claim word in the
- * ring, swapped by whoever is first, the worker that starts it or we who take it back: for a cancel, when the worker died, or when the
- * first turned out to be long while others are idle. So a death costs one task, and nobody waits behind a long one.
+ * A slot keeps the tasks it sent in order. The first runs, as far as we know; the others wait in the worker's ring so
+ * that it never waits for us: as many as run in AHEAD_NS by the running average, one when tasks are long. Each carries
+ * a claim word in the ring, swapped by whoever is first, the worker that starts it or we who take it back: for a
+ * cancel, when the worker died, or when the first turned out to be long while others are idle. So a death costs one
+ * task, and nobody waits behind a long one.
  *
  * Replies come under the worker's pump lock, on the supervisor or on a thread that waits for its task.
  */
@@ -39,8 +40,8 @@ brg_task *brg__slot_head_locked(brg__slot *slot)
 }
 
 /*
- * The task may have run for a while, unseen, behind one whose answer was on its way: what it was asked then may have been
- * overwritten by what the other was asked, and a kill did not count it among the running ones.
+ * The task may have run for a while, unseen, behind one whose answer was on its way: what it was asked then may have
+ * been overwritten by what the other was asked, and a kill did not count it among the running ones.
  */
 static void process_ask_head_again_locked(brg__slot *slot, brg_task *task)
 {
@@ -116,9 +117,9 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     }
     if (status != BRG_OK) {
         brg__task_settle_plain(task, status,
-                               status == BRG_TOO_LARGE    ? "the input does not fit a worker's ring"
-                               : status == BRG_NO_MEMORY  ? "no memory to hand the task to a worker"
-                                                          : "the input cannot go to a process");
+                               status == BRG_TOO_LARGE   ? "the input does not fit a worker's ring"
+                               : status == BRG_NO_MEMORY ? "no memory to hand the task to a worker"
+                                                         : "the input cannot go to a process");
         return status != BRG_PROTOCOL;
     }
     ahead->task = task;
@@ -186,7 +187,8 @@ bool brg__slot_take_back_locked(brg__slot *slot, brg_task *task)
     return false;
 }
 
-/* ---- replies --------------------------------------------------------------------------------------------------------- */
+/* ---- replies
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void process_settle_locked(brg__slot *slot, brg_task *task, brg_status end_why, brg__task_reply *reply)
 {

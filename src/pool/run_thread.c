@@ -4,14 +4,15 @@
  *
  * A worker takes a handful of tasks under the pool's lock, as many as run in HAND_NS by its running average, one when
  * tasks are long or unknown, and never more than its share of the queue. It then starts them one by one without
- * the lock. A hand is a small ring claimed by compare-and-swap on (epoch, next, end): the worker takes from the front, and under
- * the pool's lock an idle worker, or the supervisor when the worker is stuck, takes the rest back to the queue's front. So no task waits
- * behind a long one that was taken with it while somebody is idle.
+ * the lock. A hand is a small ring claimed by compare-and-swap on (epoch, next, end): the worker takes from the front,
+ * and under the pool's lock an idle worker, or the supervisor when the worker is stuck, takes the rest back to the
+ * queue's front. So no task waits behind a long one that was taken with it while somebody is idle.
  *
  * Sleeping: an idle worker that found nothing puts itself on the idle list under the lock that submit holds, so no
- * submit is missed. A few workers, half as many as CPUs, may be searching: from just before they settle the last task they hold,
- * through their spin, until they take tasks or go to sleep. Submit wakes nobody while one searches; it always looks at the
- * queue under the lock before it sleeps. A worker that takes tasks and leaves some wakes the next (Go's and tokio's rule).
+ * submit is missed. A few workers, half as many as CPUs, may be searching: from just before they settle the last task
+ * they hold, through their spin, until they take tasks or go to sleep. Submit wakes nobody while one searches; it
+ * always looks at the queue under the lock before it sleeps. A worker that takes tasks and leaves some wakes the next
+ * (Go's and tokio's rule).
  */
 #include <string.h>
 
@@ -32,9 +33,9 @@ static uint32_t hand_next(uint64_t hand) { return (uint32_t)(hand >> 16) & 0xfff
 static uint32_t hand_end(uint64_t hand) { return (uint32_t)hand & 0xffff; }
 
 /*
- * The worker's thread: the next task of its hand, or NULL. It shows as running before it leaves the hand: who finds it neither
- * in the hand nor to be claimed sees whom to ask, so that no cancel is lost on the way. Nothing of the task is touched
- * before, since another may take it back.
+ * The worker's thread: the next task of its hand, or NULL. It shows as running before it leaves the hand: who finds it
+ * neither in the hand nor to be claimed sees whom to ask, so that no cancel is lost on the way. Nothing of the task is
+ * touched before, since another may take it back.
  */
 static brg_task *hand_pop(brg__slot *slot)
 {
@@ -60,7 +61,8 @@ static bool hand_refuses(const brg_task *task)
     return task->has_clock && (task->start_by_ns != UINT64_MAX || task->deadline_ns != UINT64_MAX);
 }
 
-/* Lock held, on the worker's thread: its hand is empty and gets `count` tasks, or fewer: one that may expire does not wait there. */
+/* Lock held, on the worker's thread: its hand is empty and gets `count` tasks, or fewer: one that may expire does not
+ * wait there. */
 static void hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -98,7 +100,8 @@ void brg__hand_reclaim_locked(brg__slot *slot)
     }
 }
 
-/* ---- taking -------------------------------------------------------------------------------------------------------- */
+/* ---- taking --------------------------------------------------------------------------------------------------------
+ * */
 
 static uint32_t take_count_locked(const brg_pool *pool, const brg__slot *slot)
 {
@@ -181,7 +184,8 @@ static bool take(brg_pool *pool, brg__slot *slot)
     return count != 0;
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* Queued to running; false when it was cancelled in the hand. */
 static bool run_start(brg_task *task)
@@ -332,7 +336,8 @@ static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
     return true;
 }
 
-/* ---- sleeping ---------------------------------------------------------------------------------------------------------- */
+/* ---- sleeping
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static bool thread_ready(void *owner, brg_worker *worker)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The end of a task: exactly once, by whoever took it from its place (the queue, a hand, a worker's ring, a running
- * slot). The result is written first, then xstate with release; waiters and the loop see it after. Task memory goes back to
- * the pool's free list when the last reference is gone.
+ * slot). The result is written first, then xstate with release; waiters and the loop see it after. Task memory goes
+ * back to the pool's free list when the last reference is gone.
  */
 #include <stdio.h>
 #include <string.h>
@@ -234,8 +234,8 @@ bool brg__task_may_retry(const brg_task *task, brg_status status)
         kind = BRG_RETRY_FAILED;
     }
     return task->attempts < task->attempts_max && (options->retry_on & kind) != 0 && !task->cancel_asked &&
-           brg__task_can_run_again(task) &&
-           task->pool->mode < BRG__POOL_STOP && (!task->has_clock || brg__now() < task->deadline_ns);
+           brg__task_can_run_again(task) && task->pool->mode < BRG__POOL_STOP &&
+           (!task->has_clock || brg__now() < task->deadline_ns);
 }
 
 void brg__task_retry_locked(brg_task *task, brg__settled *counts)

@@ -44,7 +44,8 @@ bool brg__pool_is_own_worker(const brg_pool *pool)
     return ((const brg_worker *)context->owner)->source_owner == pool;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------------ */
+/* ---- waiting
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static bool shutdown_is_idle(void *argument)
 {
@@ -93,7 +94,8 @@ brg_status brg_pool_wait_idle(brg_pool *pool, uint64_t timeout_ns)
     return status == BRG_OK ? shutdown_wait(pool, brg__deadline(timeout_ns)) : status;
 }
 
-/* ---- modes --------------------------------------------------------------------------------------------------------------- */
+/* ---- modes
+ * --------------------------------------------------------------------------------------------------------------- */
 
 void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char *message)
 {
@@ -157,7 +159,8 @@ brg_status brg_pool_kill(brg_pool *pool, uint64_t timeout_ns)
     return shutdown_mode(pool, BRG__POOL_KILL, timeout_ns);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+/* ---- the end
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void shutdown_clear_timer(void *argument)
 {
@@ -247,7 +250,8 @@ void brg_pool_destroy(brg_pool *pool)
     brg__pool_unref(pool);
 }
 
-/* ---- counting ------------------------------------------------------------------------------------------------------------- */
+/* ---- counting
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void stats_add(brg_pool_stats *to, const brg__settled *from, uint64_t *all)
 {

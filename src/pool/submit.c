@@ -78,7 +78,8 @@ static bool submit_is_full_locked(const brg_pool *pool, size_t bytes)
            (pool->queued_bytes + bytes > pool->options.queue_bytes_max && pool->queued_bytes != 0);
 }
 
-/* Waits for room with the lock released meanwhile. BRG_OK with the lock held and room there, or mode and breaker to be looked at. */
+/* Waits for room with the lock released meanwhile. BRG_OK with the lock held and room there, or mode and breaker to be
+ * looked at. */
 static brg_status submit_wait_locked(brg_pool *pool, size_t bytes)
 {
     uint64_t timeout = pool->options.admission_timeout_ns;

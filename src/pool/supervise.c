@@ -2,12 +2,13 @@
 /*
  * Supervision: workers come, go and are replaced; tasks that run too long are asked to end and then their worker is.
  *
- * One timer per pool, set to the earliest of what may happen: a running task's deadline, a grace that ends, a waiting task's
- * timeout, an empty slot's restart, the breaker's half-opening. It is moved earlier as things start and not
+ * One timer per pool, set to the earliest of what may happen: a running task's deadline, a grace that ends, a waiting
+ * task's timeout, an empty slot's restart, the breaker's half-opening. It is moved earlier as things start and not
  * moved later when they end: a firing that finds nothing due costs little and sets it anew.
  *
- * A worker that fails to start is tried again after restart_min_ns, doubling to restart_max_ns. breaker_failures in a row open the
- * breaker: what is queued fails at once, submits are refused, and after breaker_open_ns one worker is tried.
+ * A worker that fails to start is tried again after restart_min_ns, doubling to restart_max_ns. breaker_failures in a
+ * row open the breaker: what is queued fails at once, submits are refused, and after breaker_open_ns one worker is
+ * tried.
  */
 #include <stdio.h>
 #include <string.h>
@@ -153,7 +154,8 @@ static uint64_t supervise_ahead_locked(brg__slot *slot, uint64_t now)
     return UINT64_MAX;
 }
 
-/* ---- the queue's timeouts ---------------------------------------------------------------------------------------------- */
+/* ---- the queue's timeouts
+ * ---------------------------------------------------------------------------------------------- */
 
 static uint64_t supervise_expiries_locked(brg_pool *pool, uint64_t now)
 {
@@ -168,7 +170,8 @@ static uint64_t supervise_expiries_locked(brg_pool *pool, uint64_t now)
     return item == NULL ? UINT64_MAX : item->key;
 }
 
-/* ---- workers ---------------------------------------------------------------------------------------------------------------- */
+/* ---- workers
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 const brg__world *brg__pool_heritage(void *owner) { return &((brg_pool *)owner)->heritage; }
 
@@ -307,16 +310,17 @@ void brg__pool_started(void *owner, brg_worker *worker)
     brg__lock_release(&pool->lock);
 }
 
-/* ---- the end of a worker --------------------------------------------------------------------------------------------------- */
+/* ---- the end of a worker
+ * --------------------------------------------------------------------------------------------------- */
 
 /*
- * The worker was taken back before we could hold it: its template died between making it and saying so. That is no fault of
- * the task, which runs again without losing an attempt; crash_limit bounds how often.
+ * The worker was taken back before we could hold it: its template died between making it and saying so. That is no
+ * fault of the task, which runs again without losing an attempt; crash_limit bounds how often.
  */
 static bool supervise_start_again_locked(brg__slot *slot, brg_task *task, brg_status status)
 {
-    if (status != BRG_START_FAILED || task->cancel_asked || !brg__task_can_run_again(task) || slot->pool->mode >= BRG__POOL_STOP ||
-        ++task->crashes >= slot->pool->options.crash_limit)
+    if (status != BRG_START_FAILED || task->cancel_asked || !brg__task_can_run_again(task) ||
+        slot->pool->mode >= BRG__POOL_STOP || ++task->crashes >= slot->pool->options.crash_limit)
         return false;
     task->attempts--;
     brg__task_retry_locked(task, &slot->pool->settled);
@@ -454,7 +458,8 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
     brg__pool_unref(pool);
 }
 
-/* ---- the timer ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the timer
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 void brg__pool_timer_fire(brg__timer *timer)
 {

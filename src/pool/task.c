@@ -38,7 +38,8 @@ void brg_task_unref(brg_task *task)
     brg__pool_unref(pool);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------------------------------------
+ * */
 
 typedef struct task_wait {
     brg_task *task;
@@ -129,7 +130,8 @@ brg_status brg_task_wait(brg_task *task, uint64_t timeout_ns)
     return task_sleep(task, deadline) ? BRG_OK : BRG_TIMED_OUT;
 }
 
-/* ---- cancelling ---------------------------------------------------------------------------------------------------- */
+/* ---- cancelling ----------------------------------------------------------------------------------------------------
+ * */
 
 /* Queued to nobody's: the caller may settle it. */
 static bool task_claim(brg_task *task)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process worker from the inside: life and messages. It trusts its owner. Every frame's payload is copied out and the frame
- * consumed before user code runs, so the owner may reuse the room; a task frame is claimed first, since the owner may take it back.
+ * A process worker from the inside: life and messages. It trusts its owner. Every frame's payload is copied out and the
+ * frame consumed before user code runs, so the owner may reuse the room; a task frame is claimed first, since the owner
+ * may take it back.
  *
  * It ends when asked (xstop) after what it is doing, and with its owner: PDEATHSIG, and a look at its parent whenever
  * it has slept long.
@@ -21,7 +22,7 @@
 #include "worker/streams.h"
 #include "worker/worker.h"
 
-#define CHILD_LOOK_NS BRG_SECONDS(10)      /* how often a sleeping worker looks whether its owner lives */
+#define CHILD_LOOK_NS BRG_SECONDS(10)        /* how often a sleeping worker looks whether its owner lives */
 #define CHILD_FLUSH_NS BRG_MILLISECONDS(500) /* at its end, for what waits for room */
 
 static brg__child *child_self; /* one worker per process */
@@ -34,7 +35,8 @@ void brg__worker_memory_failed(void)
         brg_store_relaxed(&child_self->segment->xmemory_failed, 1u);
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------------------- */
+/* ---- waiting
+ * --------------------------------------------------------------------------------------------------------- */
 
 void brg__child_wake_owner(brg__child *self)
 {
@@ -48,7 +50,8 @@ void brg__child_wake(brg__child *self)
     brg__gate *gate = &self->segment->request.consumer;
     brg_fence_seq_cst(); /* pairs with the one after the gate was prepared */
     uint32_t how = brg_load_relaxed(&gate->xsleeping);
-    if (how == BRG__SLEEPS_NOT || (how = brg_exchange_seq_cst(&gate->xsleeping, (uint32_t)BRG__SLEEPS_NOT)) == BRG__SLEEPS_NOT)
+    if (how == BRG__SLEEPS_NOT ||
+        (how = brg_exchange_seq_cst(&gate->xsleeping, (uint32_t)BRG__SLEEPS_NOT)) == BRG__SLEEPS_NOT)
         return;
     if (how == BRG__SLEEPS_IN_LOOP)
         brg__event_signal(self->bell);
@@ -101,7 +104,8 @@ brg_status brg__child_retry(brg__child *self, brg_status (*attempt)(brg__child *
     }
 }
 
-/* ---- context operations ----------------------------------------------------------------------------------------------- */
+/* ---- context operations
+ * ----------------------------------------------------------------------------------------------- */
 
 /* A frame without packets. */
 typedef struct child_frame {
@@ -219,7 +223,7 @@ static void child_loop_sleeps(brg_context *context)
 {
     brg__child *self = context->owner;
     brg_store_seq_cst(&self->segment->request.consumer.xsleeping, (uint32_t)BRG__SLEEPS_IN_LOOP);
-    brg_fence_seq_cst(); /* pairs with the one in brg__process_wake */
+    brg_fence_seq_cst();   /* pairs with the one in brg__process_wake */
     brg__child_look(self); /* what came before the mark, for ports too, whoever runs the loop */
 }
 
@@ -250,7 +254,9 @@ static void child_handle_message(brg__child *self)
         child_send_error(self, BRG__REPLY_HANDLER_ERROR, &self->context.failure);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------------------------
+ * */
 
 static bool child_handles(const brg__child *self) { return self->context.module->message != NULL; }
 
@@ -379,7 +385,10 @@ static brg_status child_first_mail(brg__child *self, brg__request_kind kind, brg
     return status;
 }
 
-static void child_direct_wake(brg__direct_target *target) { brg__child_wake(brg__container_of(target, brg__child, direct)); }
+static void child_direct_wake(brg__direct_target *target)
+{
+    brg__child_wake(brg__container_of(target, brg__child, direct));
+}
 
 static void child_context(brg__child *self, const brg_module *module)
 {

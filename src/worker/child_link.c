@@ -87,7 +87,8 @@ static bool child_look(brg__child *self)
 
 void brg__child_look(void *argument) { (void)child_look(argument); }
 
-/* ---- the link's side of us ------------------------------------------------------------------------------------------ */
+/* ---- the link's side of us
+ * ------------------------------------------------------------------------------------------ */
 
 static void child_link_wake(brg__link *link) { brg__child_wake_owner(child_of_link(link)); }
 static bool child_link_pump(brg__link *link) { return child_look(child_of_link(link)); }
@@ -151,7 +152,8 @@ static const brg__link_ops child_link_ops = {.wake = child_link_wake,
                                              .ref = child_link_keep,
                                              .unref = child_link_keep};
 
-/* ---- calls to the hub -------------------------------------------------------------------------------------------------- */
+/* ---- calls to the hub
+ * -------------------------------------------------------------------------------------------------- */
 
 static brg_status child_call_start(brg__uplink_call *call, brg_error *error)
 {
@@ -163,7 +165,8 @@ static brg_status child_call_start(brg__uplink_call *call, brg_error *error)
     if (!call->is_notice) /* before it is sent: the answer may come at once, to another thread */
         brg__list_push_back(&self->calls, &call->node);
     brg__lock_release(&self->calls_lock);
-    brg__frame head = {.kind = BRG__LINK_CALL, .id = call->number, .word = {call->service, call->words[0], call->words[1]}};
+    brg__frame head = {
+        .kind = BRG__LINK_CALL, .id = call->number, .word = {call->service, call->words[0], call->words[1]}};
     brg_value *request = call->request;
     bool is_notice = call->is_notice;
     uint64_t number = call->number;

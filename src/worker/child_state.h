@@ -3,11 +3,11 @@
  * A process worker from the inside: what child.c (life, messages), child_task.c and child_link.c share.
  *
  * The main thread takes tasks from the request ring when it is free for them. Mail it takes whenever it waits, whatever
- * for: `child_look` moves it, under look_lock, since other threads of this process that wait for a port look too. Messages go to
- * an inbox, all else to the link. User code never runs inside a look.
+ * for: `child_look` moves it, under look_lock, since other threads of this process that wait for a port look too.
+ * Messages go to an inbox, all else to the link. User code never runs inside a look.
  *
- * It sleeps at one gate, that of the request ring, which the owner wakes for tasks, mail, room it asked for, and the end; with a
- * loop of its own (brg_context_loop) it sleeps in that, and the owner writes its bell instead.
+ * It sleeps at one gate, that of the request ring, which the owner wakes for tasks, mail, room it asked for, and the
+ * end; with a loop of its own (brg_context_loop) it sleeps in that, and the owner writes its bell instead.
  */
 #ifndef BRG_WORKER_CHILD_STATE_H
 #define BRG_WORKER_CHILD_STATE_H
@@ -50,8 +50,9 @@ void brg__child_link_init(brg__child *self, int socket);
 bool brg__child_wait(brg__child *self, bool (*ready)(void *self), uint64_t deadline_ns);
 
 /*
- * Asks the owner to wake us when it has taken replies or messages, then tries `attempt` until it does not give BRG_FULL, the deadline
- * passes (BRG_TIMED_OUT; 0 tries once: BRG_FULL), or, `unless_asked`, the worker is asked to end: BRG_CLOSED. Main thread.
+ * Asks the owner to wake us when it has taken replies or messages, then tries `attempt` until it does not give
+ * BRG_FULL, the deadline passes (BRG_TIMED_OUT; 0 tries once: BRG_FULL), or, `unless_asked`, the worker is asked to
+ * end: BRG_CLOSED. Main thread.
  */
 brg_status brg__child_retry(brg__child *self, brg_status (*attempt)(brg__child *self, void *argument), void *argument,
                             uint64_t deadline_ns, bool unless_asked);

@@ -100,11 +100,8 @@ static brg_status child_try_result(brg__child *self, void *argument)
 /* Writes the result; a value that is too large, or cannot travel, turns it into an error. */
 static void child_answer(brg__child *self, uint64_t ticket, brg_status status, brg_value *output, uint64_t run_ns)
 {
-    child_result result = {.ticket = ticket,
-                           .status = status,
-                           .output = output,
-                           .detail = self->context.failure_detail,
-                           .run_ns = run_ns};
+    child_result result = {
+        .ticket = ticket, .status = status, .output = output, .detail = self->context.failure_detail, .run_ns = run_ns};
     brg_status sent = brg__child_retry(self, child_try_result, &result, UINT64_MAX, false);
     if (sent == BRG_OK)
         return;
@@ -149,8 +146,8 @@ void brg__child_input(brg__child *self, const brg__frame *frame, const void *pay
     child_input *input = brg__calloc(1, sizeof(*input));
     if (input != NULL) {
         input->ticket = frame->id;
-        input->status =
-            brg__wire_read(&input->value, &self->link.carrier, payload, frame->payload_bytes, &input->error);
+        input->status = brg__wire_read(&input->value, &self->link.carrier, payload, frame->payload_bytes,
+                                       &input->error);
         brg__list_push_back(&self->inputs, &input->node);
     } else {
         brg__process_exit_now(1);

@@ -16,11 +16,12 @@ typedef struct brg__context_ops {
     brg_status (*receive)(brg_context *context, brg_value **message, uint64_t timeout_ns);
     int (*cancel_fd)(brg_context *context);
     bool (*asked)(brg_context *context); /* whether the worker is asked to end */
-    int (*bell)(brg_context *context);   /* written by whoever wakes or asks it while it is in its loop; -1: none to be had */
+    int (*bell)(
+        brg_context *context); /* written by whoever wakes or asks it while it is in its loop; -1: none to be had */
     void (*founded)(brg_context *context); /* context->family was made; may be NULL */
     /*
-     * Around every sleep in its loop, whoever runs it; may be NULL. From the first on whoever has something for the worker rings,
-     * and what came before has been moved.
+     * Around every sleep in its loop, whoever runs it; may be NULL. From the first on whoever has something for the
+     * worker rings, and what came before has been moved.
      */
     void (*loop_sleeps)(brg_context *context);
     void (*loop_woke)(brg_context *context);
@@ -54,11 +55,11 @@ struct brg_context {
     brg__world *world;        /* never NULL */
     brg__usage_shared *usage; /* never NULL */
     brg__usage_shared own_usage;
-    brg__family *family;      /* NULL until it makes a worker or pool */
-    brg__at_exit *exits;      /* newest first */
-    FILE *files[3];           /* thread: opened when asked for */
-    brg_loop *loop;           /* NULL until asked for */
-    bool loop_refuses;        /* it was told that the worker is asked to end */
+    brg__family *family;           /* NULL until it makes a worker or pool */
+    brg__at_exit *exits;           /* newest first */
+    FILE *files[3];                /* thread: opened when asked for */
+    brg_loop *loop;                /* NULL until asked for */
+    bool loop_refuses;             /* it was told that the worker is asked to end */
     bool (*ready)(void *argument); /* inside brg__context_loop_wait: what it waits for */
     void *ready_argument;
     struct brg__direct_target *direct; /* messages by id wait there; may be NULL */
@@ -72,8 +73,8 @@ void brg__context_begin(brg_context *context, uint64_t ticket, uint32_t attempt)
 void brg__context_end(brg_context *context);
 
 /*
- * Makes what a task or hook returned whole: a non-OK status gets a message if the task gave none, and status itself if it is no known
- * one. Returns the status that counts; failure is filled unless it is BRG_OK.
+ * Makes what a task or hook returned whole: a non-OK status gets a message if the task gave none, and status itself if
+ * it is no known one. Returns the status that counts; failure is filled unless it is BRG_OK.
  */
 brg_status brg__context_conclude(brg_context *context, brg_status returned, const char *what);
 
@@ -91,8 +92,8 @@ void brg__context_leave(brg_context *context);
 
 /* Its loop, where it has one: a round without sleeping, between tasks and messages. User code. */
 void brg__context_loop_turn(brg_context *context);
-/* Runs its loop, which it has, until ready(argument) or the deadline: waiting between tasks and messages. Whoever makes it ready
- * rings the bell. User code. */
+/* Runs its loop, which it has, until ready(argument) or the deadline: waiting between tasks and messages. Whoever
+ * makes it ready rings the bell. User code. */
 void brg__context_loop_wait(brg_context *context, bool (*ready)(void *argument), void *argument, uint64_t deadline_ns);
 
 /* Around a wait inside user code or between tasks. */

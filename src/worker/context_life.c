@@ -2,8 +2,9 @@
 /*
  * The worker's side of its life: start, loop, streams, end.
  *
- * The end, in order: at-exit functions and worker_end, which are user code; then what the worker made ends, so that nothing of it
- * calls back any more; then its loop; then its FILEs, whose last bytes go to the owner before the exit does.
+ * The end, in order: at-exit functions and worker_end, which are user code; then what the worker made ends, so that
+ * nothing of it calls back any more; then its loop; then its FILEs, whose last bytes go to the owner before the exit
+ * does.
  */
 #include "loop/loop.h"
 #include "os/clock.h"
@@ -142,7 +143,8 @@ void brg__context_loop_wait(brg_context *context, bool (*ready)(void *argument),
     context->ready = NULL;
 }
 
-/* ---- streams ------------------------------------------------------------------------------------------------------- */
+/* ---- streams -------------------------------------------------------------------------------------------------------
+ * */
 
 static FILE *context_file(brg_context *context, int stream)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a worker to its owner. Without a loop the owner takes messages from the inbox itself. With one, a single completion
- * per worker is posted when there is something new; it calls back in the order online, messages and errors, exit. It holds a
- * reference, so a worker destroyed inside one of its callbacks stays until the delivery is done; after each
- * callback the delivery looks whether that happened.
+ * From a worker to its owner. Without a loop the owner takes messages from the inbox itself. With one, a single
+ * completion per worker is posted when there is something new; it calls back in the order online, messages and errors,
+ * exit. It holds a reference, so a worker destroyed inside one of its callbacks stays until the delivery is done; after
+ * each callback the delivery looks whether that happened.
  */
 #include "base/util.h"
 #include "os/atomic.h"

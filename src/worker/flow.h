@@ -23,13 +23,14 @@ void brg__flow_init(brg__flow *flow, size_t count_max);
 void brg__flow_done(brg__flow *flow);
 
 /*
- * Writes all, waiting for room until `deadline_ns` (0: as much as fits now). *written says how much, also on failure. Errors:
- * BRG_FULL, BRG_TIMED_OUT, BRG_CLOSED (also when hurried, where it would wait), BRG_NO_MEMORY.
+ * Writes all, waiting for room until `deadline_ns` (0: as much as fits now). *written says how much, also on failure.
+ * Errors: BRG_FULL, BRG_TIMED_OUT, BRG_CLOSED (also when hurried, where it would wait), BRG_NO_MEMORY.
  */
 brg_status brg__flow_write(brg__flow *flow, const void *bytes, size_t size, size_t *written, uint64_t deadline_ns);
 /* The last bytes, bound or not. */
 brg_status brg__flow_force(brg__flow *flow, const void *bytes, size_t size);
-/* Reads 1 to `size` bytes, waiting until `deadline_ns` (0: looks once). Errors: BRG_EMPTY, BRG_TIMED_OUT, BRG_CLOSED. */
+/* Reads 1 to `size` bytes, waiting until `deadline_ns` (0: looks once). Errors: BRG_EMPTY, BRG_TIMED_OUT, BRG_CLOSED.
+ * */
 brg_status brg__flow_read(brg__flow *flow, void *bytes, size_t size, size_t *got, uint64_t deadline_ns);
 
 size_t brg__flow_room(brg__flow *flow);

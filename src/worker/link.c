@@ -89,8 +89,8 @@ static brg_status link_check_locked(brg__link *link, const brg_value *value, brg
     size_t size = brg__wire_size(value, export.objects), room = brg__ring_payload_max(link->ring->capacity);
     brg__export_revert(link, &export);
     return size <= room ? BRG_OK
-                        : brg_error_set(error, BRG_TOO_LARGE, "worker", "a message of %zu bytes, at most %zu go to that process",
-                                        size, room);
+                        : brg_error_set(error, BRG_TOO_LARGE, "worker",
+                                        "a message of %zu bytes, at most %zu go to that process", size, room);
 }
 
 static brg_status link_keep_locked(brg__link *link, const brg__frame *head, const brg_value *value, brg_error *error)
@@ -135,7 +135,8 @@ brg_status brg__link_queue(brg__link *link, const brg__frame *head, const brg_va
     return status;
 }
 
-/* One frame of the backlog; BRG_FULL leaves it there. Any other failure breaks the link: its sender was told that it went. */
+/* One frame of the backlog; BRG_FULL leaves it there. Any other failure breaks the link: its sender was told that it
+ * went. */
 static brg_status link_flush_one(brg__link *link, brg__departures *departures, brg_value **done)
 {
     link_item *item = brg__container_of(link->backlog.head.next, link_item, node);
@@ -255,16 +256,18 @@ static brg__end *link_end(brg__link *link, uint64_t id)
     return end;
 }
 
-/* ---- what channels ask for ---------------------------------------------------------------------------------------- */
+/* ---- what channels ask for ----------------------------------------------------------------------------------------
+ * */
 
-static brg_status remote_post(brg__remote *remote, uint64_t id, brg_value *value, bool bounce, brg__departures *departures,
-                              brg_error *error)
+static brg_status remote_post(brg__remote *remote, uint64_t id, brg_value *value, bool bounce,
+                              brg__departures *departures, brg_error *error)
 {
     brg__link *link = link_of(remote);
     size_t copied = brg__value_copied_bytes(value), room = brg__ring_payload_max(link->ring->capacity);
     if (copied > room - room / 8)
-        return brg_error_set(error, BRG_TOO_LARGE, "port", "the message has %zu bytes to copy, at most %zu go to that process",
-                             copied, room - room / 8);
+        return brg_error_set(error, BRG_TOO_LARGE, "port",
+                             "the message has %zu bytes to copy, at most %zu go to that process", copied,
+                             room - room / 8);
     brg__frame head = {.kind = bounce ? BRG__LINK_BOUNCE : BRG__LINK_POST, .id = id};
     brg_status status = brg__link_queue(link, &head, value, departures, error);
     if (status == BRG_OK)
@@ -313,7 +316,8 @@ static const brg__remote_ops link_remote_ops = {.post = remote_post,
                                                 .pump = remote_pump,
                                                 .unpump = remote_unpump};
 
-/* ---- frames that arrive ---------------------------------------------------------------------------------------------- */
+/* ---- frames that arrive
+ * ---------------------------------------------------------------------------------------------- */
 
 /* The payload as a value. BRG_NO_MEMORY is ours to bear; anything else is a lie. */
 static brg_status link_value(brg__link *link, const brg__frame *frame, const void *payload, brg_value **out,
@@ -361,9 +365,8 @@ static brg_status link_port_frame(brg__link *link, const brg__frame *frame, cons
         status = link_arrived(link, end, frame, payload);
         break;
     case BRG__LINK_CREDIT:
-        status = frame->word[0] > UINT32_MAX
-                     ? BRG_PROTOCOL
-                     : brg__end_credited(end, remote, (uint32_t)frame->word[0], frame->word[1]);
+        status = frame->word[0] > UINT32_MAX ? BRG_PROTOCOL
+                                             : brg__end_credited(end, remote, (uint32_t)frame->word[0], frame->word[1]);
         break;
     case BRG__LINK_WANT:
         brg__end_wanted(end, remote);
@@ -427,7 +430,8 @@ brg_status brg__link_frame(brg__link *link, const brg__frame *frame, const void 
     return BRG_PROTOCOL;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------------------------------------------- */
 
 void brg__link_init(brg__link *link, const brg__link_ops *ops, bool is_owner, brg__ring_producer *ring, int socket)
 {

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One side of the connection between an owner and its process worker, the same code on both: sends frames with values and what
- * travels in them, and takes the frames about channels, memory and services that process.c and child.c do not know.
+ * One side of the connection between an owner and its process worker, the same code on both: sends frames with values
+ * and what travels in them, and takes the frames about channels, memory and services that process.c and child.c do not
+ * know.
  *
- * Sending. A frame is written under send_lock. One that finds no room is refused (messages, tasks) or kept in a backlog, in
- * order, until there is (everything about channels: their credit bounds it); after that all but tasks go there until it is empty.
- * Nothing here waits.
+ * Sending. A frame is written under send_lock. One that finds no room is refused (messages, tasks) or kept in a
+ * backlog, in order, until there is (everything about channels: their credit bounds it); after that all but tasks go
+ * there until it is empty. Nothing here waits.
  *
  * Objects. Ports, regions and their like have a number on the link, even for what the owner made it up for, odd for the
- * worker, never used again. The tables are what the other side may name: anything else it says is BRG_PROTOCOL. Regions stay
- * in the tables while both sides have them mapped, so that sending one again is just its number: `holds` counts how often the other
- * side has been sent one of ours and not said that it let go; `receipts` the same for one of theirs. A descriptor goes through the
- * socket in a packet of its own before the frame that names the packet's number. A frame that was given up
- * after its first packets turns into one that says which to close.
+ * worker, never used again. The tables are what the other side may name: anything else it says is BRG_PROTOCOL. Regions
+ * stay in the tables while both sides have them mapped, so that sending one again is just its number: `holds` counts
+ * how often the other side has been sent one of ours and not said that it let go; `receipts` the same for one of
+ * theirs. A descriptor goes through the socket in a packet of its own before the frame that names the packet's number.
+ * A frame that was given up after its first packets turns into one that says which to close.
  *
- * Locks: send_lock (CHANNEL, possibly under one channel's lock), then table_lock (LEAF). What must not run under them, ends that
- * depart and users of regions that go, is collected and done after.
+ * Locks: send_lock (CHANNEL, possibly under one channel's lock), then table_lock (LEAF). What must not run under them,
+ * ends that depart and users of regions that go, is collected and done after.
  */
 #ifndef BRG_WORKER_LINK_H
 #define BRG_WORKER_LINK_H
@@ -50,11 +51,11 @@ typedef struct brg__link_ops {
 typedef struct brg__link_region {
     brg__node node; /* most recently used first */
     uint64_t id;
-    brg__region *region;     /* referenced */
+    brg__region *region;       /* referenced */
     struct brg_shared *shared; /* ours, sent as one: referenced while held */
-    uint32_t participant;    /* its number for the other side, or ours */
-    uint64_t holds;          /* ours: sent and not released */
-    uint64_t receipts;       /* theirs: received since we last released */
+    uint32_t participant;      /* its number for the other side, or ours */
+    uint64_t holds;            /* ours: sent and not released */
+    uint64_t receipts;         /* theirs: received since we last released */
 } brg__link_region;
 
 struct brg__link {
@@ -77,22 +78,25 @@ struct brg__link {
     brg__table ports;     /* link_port by number */
     brg__table regions;   /* brg__link_region by number */
     brg__list region_order;
-    uint64_t viewer; /* an owner's: the worker as regions know it */
+    uint64_t viewer;    /* an owner's: the worker as regions know it */
     uint32_t xreleases; /* regions of theirs may have gone idle: flush looks */
 
     /* The receiving side's alone (under the pump's lock). */
-    brg__list packets; /* link_packet: arrived before they were asked for, as the worker's two rings are not in one order */
+    brg__list
+        packets; /* link_packet: arrived before they were asked for, as the worker's two rings are not in one order */
 };
 
 void brg__link_init(brg__link *link, const brg__link_ops *ops, bool is_owner, brg__ring_producer *ring, int socket);
-/* The other process is gone: closes its ports, lets go of what it held, drops the backlog. No lock but the pump's. Idempotent. */
+/* The other process is gone: closes its ports, lets go of what it held, drops the backlog. No lock but the pump's.
+ * Idempotent. */
 void brg__link_die(brg__link *link);
 /* Frees what is left; dead before, or never used. */
 void brg__link_done(brg__link *link);
 
 /*
- * What one value takes with it, worked out under send_lock in four steps: prepare (numbers, holds; nothing has been sent),
- * packets (BRG_FULL: none was claimed), then, the frame being written, commit; or revert. Departures are to be run under no lock.
+ * What one value takes with it, worked out under send_lock in four steps: prepare (numbers, holds; nothing has been
+ * sent), packets (BRG_FULL: none was claimed), then, the frame being written, commit; or revert. Departures are to be
+ * run under no lock.
  */
 typedef struct brg__export {
     brg_value *value;
@@ -110,8 +114,9 @@ void brg__export_commit(brg__link *link, brg__export *export, brg__departures *d
 void brg__export_revert(brg__link *link, brg__export *export);
 
 /*
- * One frame now: `head` gives kind, id, status and words; value may be NULL, is borrowed, but what moves with it is gone on
- * success. BRG_FULL when there is no room or a backlog; else as prepare, BRG_CLOSED when dead. Then departures are to be run.
+ * One frame now: `head` gives kind, id, status and words; value may be NULL, is borrowed, but what moves with it is
+ * gone on success. BRG_FULL when there is no room or a backlog; else as prepare, BRG_CLOSED when dead. Then departures
+ * are to be run.
  */
 brg_status brg__link_send(brg__link *link, const brg__frame *head, const brg_value *value, brg__departures *departures,
                           brg_error *error);
@@ -124,8 +129,8 @@ brg_status brg__link_queue_locked(brg__link *link, const brg__frame *head, const
 /* Sends what waits, as far as there is room. No lock held. */
 void brg__link_flush(brg__link *link);
 
-/* A frame of brg__link_kind that arrived; `payload` is hostile where this is the owner. Under the pump's lock only. BRG_PROTOCOL;
- * BRG_FULL: no memory for it now, keep the frame. */
+/* A frame of brg__link_kind that arrived; `payload` is hostile where this is the owner. Under the pump's lock only.
+ * BRG_PROTOCOL; BRG_FULL: no memory for it now, keep the frame. */
 brg_status brg__link_frame(brg__link *link, const brg__frame *frame, const void *payload);
 
 /* Number `number` is of the other side's making. */

@@ -24,7 +24,7 @@ typedef struct link_side {
     brg__ring_consumer in;
     struct link_side *other;
     int refs;
-    bool broken, bad;      /* it was told that it lies; it said so */
+    bool broken, bad;  /* it was told that it lies; it said so */
     uint32_t bad_kind; /* of the frame that was a lie */
     uint64_t bad_id;
     char bad_why[100];
@@ -94,8 +94,8 @@ static inline bool link_pair_open(link_pair *pair)
     }
     link_side *sides[2] = {&pair->owner, &pair->worker};
     for (int i = 0; i < 2; i++) {
-        brg__ring_producer_init(&sides[i]->out, &pair->shared[i], pair->area + i * LINK_FIXTURE_AREA, LINK_FIXTURE_AREA, -1,
-                                0);
+        brg__ring_producer_init(&sides[i]->out, &pair->shared[i], pair->area + i * LINK_FIXTURE_AREA, LINK_FIXTURE_AREA,
+                                -1, 0);
         brg__ring_consumer_init(&sides[1 - i]->in, &pair->shared[i], pair->area + i * LINK_FIXTURE_AREA,
                                 LINK_FIXTURE_AREA);
         sides[i]->other = sides[1 - i];

@@ -221,8 +221,8 @@ static size_t link_collect_locked(brg__link *link, brg__frame *out, size_t max, 
                                         .id = entry->id,
                                         .word = {entry->receipts, brg_load_relaxed(&entry->region->xexposed)}};
             entry->receipts = 0;
-        } else if (entry->holds == 0 && (brg_load_acquire(&entry->region->xretired) != 0 ||
-                                         (!used && ++idle > LINK_IDLE_REGIONS_MAX))) {
+        } else if (entry->holds == 0 &&
+                   (brg_load_acquire(&entry->region->xretired) != 0 || (!used && ++idle > LINK_IDLE_REGIONS_MAX))) {
             out[count++] = (brg__frame){.kind = BRG__LINK_UNMAP, .id = entry->id};
             link_remove_region_locked(link, entry);
             brg__list_push_back(over, &entry->node);
@@ -386,7 +386,8 @@ void brg__link_packets_done(brg__link *link)
     }
 }
 
-/* ---- export ------------------------------------------------------------------------------------------------------- */
+/* ---- export -------------------------------------------------------------------------------------------------------
+ * */
 
 static brg_status export_packet(brg__export *export, brg__wire_object *to, int fd)
 {
@@ -478,10 +479,11 @@ static brg_status export_failed(brg_status status, const brg__object *object, br
 {
     if (status == BRG_NO_MEMORY)
         return brg__error_memory(error, "sending a message");
-    const char *why = status == BRG_INVALID     ? "was taken out of this message before"
-                      : status == BRG_TOO_LARGE ? "is one too many: at most 64 descriptors and new regions go with one message"
-                      : status == BRG_CLOSED    ? "is closed"
-                                                : brg_status_text(status);
+    const char *why = status == BRG_INVALID ? "was taken out of this message before"
+                      : status == BRG_TOO_LARGE
+                          ? "is one too many: at most 64 descriptors and new regions go with one message"
+                      : status == BRG_CLOSED ? "is closed"
+                                             : brg_status_text(status);
     return brg_error_set(error, status, "worker", "a %s in the message %s", brg_type_name((brg_type)object->type), why);
 }
 
@@ -586,7 +588,8 @@ void brg__export_revert(brg__link *link, brg__export *export)
     export_free(export);
 }
 
-/* ---- import --------------------------------------------------------------------------------------------------------- */
+/* ---- import
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* The region an object names, used once more for it; *back is its entry's shared, referenced, if it is one of ours. */
 static brg_status import_region(brg__link *link, const brg__wire_object *from, brg__region **out, brg_shared **back,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Both sides of a link in one process: what travels in values, what is given back, what fails, and the end at any time. */
+/* Both sides of a link in one process: what travels in values, what is given back, what fails, and the end at any
+ * time. */
 #include "os/test_support.h"
 
 #include <sys/mman.h>
@@ -376,8 +377,8 @@ static void too_many_descriptors(void **state)
     assert_int_equal(link_side_send(&pair.owner, value), BRG_TOO_LARGE);
     assert_true(brg__value_is_whole(value));
     fill_ring();
-    assert_int_equal(queue_event(1, NULL), BRG_OK);             /* the backlog */
-    assert_int_equal(queue_event(2, value), BRG_TOO_LARGE);     /* is not told that it went, and lost then */
+    assert_int_equal(queue_event(1, NULL), BRG_OK);         /* the backlog */
+    assert_int_equal(queue_event(2, value), BRG_TOO_LARGE); /* is not told that it went, and lost then */
     assert_true(brg__value_is_whole(value));
     brg_value_unref(value);
     link_pair_run(&pair);
@@ -441,7 +442,8 @@ static void live(int steps)
         brg_builder_list(builder);
         if (i % 4 == 0 && brg_channel_create(&one, &other, NULL, NULL) == BRG_OK) {
             brg_value *early = NULL;
-            if (brg_value_map(&early, NULL, brg_field_int("i", i)) == BRG_OK && brg_port_post(one, early, 0, NULL) != BRG_OK)
+            if (brg_value_map(&early, NULL, brg_field_int("i", i)) == BRG_OK &&
+                brg_port_post(one, early, 0, NULL) != BRG_OK)
                 brg_value_unref(early);
             brg_builder_port(builder, &other);
         }
@@ -483,8 +485,9 @@ static void expect_no_lie(const char *what, uint64_t number)
     for (int i = 0; i < 2; i++) {
         const link_side *side = i == 0 ? &pair.owner : &pair.worker;
         if (side->bad)
-            fail_msg("%s %llu: the %s takes a frame of kind %u about %llu for a lie: %s", what, (unsigned long long)number,
-                     i == 0 ? "owner" : "worker", side->bad_kind, (unsigned long long)side->bad_id, side->bad_why);
+            fail_msg("%s %llu: the %s takes a frame of kind %u about %llu for a lie: %s", what,
+                     (unsigned long long)number, i == 0 ? "owner" : "worker", side->bad_kind,
+                     (unsigned long long)side->bad_id, side->bad_why);
     }
 }
 
@@ -531,20 +534,13 @@ int main(void)
 {
 #define WITH_PAIR(test) cmocka_unit_test_setup_teardown(test, open_pair, close_pair)
     const struct CMUnitTest tests[] = {
-        WITH_PAIR(port_goes_and_comes_home),
-        WITH_PAIR(death_closes_ports),
-        WITH_PAIR(dead_link_takes_nothing_in),
-        WITH_PAIR(region_is_sent_once),
-        WITH_PAIR(seen_memory_is_given_up),
-        WITH_PAIR(release_tells_who_has_seen_it),
-        WITH_PAIR(shared_keeps_its_identity),
-        WITH_PAIR(token_is_cancelled_there_too),
-        WITH_PAIR(refused_message_stays_whole),
-        WITH_PAIR(too_many_descriptors),
-        WITH_PAIR(backlog_keeps_order),
-        WITH_PAIR(full_socket),
-        cmocka_unit_test(it_may_die_at_any_time),
-        cmocka_unit_test(any_call_may_fail),
+        WITH_PAIR(port_goes_and_comes_home),      WITH_PAIR(death_closes_ports),
+        WITH_PAIR(dead_link_takes_nothing_in),    WITH_PAIR(region_is_sent_once),
+        WITH_PAIR(seen_memory_is_given_up),       WITH_PAIR(release_tells_who_has_seen_it),
+        WITH_PAIR(shared_keeps_its_identity),     WITH_PAIR(token_is_cancelled_there_too),
+        WITH_PAIR(refused_message_stays_whole),   WITH_PAIR(too_many_descriptors),
+        WITH_PAIR(backlog_keeps_order),           WITH_PAIR(full_socket),
+        cmocka_unit_test(it_may_die_at_any_time), cmocka_unit_test(any_call_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

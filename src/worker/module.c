@@ -12,7 +12,8 @@
 
 brg_status brg__module_check(const brg_module *module, brg_error *error)
 {
-    if (module->abi != BRG_MODULE_ABI || module->size < offsetof(brg_module, direct)) /* what came later may be missing */
+    if (module->abi != BRG_MODULE_ABI ||
+        module->size < offsetof(brg_module, direct)) /* what came later may be missing */
         return brg_error_set(error, BRG_UNSUPPORTED, "worker",
                              "the module was built for ABI %u, this library has ABI %u: build it again", module->abi,
                              BRG_MODULE_ABI);
@@ -67,7 +68,8 @@ static module_entry *module_find_locked(const char *path, const brg_module *link
     return NULL;
 }
 
-/* The entry, and whether the caller is the one to load it: the first, and the next after a failure. NULL without memory. */
+/* The entry, and whether the caller is the one to load it: the first, and the next after a failure. NULL without
+ * memory. */
 static module_entry *module_claim(const char *path, const brg_module *linked, bool *mine)
 {
     size_t length = linked != NULL ? 0 : strlen(path);

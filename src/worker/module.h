@@ -5,7 +5,8 @@
 
 #include <brigade/module.h>
 
-/* Opens `path` and checks its entry: BRG_NOT_FOUND, BRG_START_FAILED, BRG_UNSUPPORTED (another ABI). Does not preload. */
+/* Opens `path` and checks its entry: BRG_NOT_FOUND, BRG_START_FAILED, BRG_UNSUPPORTED (another ABI). Does not preload.
+ * */
 brg_status brg__module_open(const char *path, const brg_module **out, void **library, brg_error *error);
 
 /* Whether a module struct can be used here. */

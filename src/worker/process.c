@@ -77,7 +77,8 @@ static brg_status process_post(brg_worker *worker, brg_value *message, uint64_t 
     }
 }
 
-/* Whether anything in it has a number on the link: then it goes through the mail, where such numbers have their order. */
+/* Whether anything in it has a number on the link: then it goes through the mail, where such numbers have their order.
+ * */
 static bool process_goes_by_mail(const brg_value *input)
 {
     for (uint32_t i = 0; input != NULL && i < input->object_count; i++)
@@ -185,7 +186,8 @@ void brg__process_break(brg__process *process, brg_status status, const char *wh
         return;
     char message[160];
     if (status == BRG_PROTOCOL)
-        snprintf(message, sizeof(message), "worker %llu broke the protocol: %s", (unsigned long long)process->worker->id, why);
+        snprintf(message, sizeof(message), "worker %llu broke the protocol: %s",
+                 (unsigned long long)process->worker->id, why);
     else
         snprintf(message, sizeof(message), "worker %llu was ended: %s", (unsigned long long)process->worker->id, why);
     brg__worker_end_now(process->worker, status, message);

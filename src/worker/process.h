@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Process workers, the owner's side: what its files share. process.c sends and ends, process_reply.c takes what comes back,
- * process_start.c makes segment and process.
+ * Process workers, the owner's side: what its files share. process.c sends and ends, process_reply.c takes what comes
+ * back, process_start.c makes segment and process.
  *
- * One memory segment per worker (protocol.h), mapped here and in the worker and nowhere else. Tasks and mail are written under
- * the link's send_lock by any thread. Replies are moved by "pumping", under pump_lock: by the supervisor when the worker writes its
- * event, or by a thread that waits for an answer anyway and spins (brg_task_wait, brg_worker_receive, a port). The worker writes the
- * event only if `xwatch` is set, once per setting: whoever stops pumping sets it and looks once more.
+ * One memory segment per worker (protocol.h), mapped here and in the worker and nowhere else. Tasks and mail are
+ * written under the link's send_lock by any thread. Replies are moved by "pumping", under pump_lock: by the supervisor
+ * when the worker writes its event, or by a thread that waits for an answer anyway and spins (brg_task_wait,
+ * brg_worker_receive, a port). The worker writes the event only if `xwatch` is set, once per setting: whoever stops
+ * pumping sets it and looks once more.
  *
  * What is read from the segment is hostile: frames are checked by the ring, values are copied and checked by the wire
  * reader, replies must answer something that was asked. A lie ends the worker with BRG_PROTOCOL.
  *
- * Lock order: pump_lock (WORKER) < the pool's lock < a channel's (PORT) < send_lock (CHANNEL). References: the process holds one
- * on the worker from start until it is reaped, or the request for it failed; the link's users hold others.
+ * Lock order: pump_lock (WORKER) < the pool's lock < a channel's (PORT) < send_lock (CHANNEL). References: the process
+ * holds one on the worker from start until it is reaped, or the request for it failed; the link's users hold others.
  */
 #ifndef BRG_WORKER_PROCESS_H
 #define BRG_WORKER_PROCESS_H
@@ -39,7 +40,7 @@ typedef struct brg__process {
 
     brg__lock pump_lock;
     brg__ring_consumer reply;
-    uint64_t xconsumed;      /* copy of reply.head for a look without the lock */
+    uint64_t xconsumed; /* copy of reply.head for a look without the lock */
     bool xbroken;
     brg__service_client client;
     bool has_client;

@@ -67,7 +67,8 @@ static brg_status process_message(brg__process *process, const brg__frame *frame
     return status == BRG_CLOSED ? BRG_OK : status;
 }
 
-/* A value of `size` bytes at *at, which moves on; BRG_PROTOCOL where it is no value. Memory failing is the task's failure. */
+/* A value of `size` bytes at *at, which moves on; BRG_PROTOCOL where it is no value. Memory failing is the task's
+ * failure. */
 static brg_status process_part(brg__process *process, const char **at, const char *end, uint64_t size, brg_value **out,
                                brg_error *error)
 {

@@ -80,7 +80,8 @@ static const brg__link_ops process_link_ops = {.wake = process_link_wake,
                                                .ref = process_link_ref,
                                                .unref = process_link_unref};
 
-/* ---- services ------------------------------------------------------------------------------------------------------ */
+/* ---- services ------------------------------------------------------------------------------------------------------
+ * */
 
 static void process_client_answer(brg__service_client *client, uint64_t number, brg_status status, brg_value *value)
 {
@@ -113,7 +114,8 @@ static brg_status process_client_event(brg__service_client *client, uint32_t ser
 static const brg__service_client_ops process_client_ops = {.answer = process_client_answer,
                                                            .event = process_client_event};
 
-/* ---- the process ------------------------------------------------------------------------------------------------------ */
+/* ---- the process
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void process_never_started(brg__process *process, const brg_error *error)
 {
@@ -273,8 +275,8 @@ static brg_status process_descriptors(brg__process *process, brg_error *error)
 }
 
 /* What the worker finds first. */
-static brg_status process_first_mail(brg__process *process, brg__request_kind kind, const brg_value *value, const char *what,
-                                     brg_error *error)
+static brg_status process_first_mail(brg__process *process, brg__request_kind kind, const brg_value *value,
+                                     const char *what, brg_error *error)
 {
     if (value == NULL)
         return BRG_OK;

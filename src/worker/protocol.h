@@ -4,10 +4,10 @@
  * rings, and the packets between the supervisor and a template. Both ends are built from this header and compare
  * BRG__PROTOCOL_VERSION, so it may change at will.
  *
- * Tasks have a ring of their own, since they are taken when the worker is free for them, while mail (messages, ports, all
- * else) is taken whenever the worker waits. What names ports and regions goes through the mail alone, the inputs of tasks
- * too, since what is said of these has one order only. Descriptors travel on a socket, in packets with numbers; a frame names the
- * numbers of those that belong to it. The owner trusts nothing that it reads.
+ * Tasks have a ring of their own, since they are taken when the worker is free for them, while mail (messages, ports,
+ * all else) is taken whenever the worker waits. What names ports and regions goes through the mail alone, the inputs of
+ * tasks too, since what is said of these has one order only. Descriptors travel on a socket, in packets with numbers; a
+ * frame names the numbers of those that belong to it. The owner trusts nothing that it reads.
  */
 #ifndef BRG_WORKER_PROTOCOL_H
 #define BRG_WORKER_PROTOCOL_H
@@ -51,9 +51,9 @@ typedef struct brg__segment {
     uint64_t xinbox_taken;             /* owner: messages of the worker that were received */
     BRG__ALIGNED(64) uint32_t xwatch;  /* owner sets: write the event on the next reply; the worker takes it */
 
-    BRG__ALIGNED(64) uint32_t xmemory_failed; /* worker: an allocation of this task failed */
-    uint32_t xneeds_room;                     /* worker: wake it when replies were taken; the owner clears it */
-    uint64_t xtaken;                          /* worker: messages of the owner that were received */
+    BRG__ALIGNED(64) uint32_t xmemory_failed;  /* worker: an allocation of this task failed */
+    uint32_t xneeds_room;                      /* worker: wake it when replies were taken; the owner clears it */
+    uint64_t xtaken;                           /* worker: messages of the owner that were received */
     BRG__ALIGNED(64) brg__usage_shared usage;  /* worker */
     BRG__ALIGNED(64) brg__ring_shared request; /* its consumer gate is where the worker sleeps, for mail too */
     brg__ring_shared mail;
@@ -73,8 +73,8 @@ typedef enum brg__request_kind {
     BRG__REQUEST_MESSAGE,   /* payload: value */
     BRG__REQUEST_NOTHING,   /* a frame that could not be finished */
     BRG__REQUEST_INPUT,     /* id: ticket; payload: value: a task's, in the mail */
-    BRG__REQUEST_TASK /* id: ticket; word[0]: attempt; word[1]: bytes of the name; word[2]: its input comes in the mail; payload:
-                         name padded to 8, value */
+    BRG__REQUEST_TASK       /* id: ticket; word[0]: attempt; word[1]: bytes of the name; word[2]: its input comes in the
+                               mail; payload: name padded to 8, value */
 } brg__request_kind;
 
 /* xclaim of a TASK frame: the first to swap it from FREE wins. */
@@ -86,8 +86,8 @@ typedef enum brg__reply_kind {
     BRG__REPLY_START_FAILED,  /* payload: brg__wire_error */
     BRG__REPLY_MESSAGE,       /* payload: value */
     BRG__REPLY_HANDLER_ERROR, /* payload: brg__wire_error */
-    BRG__REPLY_RESULT /* id: ticket; status; word[0]: bytes of output; word[1]: of detail; word[2]: of error; word[3]: run ns;
-                              payload: the three, each padded to 8 */
+    BRG__REPLY_RESULT         /* id: ticket; status; word[0]: bytes of output; word[1]: of detail; word[2]: of error;
+                                 word[3]: run ns; payload: the three, each padded to 8 */
 } brg__reply_kind;
 
 /* In mail and replies alike: channels, memory, services (worker/link.h). All about `id` */

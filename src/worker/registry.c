@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table holds no references. Who finds a worker takes one under the lock, unless the last is just going: then the worker
- * counts as gone, and waits for the lock to leave the table.
+ * The table holds no references. Who finds a worker takes one under the lock, unless the last is just going: then the
+ * worker counts as gone, and waits for the lock to leave the table.
  */
 #include "worker/registry.h"
 

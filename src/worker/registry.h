@@ -10,7 +10,8 @@ brg_status brg__registry_add(brg_worker *worker, brg_error *error);
 /* Its last reference is gone. Does nothing for one that was not added. */
 void brg__registry_remove(brg_worker *worker);
 
-/* The worker with that id and one more reference (brg__worker_unref), whatever state it is in; NULL when there is none. */
+/* The worker with that id and one more reference (brg__worker_unref), whatever state it is in; NULL when there is
+ * none. */
 brg_worker *brg__registry_find(uint64_t id);
 
 #endif

@@ -3,10 +3,10 @@
  * The standard streams of one worker, where they are not just the program's.
  *
  * What a worker writes ends in a bounded flow, from which the owner takes it: callbacks on its loop, or
- * brg_worker_read_output. A thread worker writes there itself, through a FILE; a process worker writes into a pipe, which the
- * supervisor reads while there is room in the flow. When the process is gone, what is left in the pipe follows, then the
- * flow is closed: all before the worker counts as ended. stdin is the same the other way: a flow, or a pipe
- * that the owner's thread writes.
+ * brg_worker_read_output. A thread worker writes there itself, through a FILE; a process worker writes into a pipe,
+ * which the supervisor reads while there is room in the flow. When the process is gone, what is left in the pipe
+ * follows, then the flow is closed: all before the worker counts as ended. stdin is the same the other way: a flow, or
+ * a pipe that the owner's thread writes.
  */
 #ifndef BRG_WORKER_STREAMS_H
 #define BRG_WORKER_STREAMS_H

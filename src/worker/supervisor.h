@@ -22,8 +22,8 @@ typedef struct brg__timer {
 } brg__timer;
 
 /*
- * Fires at `deadline_ns` (brg__now terms); setting it again moves it; UINT64_MAX clears it. Returns whether it was set, so
- * that whoever counts references for a set timer knows. Any thread.
+ * Fires at `deadline_ns` (brg__now terms); setting it again moves it; UINT64_MAX clears it. Returns whether it was set,
+ * so that whoever counts references for a set timer knows. Any thread.
  */
 bool brg__supervisor_timer_set(brg__timer *timer, uint64_t deadline_ns);
 
@@ -36,7 +36,8 @@ typedef struct brg__call {
 /* In the order of posting. Any thread. */
 void brg__supervisor_call(brg__call *call);
 
-/* Runs it there and waits for it; runs it directly on the supervisor itself. What was cleared before cannot fire after. */
+/* Runs it there and waits for it; runs it directly on the supervisor itself. What was cleared before cannot fire
+ * after. */
 void brg__supervisor_call_wait(void (*run)(void *argument), void *argument);
 
 bool brg__supervisor_is_current(void);

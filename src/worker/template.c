@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See template.h. One packet out per request, one back; at most TEMPLATE_IN_FLIGHT unanswered, so no send ever blocks. */
+/* See template.h. One packet out per request, one back; at most TEMPLATE_IN_FLIGHT unanswered, so no send ever blocks.
+ * */
 #include "worker/template.h"
 
 #include <errno.h>
@@ -172,7 +173,8 @@ static void template_linger_over(brg__timer *timer)
         template_close(self, &error);
 }
 
-/* ---- packets ------------------------------------------------------------------------------------------------------ */
+/* ---- packets ------------------------------------------------------------------------------------------------------
+ * */
 
 static void template_send(brg__template *self)
 {
@@ -327,7 +329,8 @@ static void template_readable(brg__poll_source *source)
     template_put(self);
 }
 
-/* ---- start ----------------------------------------------------------------------------------------------------------- */
+/* ---- start
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static brg_status template_exec(brg__template *self, brg_error *error)
 {

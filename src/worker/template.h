@@ -30,8 +30,8 @@ typedef struct brg__spawn {
 void brg__template_spawn(brg__spawn *spawn, const char *module, const char *helper);
 /* The worker of `spawn`, or the request, is over. */
 void brg__template_release(brg__spawn *spawn);
-/* A request is given up: not answered in time, or not wanted any more. It fails; a template that nobody else waits for, or that
- * has been silent for long, is killed. */
+/* A request is given up: not answered in time, or not wanted any more. It fails; a template that nobody else waits
+ * for, or that has been silent for long, is killed. */
 void brg__template_hurry(brg__spawn *spawn);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The template process: loads the module, runs its preload hook, then forks a worker for each request. It stays
- * single-threaded, since a fork copies the calling thread only, and keeps its heap small, since fork copies its tables. It never
- * looks at untrusted data. It ends when the supervisor hangs up, and with it (PDEATHSIG).
+ * single-threaded, since a fork copies the calling thread only, and keeps its heap small, since fork copies its tables.
+ * It never looks at untrusted data. It ends when the supervisor hangs up, and with it (PDEATHSIG).
  */
 #include <stdio.h>
 #include <stdlib.h>

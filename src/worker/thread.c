@@ -3,9 +3,9 @@
  * Thread workers. The thread loads the module, runs its hooks, and then serves messages and the source's tasks until
  * asked to end. It sleeps at worker->gate, which posts, the source and ask() wake.
  *
- * Ending one that does not return: threads cannot be killed, so after the grace it is abandoned. That may only happen while
- * it is in user code: entering sets xwhere, leaving and abandoning race by compare-and-swap, and the loser of leaving
- * touches nothing shared but its own references. Its result is dropped, its memory freed if it ever returns.
+ * Ending one that does not return: threads cannot be killed, so after the grace it is abandoned. That may only happen
+ * while it is in user code: entering sets xwhere, leaving and abandoning race by compare-and-swap, and the loser of
+ * leaving touches nothing shared but its own references. Its result is dropped, its memory freed if it ever returns.
  */
 #include <string.h>
 

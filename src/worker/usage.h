@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How busy a worker is. Its thread writes, with plain stores and a clock reading where it begins or ends to wait; others read.
- * For a process worker the counters lie in the segment, and what is read there is not trusted.
+ * How busy a worker is. Its thread writes, with plain stores and a clock reading where it begins or ends to wait;
+ * others read. For a process worker the counters lie in the segment, and what is read there is not trusted.
  */
 #ifndef BRG_WORKER_USAGE_H
 #define BRG_WORKER_USAGE_H

@@ -514,8 +514,8 @@ brg_status brg_worker_terminate(brg_worker *worker)
 }
 
 /*
- * Waits until the state is at least `least`. No spin: a new thread is often put on the CPU of its creator, who would only
- * keep it from running.
+ * Waits until the state is at least `least`. No spin: a new thread is often put on the CPU of its creator, who would
+ * only keep it from running.
  */
 static bool worker_wait_state(brg_worker *worker, brg_worker_state least, uint64_t timeout_ns)
 {

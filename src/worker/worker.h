@@ -3,8 +3,8 @@
  * One worker as its two isolations and the pool see it.
  *
  * Threads: `xstate` moves under life_lock (a leaf) on whatever thread the event happens; everything about processes but
- * posting and pumping happens on the supervisor. Who frees: references; the user's handle holds one, a running thread or
- * process one, a posted delivery one.
+ * posting and pumping happens on the supervisor. Who frees: references; the user's handle holds one, a running thread
+ * or process one, a posted delivery one.
  */
 #ifndef BRG_WORKER_WORKER_H
 #define BRG_WORKER_WORKER_H
@@ -136,7 +136,8 @@ struct brg_worker {
 brg_status brg__worker_create(brg_worker **out, const brg_worker_options *options, const brg__source *source,
                               void *source_owner, void *slot, brg_error *error);
 
-/* In a process worker, before it makes any: ids that no other process has given, living or, but for an odd chance, dead. */
+/* In a process worker, before it makes any: ids that no other process has given, living or, but for an odd chance,
+ * dead. */
 void brg__worker_ids_of_process(int64_t process_id, uint64_t started_ns);
 
 void brg__worker_ref(brg_worker *worker);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The structured-clone battery: a value goes to a worker and comes back, and is the same. In the thread isolation it may
- * not even be copied; in the process isolation it is, twice.
+ * The structured-clone battery: a value goes to a worker and comes back, and is the same. In the thread isolation it
+ * may not even be copied; in the process isolation it is, twice.
  */
 #include "peer.h"
 
@@ -28,7 +28,8 @@ static brg_value *there_and_back(void **state, void (*build)(brg_builder *))
 
 static brg_view item(const brg_value *value, size_t index) { return brg_view_at(peer_get(value, "value"), index); }
 
-/* ---- scalars ---------------------------------------------------------------------------------------------------------- */
+/* ---- scalars
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void build_nil(brg_builder *builder) { brg_builder_nil(builder); }
 
@@ -224,7 +225,8 @@ static void clones_big_integers(void **state)
     brg_value_unref(got);
 }
 
-/* ---- typed arrays ------------------------------------------------------------------------------------------------------ */
+/* ---- typed arrays
+ * ------------------------------------------------------------------------------------------------------ */
 
 static const struct {
     brg_element element;
@@ -323,7 +325,8 @@ static void array_past_its_buffer_is_refused(void **state)
     brg_builder_destroy(builder);
 }
 
-/* ---- containers ---------------------------------------------------------------------------------------------------------- */
+/* ---- containers
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void build_containers(brg_builder *builder)
 {
@@ -454,7 +457,8 @@ static void clones_errors_with_detail_and_cause(void **state)
     brg_value_unref(got);
 }
 
-/* ---- shared and cyclic ------------------------------------------------------------------------------------------------- */
+/* ---- shared and cyclic
+ * ------------------------------------------------------------------------------------------------- */
 
 static void build_shared_nodes(brg_builder *builder)
 {
@@ -508,7 +512,8 @@ static void cycles_stay_cycles(void **state)
     brg_value_unref(got);
 }
 
-/* ---- limits ---------------------------------------------------------------------------------------------------------------- */
+/* ---- limits
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void build_deep(brg_builder *builder)
 {

@@ -113,7 +113,8 @@ static brg_status module_message(brg_context *context, const brg_value *message)
     return command != NULL ? module_run(&call, command) : brg_context_fail(context, 404, "no command %s", name);
 }
 
-/* {"n": -2}: tells the owner {"in_direct": 1} and does not finish until the worker is asked to end. {"n": -3}: crashes. */
+/* {"n": -2}: tells the owner {"in_direct": 1} and does not finish until the worker is asked to end. {"n": -3}:
+ * crashes. */
 static brg_status module_direct(brg_context *context, uint64_t from, const brg_value *message)
 {
     conf_party *party = brg_context_state(context);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the conformance tests share. A peer is a worker on the conformance module, in either isolation, without a loop: it
- * is asked {"do": COMMAND, ...} and answers {..., "status": N}. See module.h for the commands.
+ * What the conformance tests share. A peer is a worker on the conformance module, in either isolation, without a loop:
+ * it is asked {"do": COMMAND, ...} and answers {..., "status": N}. See module.h for the commands.
  */
 #ifndef TESTS_CONFORMANCE_PEER_H
 #define TESTS_CONFORMANCE_PEER_H
@@ -26,7 +26,8 @@ void peer_assert_status(brg_status got, brg_status wanted, const char *what, con
 /* Where the conformance module lies. */
 const char *peer_module(void);
 
-/* A peer; fails the test where it cannot be made. `options` is completed and may be NULL. End it with brg_worker_destroy. */
+/* A peer; fails the test where it cannot be made. `options` is completed and may be NULL. End it with
+ * brg_worker_destroy. */
 brg_worker *peer_start(brg_isolation isolation, const brg_worker_options *options);
 
 /* A builder with an open map in which "do" is `command`; the caller adds keys. */

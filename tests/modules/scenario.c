@@ -382,7 +382,8 @@ static brg_status message_who(brg_context *context)
     return status;
 }
 
-/* Messages: {"do": "echo" | "who" | "fail" | "crash" | "exit" | "spin" | "polite" | "many", ...}; without "do" an echo. */
+/* Messages: {"do": "echo" | "who" | "fail" | "crash" | "exit" | "spin" | "polite" | "many", ...}; without "do" an
+ * echo. */
 static brg_status scenario_message(brg_context *context, const brg_value *message)
 {
     brg_view root = brg_value_root(message);

@@ -84,10 +84,10 @@ static brg_status wait_broadcast(waiting *w)
 static const struct way {
     const char *name;
     brg_status (*wait)(waiting *w);
-} ways[] = {{"port", wait_port},           {"post", wait_post},         {"lock", wait_lock},
-            {"shared32", wait_shared32},   {"shared64", wait_shared64}, {"semaphore", wait_semaphore},
-            {"barrier", wait_barrier},     {"latch", wait_latch},       {"token", wait_token},
-            {"queue", wait_queue},         {"condition", wait_condition}, {"broadcast", wait_broadcast}};
+} ways[] = {{"port", wait_port},         {"post", wait_post},           {"lock", wait_lock},
+            {"shared32", wait_shared32}, {"shared64", wait_shared64},   {"semaphore", wait_semaphore},
+            {"barrier", wait_barrier},   {"latch", wait_latch},         {"token", wait_token},
+            {"queue", wait_queue},       {"condition", wait_condition}, {"broadcast", wait_broadcast}};
 
 static brg_status waiting_open(waiting *w)
 {

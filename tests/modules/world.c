@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The module of world_test, streams_test and nested_test: a message {"do": ...} makes the worker say what it has around it, change
- * it, write, read, make workers of its own, run timers. Answers go to the owner as messages.
+ * The module of world_test, streams_test and nested_test: a message {"do": ...} makes the worker say what it has around
+ * it, change it, write, read, make workers of its own, run timers. Answers go to the owner as messages.
  */
 #include <brigade.h>
 #include <brigade/uv.h>
@@ -41,7 +41,8 @@ static brg_status answer_int(brg_context *context, const char *key, int64_t numb
     return status == BRG_OK ? answer(context, value) : status;
 }
 
-/* ---- at exit ------------------------------------------------------------------------------------------------------ */
+/* ---- at exit ------------------------------------------------------------------------------------------------------
+ * */
 
 static void append(const char *path, const char *text)
 {
@@ -74,7 +75,8 @@ static brg_status do_at_exit(brg_context *context, brg_view root)
     return answer_int(context, "ok", 1);
 }
 
-/* ---- environment -------------------------------------------------------------------------------------------------- */
+/* ---- environment --------------------------------------------------------------------------------------------------
+ * */
 
 static brg_status do_about(brg_context *context)
 {
@@ -119,7 +121,8 @@ static brg_status do_data(brg_context *context, brg_view root)
     return status == BRG_OK ? do_about(context) : status;
 }
 
-/* ---- loop ---------------------------------------------------------------------------------------------------------- */
+/* ---- loop ----------------------------------------------------------------------------------------------------------
+ * */
 
 static void tick(uv_timer_t *timer)
 {
@@ -155,7 +158,8 @@ static brg_status do_run(brg_context *context, bool for_ever)
     return answer_int(context, "run", status);
 }
 
-/* ---- streams -------------------------------------------------------------------------------------------------------- */
+/* ---- streams
+ * -------------------------------------------------------------------------------------------------------- */
 
 static brg_status do_print(brg_context *context, brg_view root)
 {
@@ -178,7 +182,8 @@ static brg_status do_read(brg_context *context)
     return status == BRG_OK ? answer(context, value) : status;
 }
 
-/* ---- workers of workers ------------------------------------------------------------------------------------------------ */
+/* ---- workers of workers
+ * ------------------------------------------------------------------------------------------------ */
 
 static brg_status do_nest(brg_context *context, brg_view root)
 {
@@ -226,7 +231,8 @@ static brg_status do_nest_pool(brg_context *context, brg_view root)
     return status == BRG_OK ? answer_int(context, "pool", 1) : status;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------------- */
+/* ---- the rest
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static brg_status do_burn(brg_context *context)
 {

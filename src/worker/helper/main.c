@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * brigade-worker: the program that templates and process workers run. All it does itself is to notice when memory runs out,
- * so that a crash that follows is reported as what it is: it stands in front of the C library's allocator, and tells the
- * library when that returns NULL.
+ * brigade-worker: the program that templates and process workers run. All it does itself is to notice when memory runs
+ * out, so that a crash that follows is reported as what it is: it stands in front of the C library's allocator, and
+ * tells the library when that returns NULL.
  */
 #include <stdlib.h> /* before asking for __GLIBC__: it defines it */
 
