@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 100,000 channels and 10,000 workers of each kind, made and ended: memory and descriptors stay flat. Fewer under sanitizers.
+ */
+#include <stdio.h>
+
+#include "scenario.h"
+#include "watch.h"
+
+#define BOUND BRG_SECONDS(60)
+#define GROWTH_KB 8192 /* what the C library keeps for threads that were alive at once */
+
+#define COUNT(full) (WATCH_SANITIZED ? (full) / 50 : (full))
+
+typedef struct flat {
+    int files;
+    size_t ports;
+    long memory_kb;
+} flat;
+
+static flat flat_now(void)
+{
+    return (flat){.files = scenario_open_files(), .ports = brg_ports_open(), .memory_kb = watch_memory_kb()};
+}
+
+static void flat_check(const char *what, int count, const flat *before)
+{
+    assert_true(watch_until_files(before->files));
+    flat now = flat_now();
+    printf("%d %s: %ld KiB before, %ld after; %d descriptors before, %d after\n", count, what, before->memory_kb,
+           now.memory_kb, before->files, now.files);
+    assert_int_equal(now.ports, before->ports);
+    if (!WATCH_SANITIZED && now.memory_kb > before->memory_kb + GROWTH_KB)
+        fail_msg("%d %s: memory grew from %ld to %ld KiB", count, what, before->memory_kb, now.memory_kb);
+}
+
+static void post_int(brg_port *port, int64_t number)
+{
+    brg_value *message = NULL;
+    assert_int_equal(brg_value_int(&message, number, NULL), BRG_OK);
+    assert_int_equal(brg_port_post(port, message, BOUND, NULL), BRG_OK);
+}
+
+static void expect_int(brg_port *port, int64_t number)
+{
+    brg_value *message = NULL;
+    int64_t got = -1;
+    assert_int_equal(brg_port_receive(port, &message, BOUND), BRG_OK);
+    assert_int_equal(brg_view_int(brg_value_root(message), &got), BRG_OK);
+    assert_int_equal(got, number);
+    brg_value_unref(message);
+}
+
+static brg_worker *flat_worker(brg_isolation isolation)
+{
+    char module[512];
+    brg_error error;
+    brg_worker *worker = NULL;
+    snprintf(module, sizeof(module), "%s/objects.so", getenv("TEST_MODULE_DIR"));
+    if (brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = module), &error) != BRG_OK)
+        fail_msg("%s", error.message);
+    return worker;
+}
+
+/* Sends the worker one end; it says back what it hears there. */
+static void through_worker(brg_worker *worker, int64_t number)
+{
+    brg_port *ours = NULL, *theirs = NULL;
+    brg_builder *builder = NULL;
+    brg_value *message = NULL;
+    assert_int_equal(brg_channel_create(&ours, &theirs, NULL, NULL), BRG_OK);
+    assert_int_equal(brg_builder_create(&builder, NULL), BRG_OK);
+    brg_builder_map(builder);
+    brg_builder_key(builder, "port");
+    brg_builder_port(builder, &theirs);
+    brg_builder_end(builder);
+    assert_int_equal(brg_builder_finish(builder, &message, NULL), BRG_OK);
+    brg_builder_destroy(builder);
+    assert_int_equal(brg_worker_post(worker, message, BOUND, NULL), BRG_OK);
+    post_int(ours, number);
+    expect_int(ours, number);
+    assert_int_equal(brg_port_receive(ours, &message, BOUND), BRG_CLOSED);
+    brg_port_destroy(ours);
+}
+
+static void local_channel(int64_t number)
+{
+    brg_port *one = NULL, *other = NULL;
+    assert_int_equal(brg_channel_create(&one, &other, NULL, NULL), BRG_OK);
+    post_int(one, number);
+    expect_int(other, number);
+    post_int(other, number + 1);
+    expect_int(one, number + 1);
+    brg_port_destroy(one);
+    brg_port_destroy(other);
+}
+
+static void channels_of_the_program(void **state)
+{
+    (void)state;
+    int count = COUNT(100000);
+    flat before = {0};
+    for (int i = 0; i < count + count / 10; i++) {
+        if (i == count / 10)
+            before = flat_now();
+        local_channel(i);
+    }
+    flat_check("channels", count, &before);
+}
+
+static void channels_to_a_worker(void **state)
+{
+    int count = COUNT(100000);
+    brg_worker *worker = flat_worker(scenario_isolation(state));
+    flat before = {0};
+    for (int i = 0; i < count + count / 10; i++) {
+        if (i == count / 10)
+            before = flat_now();
+        through_worker(worker, i);
+    }
+    flat_check("channels to a worker", count, &before);
+    brg_worker_destroy(worker);
+}
+
+static void workers_that_get_a_port(void **state)
+{
+    brg_isolation isolation = scenario_isolation(state);
+    int count = COUNT(10000);
+    flat before = {0};
+    for (int i = 0; i < count + count / 10; i++) {
+        if (i == count / 10)
+            before = flat_now();
+        brg_worker *worker = flat_worker(isolation);
+        through_worker(worker, i);
+        brg_worker_destroy(worker);
+    }
+    flat_check("workers", count, &before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(channels_of_the_program),
+        SCENARIO_BOTH(channels_to_a_worker),
+        SCENARIO_BOTH(workers_that_get_a_port),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
