@@ -390,6 +390,8 @@ void brg__worker_ask(brg_worker *worker)
     brg__streams_hurry(worker);
     brg__mailbox_close(&worker->outbox);
     brg__worker_set_timer(worker, brg__deadline(worker->options.grace_ns));
+    if (brg__worker_is_over(worker)) /* already: its end did not see the timer, which would keep it for the grace */
+        brg__worker_set_timer(worker, UINT64_MAX);
 }
 
 void brg__worker_end_now(brg_worker *worker, brg_status why, const char *message)
