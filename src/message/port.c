@@ -111,12 +111,11 @@ static bool port_wait_locked(brg__channel *channel, brg__waiter *waiter, port_wa
                            .until_asked = true};
     brg__lock_release(&channel->lock);
     bool in_time = true;
-    if (waiter == NULL) { /* only a look */
+    if (waiter == NULL) /* only a look */
         port_wait_look(wait);
-        port_wait_unlook(wait);
-    } else {
+    else
         in_time = brg__waiter_wait(waiter, &how, deadline_ns);
-    }
+    port_wait_unlook(wait); /* also where it did not sleep: while we looked nobody else did */
     port_wait_done(wait);
     brg__lock_acquire(&channel->lock);
     return in_time;
