@@ -245,7 +245,7 @@ static void ports_wander_through_everything(void **state)
     (void)state;
     const char *given = getenv("BRIGADE_TEST_SEED"), *wanted = getenv("BRIGADE_TEST_RUNS");
     uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : 1;
-    int rounds = wanted != NULL ? atoi(wanted) : WATCH_SANITIZED ? 2 : 4; /* soak with more */
+    int rounds = wanted != NULL ? atoi(wanted) : WATCH_SANITIZED ? 3 : 20;
     static race r;
     race_open(&r, 999); /* makes supervisor and template */
     while (race_step(&r))
