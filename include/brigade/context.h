@@ -128,6 +128,24 @@ BRG_API bool brg_context_cancelled(const brg_context *context);
 /* A descriptor that becomes readable when the task is asked to end, to put into poll. Borrowed; -1 if none is left. */
 BRG_API int brg_context_cancel_fd(brg_context *context);
 
+/*
+ * Sends a value to who submitted the running task: a part of the result, or how far it is. Taken on success. It is
+ * delivered in order, before the task settles; where nobody listens it is dropped. Waits up to `timeout_ns` while
+ * progress_max values are on their way (0: tries once). Errors: BRG_FULL or BRG_TIMED_OUT; BRG_CANCELLED when the task is
+ * asked to end while it waits; BRG_TOO_LARGE; BRG_STATE outside a task of a pool.
+ */
+BRG_API brg_status brg_context_progress(brg_context *context, brg_value *value, uint64_t timeout_ns, brg_error *error);
+
+/* Says that the running task is alive, for pools with heartbeat_ns. One store: call it often. */
+BRG_API void brg_context_heartbeat(brg_context *context);
+
+/* What brg_pool_configure gave last; borrowed until the next time. NULL: nothing. */
+BRG_API const brg_value *brg_context_config(const brg_context *context);
+
+/* The index of the worker in its pool, from 0, as in worker_tags; and its tags. UINT32_MAX and 0 outside a pool. */
+BRG_API uint32_t brg_context_worker_index(const brg_context *context);
+BRG_API uint64_t brg_context_worker_tags(const brg_context *context);
+
 /* ---- messages ---------------------------------------------------------------------------------------------- */
 
 /*

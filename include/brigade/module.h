@@ -9,6 +9,7 @@
 #ifndef BRIGADE_MODULE_H
 #define BRIGADE_MODULE_H
 
+#include <brigade/batch.h>
 #include <brigade/context.h>
 #include <brigade/status.h>
 #include <brigade/value.h>
@@ -30,6 +31,12 @@ typedef struct brg_module_task {
     const char *name;
     brg_task_fn run;
 } brg_module_task;
+
+/* One task that takes many inputs at once: brigade/batch.h. Its name must not be among the other tasks'. */
+typedef struct brg_module_batch_task {
+    const char *name;
+    brg_batch_fn run;
+} brg_module_batch_task;
 
 typedef struct brg_module {
     size_t size;
@@ -54,9 +61,18 @@ typedef struct brg_module {
     /* On each message by id (brigade/direct.h), from a worker or the program (0); borrowed until return. Run between
      * tasks and messages; when it returns, the sender hears of it: of an error as BRG_FAILED. May be NULL. */
     brg_status (*direct)(brg_context *context, uint64_t from, const brg_value *message);
+
+    const brg_module_batch_task *batch_tasks; /* ends with a NULL name; may be NULL */
+
+    /* On each worker of a pool, when brg_pool_configure gave it `config` (NULL: none any more); borrowed, and
+     * brg_context_config's until the next. Run between tasks, and before the first. A failing one ends the worker. May
+     * be NULL. */
+    brg_status (*configure)(brg_context *context, const brg_value *config);
 } brg_module;
 
 #define BRG_TASKS(...) ((const brg_module_task[]){__VA_ARGS__, {NULL, NULL}})
+
+#define BRG_BATCH_TASKS(...) ((const brg_module_batch_task[]){__VA_ARGS__, {NULL, NULL}})
 
 /* Defines the symbol the loader looks for. One per shared object. */
 #define BRG_MODULE(id, ...)                                                                                            \

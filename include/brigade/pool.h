@@ -16,6 +16,8 @@
 #include <brigade/loop.h>
 #include <brigade/module.h>
 #include <brigade/status.h>
+#include <brigade/task.h>
+#include <brigade/token.h>
 #include <brigade/value.h>
 #include <brigade/worker.h>
 
@@ -24,88 +26,125 @@ extern "C" {
 #endif
 
 typedef struct brg_pool brg_pool;
-typedef struct brg_task brg_task;
-
-typedef enum brg_task_state {
-    BRG_TASK_QUEUED = 0,
-    BRG_TASK_RUNNING,
-    BRG_TASK_DONE,      /* BRG_OK */
-    BRG_TASK_FAILED,    /* the task's own error, a crash, a poison task, no worker to be had */
-    BRG_TASK_CANCELLED, /* BRG_CANCELLED */
-    BRG_TASK_TIMED_OUT, /* BRG_TIMED_OUT */
-    BRG_TASK_LOST       /* its thread worker was abandoned: BRG_LOST */
-} brg_task_state;
-
-/* "queued", "running", ... Static. Any thread. */
-BRG_API const char *brg_task_state_name(brg_task_state state);
-
-/* How a task settled. Borrowed inside `done`; from brg_task_result, while the task handle lives. */
-typedef struct brg_result {
-    brg_status status;
-    brg_task_state state;
-    brg_value *output;      /* what the task returned, or NULL; borrowed: brg_value_ref to keep it */
-    brg_value *detail;      /* what brg_context_fail_with sent along, or NULL; borrowed */
-    const brg_error *error; /* NULL when status is BRG_OK */
-    uint32_t attempts;      /* how often it started */
-    uint64_t worker_id;     /* of the last attempt; 0 if it never ran */
-    uint64_t queued_ns;     /* submit to start of the last attempt; 0 unless timing is on or a timeout is set */
-    uint64_t run_ns;        /* the last attempt, likewise */
-} brg_result;
-
-typedef void (*brg_done_fn)(const brg_result *result, void *user_data);
+typedef struct brg_group brg_group;
 
 /* A function of this program as a task (thread isolation). Errors by brg_context_fail or any status. */
 typedef brg_status (*brg_call_fn)(brg_context *context, void *argument);
 
+/* What a submit to a full queue does. */
 typedef enum brg_admission {
-    BRG_ADMISSION_REJECT = 0, /* a full queue: BRG_FULL at once */
-    BRG_ADMISSION_BLOCK       /* wait for room up to admission_timeout_ns, then BRG_TIMED_OUT */
+    BRG_ADMISSION_REJECT = 0,  /* BRG_FULL at once */
+    BRG_ADMISSION_BLOCK,       /* waits for room up to admission_timeout_ns, then BRG_TIMED_OUT */
+    BRG_ADMISSION_CALLER_RUNS, /* runs the task inside submit. It waits for room instead, as block does, where the task
+                                * must not run in the caller: process isolation, a module with worker_start */
+    BRG_ADMISSION_DROP_OLDEST, /* the oldest of the least urgent that wait makes room: it settles with BRG_FULL. A task
+                                * less urgent than all that wait is rejected */
+    BRG_ADMISSION_DROP_NEWEST  /* the same with the newest that waits */
 } brg_admission;
+
+typedef enum brg_priority {
+    BRG_PRIORITY_NORMAL = 0,
+    BRG_PRIORITY_URGENT,
+    BRG_PRIORITY_HIGH,
+    BRG_PRIORITY_LOW
+} brg_priority;
 
 /* Which ends of an attempt are worth another one; combine with |. */
 typedef enum brg_retry_on {
-    BRG_RETRY_CRASH = 1,   /* the worker crashed, exited, broke the protocol or was lost */
-    BRG_RETRY_TIMEOUT = 2, /* run_timeout passed */
-    BRG_RETRY_FAILED = 4   /* the task returned an error */
+    BRG_RETRY_CRASH = 1,     /* the worker crashed, exited, broke the protocol or was lost */
+    BRG_RETRY_TIMEOUT = 2,   /* run_timeout passed */
+    BRG_RETRY_FAILED = 4,    /* the task returned an error of no other class */
+    BRG_RETRY_MEMORY = 8,    /* BRG_NO_MEMORY: returned, or a limit ended the worker */
+    BRG_RETRY_TRANSIENT = 16 /* the task returned BRG_UNAVAILABLE, BRG_FULL or BRG_SYSTEM: later it may work */
 } brg_retry_on;
 
-/*
- * Policies: NULL is the default. Each is a table of functions behind an opaque type; later releases add more
- * of each, and a public way to write one's own.
- */
-typedef struct brg_queue_policy brg_queue_policy;
-typedef struct brg_placement_policy brg_placement_policy;
-typedef struct brg_scaling_policy brg_scaling_policy;
-BRG_API extern const brg_queue_policy *const brg_queue_fifo;         /* which task is next: the oldest */
-BRG_API extern const brg_placement_policy *const brg_placement_pull; /* which worker: the one that is idle takes it */
-BRG_API extern const brg_scaling_policy *const brg_scaling_fixed;    /* how many workers: workers_max, always */
+typedef enum brg_backoff {
+    BRG_BACKOFF_FIXED = 0,  /* retry_delay_ns before each further attempt */
+    BRG_BACKOFF_EXPONENTIAL /* doubling from there up to retry_delay_max_ns */
+} brg_backoff;
 
+/*
+ * Policies: NULL is the default, the first of each. brigade/policy.h says how to write one; brg_policy(7) which to
+ * choose when. All combinations are valid, in both isolations.
+ */
+typedef struct brg_queue_policy brg_queue_policy;                /* which task is next */
+BRG_API extern const brg_queue_policy *const brg_queue_fifo;     /* the oldest */
+BRG_API extern const brg_queue_policy *const brg_queue_lifo;     /* the newest */
+BRG_API extern const brg_queue_policy *const brg_queue_priority; /* the most urgent; ageing_ns lets the others rise */
+BRG_API extern const brg_queue_policy *const brg_queue_weighted; /* each priority its share of what is served: shares */
+BRG_API extern const brg_queue_policy *const brg_queue_deadline; /* the earliest deadline_ns; without one last */
+BRG_API extern const brg_queue_policy *const brg_queue_fair;     /* keys in turn, the oldest of each */
+
+typedef struct brg_placement_policy brg_placement_policy;                   /* which worker gets it */
+BRG_API extern const brg_placement_policy *const brg_placement_pull;        /* the one that is free takes it */
+BRG_API extern const brg_placement_policy *const brg_placement_round_robin; /* one after the other */
+BRG_API extern const brg_placement_policy *const brg_placement_least_busy;  /* the one with the fewest tasks */
+BRG_API extern const brg_placement_policy *const brg_placement_random;      /* any */
+BRG_API extern const brg_placement_policy *const brg_placement_two_choices; /* the less busy of two random ones */
+BRG_API extern const brg_placement_policy *const brg_placement_sticky;      /* one key, one worker */
+BRG_API extern const brg_placement_policy *const brg_placement_stealing;    /* in turn, and who has nothing steals */
+
+typedef struct brg_scaling_policy brg_scaling_policy;             /* how many workers, of workers_min to workers_max */
+BRG_API extern const brg_scaling_policy *const brg_scaling_fixed; /* workers_max, always */
+BRG_API extern const brg_scaling_policy *const brg_scaling_backlog;  /* by queued tasks per worker: grow_queued */
+BRG_API extern const brg_scaling_policy *const brg_scaling_load;     /* by the busy share: grow_busy_percent */
+BRG_API extern const brg_scaling_policy *const brg_scaling_adaptive; /* climbs to the best throughput */
+
+typedef void (*brg_pool_event_fn)(brg_pool *pool, uint64_t queued_count, void *user_data);
+typedef void (*brg_pool_worker_fn)(brg_pool *pool, uint64_t worker_id, const brg_exit *exit, void *user_data);
+
+/* Fields marked * may be changed while it runs: brg_pool_tune. */
 typedef struct brg_pool_options {
     size_t size;
-    brg_loop *loop; /* where `done` runs; NULL: none may be given, use handles */
+    brg_loop *loop; /* where `done` and events run; NULL: none may be given, use handles */
     brg_isolation isolation;
     const char *module;              /* path of a shared object; or */
     const brg_module *linked_module; /* one of this program (thread isolation); or neither: function tasks only */
     const char *name;                /* names the workers; default "pool" */
-    uint32_t workers_max;            /* default: CPUs this process may use (affinity, cgroup quota), at least 1 */
     brg_value *init_data;            /* every worker gets it; taken on success */
 
     const brg_queue_policy *queue;
+    uint32_t shares[4]; /* * weighted: of urgent, high, normal, low; default 0, 50, 40, 10. Those with 0 go first */
+    uint64_t ageing_ns; /* * priority: a task that waited this long counts as one step more urgent; default never */
     const brg_placement_policy *placement;
+    uint64_t seed;               /* of random choices; default: another one each time */
+    const uint64_t *worker_tags; /* bits: what each worker is good for, by index; copied. Default none */
+    uint32_t worker_tags_count;  /* workers beyond have none */
+
     const brg_scaling_policy *scaling;
+    uint32_t workers_max;         /* * default: CPUs this process may use (affinity, cgroup quota), at least 1 */
+    uint32_t workers_min;         /* * default 1, with fixed scaling workers_max; BRG_NO_WORKERS: none when idle */
+    uint32_t workers_start;       /* started with the pool; default workers_min */
+    uint32_t warm_spares;         /* * idle workers kept ready beyond the busy ones, within workers_max; default 0 */
+    uint64_t idle_timeout_ns;     /* * a worker ends when it was idle this long and is not needed; default 10 s */
+    uint64_t scaling_interval_ns; /* default 100 ms */
+    uint32_t grow_queued;         /* * backlog: more than this many tasks waiting per worker; default 2 */
+    uint32_t grow_busy_percent;   /* * load: above, one more; default 80 */
+    uint32_t shrink_busy_percent; /* * load: below, one less; default 20 */
+
+    uint32_t batch_size;     /* * tasks of one kind that go to a worker together, for tasks with run_batch; default 1 */
+    uint64_t batch_delay_ns; /* * how long the first of a batch waits for it to fill; default 1 ms */
 
     brg_admission admission;
     uint64_t admission_timeout_ns; /* default 0 waits for ever, as BRG_FOREVER does */
-    uint32_t queue_max;            /* tasks waiting; default 65536 */
-    size_t queue_bytes_max;        /* bytes of values waiting; default 256 MiB */
-    size_t message_bytes_max; /* one input or output, its buffers included but for those in regions; default 64 MiB */
+    uint32_t queue_max;            /* * tasks waiting; default 65536 */
+    size_t queue_bytes_max;        /* * bytes of values waiting; default 256 MiB */
+    size_t message_bytes_max;   /* one input or output, its buffers included but for those in regions; default 64 MiB */
+    uint32_t queue_high;        /* * tasks waiting from which the queue counts as full; default queue_max */
+    uint32_t queue_low;         /* * and to which it must fall to count as drained; default half of queue_high */
+    brg_pool_event_fn on_full;  /* it became full: stop the source. On the loop, in turn with */
+    brg_pool_event_fn on_drain; /* it drained: go on. Both tell how it is when they run */
 
-    uint64_t run_timeout_ns;   /* from the start of an attempt; default none */
-    uint64_t queue_timeout_ns; /* from submit to start; default none */
-    uint64_t grace_ns;         /* from asking a running task to end to ending its worker; default 500 ms */
-    uint32_t attempts_max;     /* default 1: no retry */
-    uint32_t retry_on;         /* brg_retry_on flags; default BRG_RETRY_CRASH */
+    uint64_t run_timeout_ns;   /* * from the start of an attempt; default none */
+    uint64_t queue_timeout_ns; /* * from submit to start; default none */
+    uint64_t grace_ns;         /* * from asking a running task to end to ending its worker; default 500 ms */
+    uint32_t attempts_max;     /* * default 1: no retry */
+    uint32_t retry_on;         /* * brg_retry_on flags; default BRG_RETRY_CRASH */
     uint32_t crash_limit;      /* a task that ended this many workers is poison; default 2 */
+    brg_backoff retry_backoff;
+    uint64_t retry_delay_ns;       /* * default 0: at once */
+    uint64_t retry_delay_max_ns;   /* * default 30 s */
+    uint32_t retry_jitter_percent; /* * each delay is shorter by up to this part, at random; default 0 */
 
     uint64_t start_timeout_ns; /* a worker's start-up; default 30 s */
     uint64_t restart_min_ns;   /* wait after a first failed start, doubling; default 10 ms */
@@ -113,14 +152,26 @@ typedef struct brg_pool_options {
     uint32_t breaker_failures; /* failed starts in a row that open the breaker; default 5 */
     uint64_t breaker_open_ns;  /* how long queued tasks then fail fast; default 10 s */
 
+    const char *prewarm_task;           /* a task of the module that each worker runs before it counts as online */
+    brg_value *prewarm_input;           /* its input; taken on success */
+    brg_pool_worker_fn on_worker_start; /* a worker is online; `exit` is NULL. On the loop */
+    brg_pool_worker_fn on_worker_end;   /* one ended: why. On the loop, after its start */
+    uint64_t recycle_tasks;             /* * a worker is replaced after this many tasks; default never */
+    uint64_t recycle_age_ns;            /* * ... at this age, between tasks; default never */
+    size_t recycle_rss_bytes;           /* * ... above this memory, between tasks (process isolation); default never */
+    uint64_t heartbeat_ns; /* * a running task must call brg_context_heartbeat this often, or it counts as timed out;
+                            * default: need not */
+
     uint64_t spin_ns; /* longest spin of an idle worker, adaptive; default 50 us */
     bool no_spin;     /* never spin */
     bool timing;      /* fill queued_ns and run_ns of every result */
     brg_limits limits;
     const char *helper;               /* path of the worker program; default: found beside the library */
     void (*release)(void *user_data); /* exactly once, in destroy; never if create failed */
-    void *user_data;
+    void *user_data;                  /* also of the events */
 } brg_pool_options;
+
+#define BRG_NO_WORKERS UINT32_MAX
 
 #define brg_pool_opts(...) BRG_OPTIONS(brg_pool_options, __VA_ARGS__)
 
@@ -136,16 +187,47 @@ BRG_API brg_status brg_pool_create(brg_pool **out, const brg_pool_options *optio
  */
 BRG_API void brg_pool_destroy(brg_pool *pool);
 
+/*
+ * Changes options while the pool works: those marked * above that are not zero in `changes`; the others stay. Fewer
+ * workers: the surplus ends when idle, after what it has. Smaller limits hold for later submits. All or nothing. Errors:
+ * BRG_INVALID naming an option that is wrong or cannot be changed; BRG_NO_MEMORY. Any thread.
+ */
+BRG_API brg_status brg_pool_tune(brg_pool *pool, const brg_pool_options *changes, brg_error *error);
+
+/*
+ * Gives every worker `config` (may be NULL), those now there before their next task, later ones before their first:
+ * the module's `configure` hook runs with it, and brg_context_config returns it. Taken on success. A hook that fails
+ * ends its worker, which is replaced. Errors: BRG_NO_MEMORY; BRG_INVALID; BRG_CLOSED; BRG_FORKED. Any thread.
+ */
+BRG_API brg_status brg_pool_configure(brg_pool *pool, brg_value *config, brg_error *error);
+
+typedef void (*brg_progress_fn)(const brg_value *value, void *user_data);
+
 typedef struct brg_submit_options {
     size_t size;
     brg_done_fn done; /* needs a pool with a loop */
     void *user_data;
+    brg_priority priority;
+    uint64_t key;              /* for sticky placement and fair queues; brg_key makes one of a string. 0: none */
+    uint64_t tags;             /* only a worker with all these bits may run it */
     uint64_t run_timeout_ns;   /* default: the pool's */
     uint64_t queue_timeout_ns; /* default: the pool's */
     uint64_t deadline_ns;      /* bound on everything, from submit; default none */
+    uint64_t delay_ns;         /* it may start this long after submit; default at once */
     uint32_t attempts_max;     /* default: the pool's */
-    brg_error *error;          /* filled when submit fails; may be NULL */
+    brg_token *token;          /* when it is cancelled, so is the task; many tasks may share it. Referenced */
+    brg_group *group;          /* brigade/group.h; of the same pool. Referenced */
+    brg_task *const
+        *after;         /* it runs once these have settled, all with BRG_OK; else it settles as cancelled. Tasks of */
+    size_t after_count; /* the same pool; the array and the handles stay the caller's */
+    bool after_any;     /* however they settled */
+    brg_progress_fn on_progress; /* for each value of brg_context_progress, in order, before `done`. On the loop */
+    uint32_t progress_max; /* values sent and not yet delivered, the task waits beyond; default 16 with on_progress */
+    brg_error *error;      /* filled when submit fails; may be NULL */
 } brg_submit_options;
+
+/* A key for a string: its hash (FNV-1a, 64 bits), never 0. Any thread. */
+BRG_API uint64_t brg_key(const char *text);
 
 #define brg_submit_opts(...) BRG_OPTIONS(brg_submit_options, __VA_ARGS__)
 
@@ -153,8 +235,9 @@ typedef struct brg_submit_options {
  * Queues the module's task `name` with `input` (may be NULL), which is taken on success. `options` may be NULL. A
  * non-NULL `task` receives a handle to wait on or cancel, to be unref'ed. A name the module lacks settles as
  * BRG_NOT_FOUND. Errors: BRG_FULL; BRG_TIMED_OUT (block); BRG_CLOSED while draining or stopped; BRG_TOO_LARGE;
- * BRG_INVALID (no name, no module, `done` without a loop); BRG_UNAVAILABLE while the breaker is open; BRG_DEADLOCK
- * (block, from a task of this pool); BRG_NO_MEMORY; BRG_FORKED. Any thread.
+ * BRG_INVALID (no name, no module, `done` without a loop, tags that no worker has, tasks or a group of another pool);
+ * BRG_UNAVAILABLE while the breaker is open; BRG_DEADLOCK (block, from a task of this pool); BRG_NO_MEMORY; BRG_FORKED.
+ * Any thread.
  */
 BRG_API brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input,
                                    const brg_submit_options *options, brg_task **task);
@@ -166,28 +249,17 @@ BRG_API brg_status brg_pool_submit_call(brg_pool *pool, brg_call_fn call, void *
 /* The short form: `done` may be NULL. */
 BRG_API brg_status brg_pool_call(brg_pool *pool, brg_call_fn call, void *argument, brg_done_fn done, void *user_data);
 
-/* ---- one task ------------------------------------------------------------------------------------------- */
-
 /*
- * Waits until the task settled: BRG_OK then, whatever its result; read that with brg_task_result. Errors:
- * BRG_TIMED_OUT; BRG_DEADLOCK on a worker of the same pool. `done`, if given, still runs on the loop. Any thread.
+ * Submits the module's task `name` once to each worker that the pool has now, for it and its replacements alone: each
+ * is a task of its own, with its own `done`. It goes before what waits, whatever the policies. `input` is taken on
+ * success. *count (may be NULL) receives how many. Tasks of workers that go away first settle as cancelled. Options that do
+ * not apply (key, tags, delay, after, batches) must be zero. Errors: as brg_pool_submit, all or nothing. Any thread.
  */
-BRG_API brg_status brg_task_wait(brg_task *task, uint64_t timeout_ns);
+BRG_API brg_status brg_pool_submit_all(brg_pool *pool, const char *name, brg_value *input,
+                                       const brg_submit_options *options, uint32_t *count);
 
-/* The result of a settled task, valid while the handle lives; NULL before it settled. Any thread. */
-BRG_API const brg_result *brg_task_result(const brg_task *task);
-
-/*
- * Asks the task to end: a queued one leaves the queue and settles as cancelled; a running one sees its flag, and
- * its worker is ended after grace_ns. BRG_OK: it will settle as cancelled, unless it finishes first.
- * BRG_STATE: it has settled already. Any thread.
- */
-BRG_API brg_status brg_task_cancel(brg_task *task);
-
-BRG_API brg_task_state brg_task_get_state(const brg_task *task);
-BRG_API uint64_t brg_task_id(const brg_task *task);
-BRG_API brg_task *brg_task_ref(brg_task *task);
-BRG_API void brg_task_unref(brg_task *task); /* accepts NULL */
+/* Whether the queue counts as full: from queue_high until queue_low. Any thread. */
+BRG_API bool brg_pool_is_full(const brg_pool *pool);
 
 /* ---- shutdown ------------------------------------------------------------------------------------------- */
 
@@ -210,12 +282,18 @@ BRG_API brg_status brg_pool_wait_idle(brg_pool *pool, uint64_t timeout_ns);
 typedef struct brg_pool_stats {
     size_t size;
     uint64_t submitted, done, failed, cancelled, timed_out, lost; /* tasks; a settled one is in exactly one */
-    uint64_t rejected; /* submits that failed with BRG_FULL or BRG_TIMED_OUT */
-    uint64_t retried;  /* attempts beyond the first */
+    uint64_t rejected;   /* submits that failed with BRG_FULL or BRG_TIMED_OUT */
+    uint64_t dropped;    /* tasks that made room for others; they count as failed too */
+    uint64_t inline_run; /* tasks that ran in their submitter */
+    uint64_t retried;    /* attempts beyond the first */
+    uint64_t batches;    /* that went to workers */
+    uint64_t stolen;     /* tasks that one worker took from another's queue */
+    uint64_t workers_recycled, workers_shrunk;
     uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed;
     uint64_t queued, running; /* now */
     uint64_t queue_peak;
     uint32_t workers_online, workers_busy; /* now */
+    uint32_t workers_target;               /* as many as scaling wants now */
 } brg_pool_stats;
 
 /* Fills `out`, whose size field the caller set. Counts settle soon, not at once, while work runs. Any thread. */

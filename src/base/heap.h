@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Intrusive pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986): least key first, ties in any order.
- * insert O(1), pop and remove O(log n) amortised, no allocation. A zeroed item is in no heap.
+ * insert O(1), pop and remove O(log n) amortised, no allocation. A zeroed item is in no heap, a zeroed heap is empty.
  */
 #ifndef BRG_BASE_HEAP_H
 #define BRG_BASE_HEAP_H
@@ -19,6 +19,8 @@ typedef struct brg__heap_item {
 
 typedef struct brg__heap {
     brg__heap_item *root;
+    /* Another order than by key; NULL: by key. Whether `a` must come out before `b`. */
+    bool (*is_before)(const brg__heap_item *a, const brg__heap_item *b);
 } brg__heap;
 
 static inline bool brg__heap_is_linked(const brg__heap_item *item) { return item->previous != NULL; }

@@ -2,11 +2,14 @@
 /*
  * Pools from the inside.
  *
- * Path of a task: submit.c (admission, queue) -> run_thread.c or run_process.c (a worker gets it) -> settle.c (its
- * result, retry) -> the owner's loop. Beside that path: supervise.c (worker starts and ends, timeouts), shutdown.c.
+ * Path of a task: submit.c (checks) -> admission.c (is there room) -> ready.c (into the schedule, or a batch) ->
+ * run_thread.c or run_process.c (a worker gets it) -> settle.c (its result), retry.c -> the owner's loop. Beside that
+ * path: supervise.c (timeouts), workers.c (starts and ends), scale.c (how many), shutdown.c. schedule.c decides where
+ * tasks wait and who takes which, with the policies.
  *
- * Locks: `lock` (BRG__RANK_POOL) guards queue, slots, idle list, modes and counts. Thread workers take tasks a handful
- * at a time under it and run and settle them without it; what they write is in their slot and marked x.
+ * Locks: `lock` (BRG__RANK_POOL) guards schedule, slots, modes and counts. Thread workers take tasks a handful at a time
+ * under it and run and settle them without it; what they write is in their slot and marked x. brg__pool_unlock ends
+ * every section in which something may have become ready: it wakes whom the section chose.
  *
  * Who frees: the pool struct is counted: its user, each live worker, each task with a handle. A task is counted when it
  * has a handle; the library's own reference goes when it settled and its callback ran.
@@ -21,8 +24,11 @@
 #include "message/object.h"
 #include "os/atomic.h"
 #include "os/lock.h"
-#include "pool/policy.h"
+#include "pool/fork.h"
+#include "pool/schedule.h"
 #include "worker/worker.h"
+
+typedef struct brg__slot brg__slot;
 
 #define BRG__HAND_MAX 32  /* tasks a thread worker takes at once */
 #define BRG__AHEAD_MAX 64 /* tasks a process worker has in its ring, the running one included */
@@ -32,48 +38,76 @@
 #define BRG__TASK_STATE_MASK 0xffu
 
 typedef enum brg__task_place {
-    BRG__PLACE_QUEUE = 0, /* in the queue policy */
+    BRG__PLACE_QUEUE = 0, /* in the schedule */
+    BRG__PLACE_DELAYED,   /* waits for its time, in pool->delayed by item.link */
+    BRG__PLACE_BLOCKED,   /* waits for other tasks, in pool->blocked by item.link: after.c */
+    BRG__PLACE_BATCH,     /* in a batch that fills, waits or runs: batch.c */
     BRG__PLACE_HAND,      /* taken by a thread worker, and running there; starting it is a swap of xstate */
     BRG__PLACE_AHEAD,     /* sent to a process worker */
-    BRG__PLACE_NOWHERE    /* settled */
+    BRG__PLACE_NESTED,    /* run by a worker that waits for it: help.c; or by its submitter: caller.c */
+    BRG__PLACE_ENDED      /* settled */
 } brg__task_place;
 
+/* What a task is besides a function: set at submit. */
+typedef enum brg__task_kind {
+    BRG__TASK_HANDLE = 1,   /* it has a handle and is counted */
+    BRG__TASK_CLOCK = 2,    /* its times are filled and count */
+    BRG__TASK_EXTRAS = 4,   /* it has task->extras */
+    BRG__TASK_INTERNAL = 8, /* the pool's own (configure, prewarm): in no count a user sees */
+    BRG__TASK_CARRIER = 16, /* a batch: stands for its members and is in no count */
+    BRG__TASK_BATCHED = 32  /* goes into batches */
+} brg__task_kind;
+
+typedef struct brg__extras brg__extras;
+
 /*
- * What every task uses lies in its first two cache lines, which travel from the submitter to the worker and back; the
+ * What every task uses lies in its first cache lines, which travel from the submitter to the worker and back; the
  * rest is touched only by tasks with a handle, a callback, a value or a clock.
  */
 struct brg_task {
-    union {                                    /* a task is in one of these at a time */
-        BRG__ALIGNED(64) brg__node queue_node; /* the queue policy's */
-        brg__completion completion;            /* on its way to the loop */
-        struct brg_task *next;                 /* in a free list */
+    union { /* a task is in one of these at a time */
+        BRG__ALIGNED(64)
+        brg_item item;              /* the schedule's; its links are the delays' heap or the batch's list elsewhere */
+        brg__completion completion; /* on its way to the loop */
+        struct brg_task *next;      /* in a free list */
     };
-    brg_pool *pool;
+    BRG__ALIGNED(64) brg_pool *pool;
     brg_call_fn call; /* or a named task */
     void *argument;
     brg_done_fn done;
     void *user_data;
     uint32_t xstate;
-    bool has_handle, has_clock, cancel_asked; /* cancel_asked: under lock */
-    uint8_t place;                            /* under lock, but a thread worker's own while in its hand */
-
-    BRG__ALIGNED(64) brg__slot *slot; /* where it runs, or is ahead */
+    uint8_t kind;      /* brg__task_kind */
+    uint8_t place;     /* under lock, but a thread worker's own while in its hand */
+    bool has_result;   /* `result` is filled; otherwise a success without output, filled when its callback runs */
+    bool cancel_asked; /* under lock */
+    brg__slot *slot;   /* where it runs, or is ahead */
     uint64_t ticket;
-    brg_value *input;
+
+    BRG__ALIGNED(64) brg_value *input;
     size_t input_bytes;
     uint64_t worker_id;               /* of the last attempt */
     brg__heap_item *expiry_if_linked; /* &expiry while it waits with a bound, in pool->expiries */
     uint32_t attempts, attempts_max;
     uint32_t xreferences; /* only counted with a handle */
     uint16_t crashes;
-    bool has_result; /* `result` is filled; otherwise a success without output, filled when its callback runs */
+    brg__extras *extras;
 
     uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns, start_by_ns; /* the times: with a clock only */
+    uint64_t start_delay_ns; /* from submit, of one that waits for others first; 0: none */
     brg__heap_item expiry;
     brg_result result; /* with a handle or a callback only */
     brg_error *error;
+    brg__node age_node;     /* in pool->by_age while it waits, where admission drops */
+    struct brg_task *outer; /* what its worker was running when it started this one: help.c */
     char name[BRG_TASK_NAME_MAX + 1];
 };
+
+static inline bool brg__task_is(const brg_task *task, brg__task_kind kind) { return (task->kind & kind) != 0; }
+static inline brg_task *brg__task_of(brg_item *item)
+{
+    return item == NULL ? NULL : brg__container_of(item, brg_task, item);
+}
 
 /* One task sent to a process worker. */
 typedef struct brg__ahead {
@@ -91,11 +125,16 @@ typedef struct brg__settled {
 
 /* A place for one worker. */
 struct brg__slot {
+    brg__seat seat; /* as the schedule sees it */
     brg_pool *pool;
     brg_worker *worker; /* NULL: none */
     uint32_t index;
-    bool online, is_idle, ending;
-    brg__node idle_node;
+    bool online, ending;
+    bool retiring;    /* ending because it is not needed, or to be recycled */
+    uint32_t warming; /* internal tasks it must run before it is online */
+    bool warm_failed; /* one of them failed: warm_error says why */
+    brg_error warm_error;
+    uint64_t online_at, idle_since;
     uint64_t restart_at; /* when an empty slot may get a worker again; 0: at once; UINT64_MAX: it is being started */
     uint64_t settled_before; /* xsettled.all when the worker started */
     uint32_t fruitless;      /* workers in a row that ended by themselves without a task */
@@ -124,6 +163,11 @@ struct brg__slot {
     BRG__ALIGNED(64) brg__settled xsettled;
 };
 
+static inline brg__slot *brg__slot_of(brg__seat *seat)
+{
+    return seat == NULL ? NULL : brg__container_of(seat, brg__slot, seat);
+}
+
 typedef enum brg__pool_mode {
     BRG__POOL_OPEN = 0,
     BRG__POOL_DRAIN,
@@ -132,8 +176,17 @@ typedef enum brg__pool_mode {
     BRG__POOL_CLOSED
 } brg__pool_mode;
 
+#define BRG__WAKE_MAX 8
+
+/* Whom brg__pool_unlock wakes or asks to end; referenced. */
+typedef struct brg__wakes {
+    brg_worker *workers[BRG__WAKE_MAX];
+    uint32_t count;
+    bool is_over; /* there were more */
+} brg__wakes;
+
 struct brg_pool {
-    brg_pool_options options; /* defaults filled in; strings are the pool's */
+    brg_pool_options options; /* defaults filled in; strings are the pool's; those marked * change under the lock */
     uint32_t generation;
     uint32_t xreferences;
     brg__world heritage; /* what its workers are born with, whenever they are */
@@ -141,39 +194,92 @@ struct brg_pool {
     bool has_ended;      /* owner: its workers are gone and the loop is left */
 
     brg__lock lock;
-    void *queue; /* state of options.queue */
-    brg__list idle;
-    brg__heap expiries;
+    brg__schedule schedule;
+    brg__heap expiries; /* of tasks that wait with a bound */
+    brg__heap delayed;  /* tasks that wait for a time, by item.link */
+    brg__list blocked;  /* tasks that wait for others, likewise */
+    brg__wakes wakes, asks;
     brg__pool_mode mode;
-    uint64_t queued_bytes, queued_peak, submitted, rejected;
-    brg__settled settled; /* under the lock; slots have their own */
-    uint64_t with_done;   /* submitted with a callback */
+    uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
+    uint64_t waiting_bytes, waiting_peak, submitted, rejected, dropped, inline_run;
+    uint64_t internal, internal_ended; /* of the library's own, in submitted and settled.all */
+    brg__settled settled;              /* under the lock; slots have their own */
+    uint64_t with_done;                /* submitted with a callback */
     uint64_t tickets;
     uint32_t workers, online; /* workers: slots in use */
     uint32_t room_waiters;
     uint64_t run_ewma_ns; /* process workers */
-    uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed;
+    uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed, workers_recycled, workers_shrunk;
+    uint64_t batches;
     uint32_t failures;      /* failed starts in a row */
     uint64_t breaker_until; /* 0: closed */
     brg_error start_error;  /* why the last start failed */
     brg_task *free_tasks;
+    uint64_t random; /* of retry's jitter */
+
+    /* scale.c */
+    void *scaling; /* state of options.scaling */
+    uint32_t target;
+    bool may_hint; /* a submit that finds nobody idle may ask for a look */
+    uint64_t scale_at;
+    uint64_t load_since, busy_ns, worker_ns;
+    uint32_t idle_count;
+
+    struct brg__batches *batches_filling; /* batch.c */
+    struct brg__bunch *bunches;           /* group.c: tasks by token */
+    struct brg__events *events;           /* events.c */
+    brg_value *config;                    /* configure.c */
+    brg__list by_age[BRG_BAND_COUNT];     /* drop_oldest and drop_newest: all that wait, by age: admission.c */
 
     brg__timer timer;
     uint64_t xtimer_at; /* when it fires; UINT64_MAX: not set. Under lock, read without */
 
-    BRG__ALIGNED(64) uint32_t xqueued; /* written under the lock, read without */
-    uint32_t xsearching;               /* thread workers that spin */
+    brg__team team; /* of thread workers that share forks; who sleeps and who searches */
+
+    BRG__ALIGNED(64) uint32_t xfull; /* queue_high was reached, queue_low not again yet */
     uint32_t xidle_waiters, xidle_epoch, xroom_epoch;
     BRG__ALIGNED(64) brg_task *xfree; /* returned from outside the lock */
     uint64_t xdelivered;              /* callbacks that ran */
-    brg__slot *slots;                 /* workers_max */
+    brg__slot **slots;                /* slot_count, made as needed, kept to the end */
+    brg_seat **seats;                 /* theirs */
+    uint32_t xslot_count, slot_capacity;
+    brg__slot **old_slots[12]; /* outgrown arrays, which others may still read */
 };
 
-/* submit.c */
-brg_task *brg__task_pop_locked(brg_pool *pool); /* the next queued task, out of the queue; NULL */
-void brg__task_push_front_locked(brg_pool *pool, brg_task *task);
-void brg__task_unqueue_locked(brg_pool *pool, brg_task *task);
-void brg__pool_room_locked(brg_pool *pool); /* tells submitters that wait */
+/* ready.c */
+void brg__pool_lock(brg_pool *pool);
+void brg__pool_unlock(brg_pool *pool); /* and wakes and asks whom the section chose */
+/* The task is taken for a worker: out of the counts. Its item is out of the schedule already. */
+brg_task *brg__task_take_locked(brg_pool *pool, brg__slot *slot); /* the next for this slot; NULL */
+/* Accepted: counts it as waiting, and its bound. Then one of these: it is ready, delayed or blocked. */
+void brg__pool_count_locked(brg_pool *pool, brg_task *task);
+void brg__task_ready_locked(brg_pool *pool, brg_task *task);    /* into a batch or the schedule; chooses whom to wake */
+void brg__task_schedule_locked(brg_pool *pool, brg_task *task); /* into the schedule, likewise; no count */
+void brg__task_delay_locked(brg_pool *pool, brg_task *task, uint64_t until_ns);
+void brg__task_block_locked(brg_pool *pool, brg_task *task);
+void brg__task_unblock_locked(brg_pool *pool, brg_task *task); /* nothing holds it up any more: delayed, or ready */
+brg_task *brg__task_leave_any_locked(brg_pool *pool);          /* one that waits, whatever for, out of it; NULL: none */
+void brg__task_put_back_locked(brg_pool *pool,
+                               brg_task *task); /* taken and not run: first where it was; counted again */
+void brg__task_pin_locked(brg_pool *pool, brg_task *task, brg__slot *slot); /* for that slot alone; counted */
+void brg__task_unwait_locked(brg_pool *pool,
+                             brg_task *task); /* it leaves where it waits, whatever that is; uncounted */
+void brg__pool_uncount_locked(brg_pool *pool, brg_task *task);    /* only the count and the bound */
+void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot); /* if it is idle */
+void brg__pool_wake_next_locked(brg_pool *pool);                  /* who takes and leaves something wakes the next */
+void brg__pool_dispatch_locked(brg_pool *pool);                   /* whatever became ready: wakes or feeds who fits */
+void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot);       /* asks its worker to end, at the unlock */
+uint64_t brg__pool_release_delayed_locked(brg_pool *pool, uint64_t now); /* when the next is due */
+static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->options.queue->wants_time; }
+
+/* admission.c */
+/* Whether a task may come in; may unlock meanwhile. `may_run_here`: BRG_FULL lets the caller run it. */
+brg_status brg__pool_admit_locked(brg_pool *pool, const brg_item *item, size_t bytes, bool may_run_here);
+void brg__pool_room_locked(brg_pool *pool);  /* tells submitters that wait, and who listens for full and drain */
+void brg__pool_level_locked(brg_pool *pool); /* looks whether it became full or drained */
+void brg__pool_close_admission_locked(brg_pool *pool); /* submitters that wait find it closed */
+void brg__age_add_locked(brg_pool *pool, brg_task *task);
+void brg__age_remove_locked(brg_pool *pool, brg_task *task);
 
 /* settle.c */
 typedef struct brg__outcome {
@@ -184,30 +290,42 @@ typedef struct brg__outcome {
     uint64_t run_ns;
 } brg__outcome;
 /* Ends the task: result, counters, waiters, callback. The caller owns the right to (it took it from its place).
- * `counts`: the slot's for its worker thread, pool->settled under the lock. `task` may be gone afterwards. */
+ * `counts`: the slot's for its worker thread, without the lock; pool->settled, with `slot` NULL, under it. `task` may be
+ * gone afterwards. */
 void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot);
 /* A short form without worker: queue timeouts, cancels. Lock held. */
 void brg__task_settle_plain(brg_task *task, brg_status status, const char *message);
-/* Whether the end of this attempt is worth another. */
-bool brg__task_may_retry(const brg_task *task, brg_status status);
-/* Whether nothing of its input is gone with an earlier attempt. */
-bool brg__task_can_run_again(const brg_task *task);
-/* Back into the queue for another attempt. Lock held. */
-void brg__task_retry_locked(brg_task *task, brg__settled *counts);
 /* Wakes those who wait for an idle pool, if it is. Lock held. */
 void brg__pool_check_idle_locked(brg_pool *pool);
 bool brg__pool_is_idle_locked(brg_pool *pool);
 brg_task *brg__task_new_locked(brg_pool *pool);
+void brg__task_discard(brg_task *task); /* one that was never accepted; its input stays the caller's */
 /* One reference fewer; with the last the task goes. Without a handle there is only one. `slot`: the caller is its
  * worker's thread; NULL: anywhere. */
 void brg__task_drop(brg_task *task, brg__slot *slot);
 void brg__pool_flush_free(brg_pool *pool, brg__slot *slot);
 const brg_error *brg__error_of_status(brg_status status);
 
+/* retry.c */
+/* Whether the end of this attempt is worth another. */
+bool brg__task_may_retry(const brg_task *task, brg_status status);
+/* Whether nothing of its input is gone with an earlier attempt. */
+bool brg__task_can_run_again(const brg_task *task);
+/* How long to wait before the attempt that follows `attempts` ones; `random`: any number, for the jitter. */
+uint64_t brg__retry_delay(const brg_pool_options *options, uint32_t attempts, uint64_t random);
+/* Back into the queue for another attempt, at once or after its delay. Lock held. */
+void brg__task_retry_locked(brg_task *task, brg__settled *counts);
+void brg__task_again_locked(brg_task *task); /* at once, and not counted: it was not its fault */
+
+/* task.c */
+brg_status brg__task_cancel_locked(brg_task *task);
+
 /* run_thread.c */
 extern const brg__source brg__source_thread;
-void brg__hand_reclaim_locked(brg__slot *slot);    /* what its worker has not started, back to the front of the queue */
-brg_worker *brg__pool_wake_locked(brg_pool *pool); /* a worker to wake after unlocking: referenced; or NULL */
+void brg__hand_reclaim_locked(brg__slot *slot); /* what its worker has not started, back to the front of the queue */
+/* Runs one started task; false when the thread was abandoned in it: touch nothing then. */
+bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_context *context, brg_task *task);
+bool brg__run_start(brg_task *task); /* queued to running; false when it was cancelled */
 
 /* run_process.c */
 extern const brg__source brg__source_process;
@@ -219,19 +337,38 @@ bool brg__slot_take_back_locked(brg__slot *slot, brg_task *task); /* unless its 
 /* supervise.c */
 void brg__pool_timer_at(brg_pool *pool, uint64_t at_ns); /* no later than that; lock held */
 void brg__pool_timer_fire(brg__timer *timer);
+void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why); /* flag now, end after grace */
+
+/* workers.c */
 void brg__pool_started(void *owner, brg_worker *worker);
 void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit);
 const brg__world *brg__pool_heritage(void *owner);
-brg_status brg__pool_fill(brg_pool *pool, brg_error *error); /* starts workers up to the target. No lock */
-void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why); /* flag now, end after grace */
-brg__pool_view brg__pool_view_locked(brg_pool *pool);
+brg_status brg__pool_fill(brg_pool *pool, brg_error *error);           /* starts workers up to the target. No lock */
+bool brg__slot_is_due_locked(const brg__slot *slot);                   /* its worker served long enough: recycle_* */
+void brg__slot_recycle_locked(brg__slot *slot);                        /* ends it, to be replaced */
+void brg__slot_online_locked(brg__slot *slot);                         /* it may take tasks */
+brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count); /* so many there are then, at least */
+
+/* scale.c */
+void brg__slot_set_idle_locked(brg__slot *slot, bool idle);
+void brg__pool_account_locked(brg_pool *pool, uint64_t now);   /* before busy or online change */
+void brg__pool_hint_locked(brg_pool *pool);                    /* tasks wait and nobody is idle */
+uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now); /* decides, retires; when to look again */
+
+void brg__slot_retire_locked(brg__slot *slot);   /* it gets nothing more and is asked to end */
+brg_status brg__pool_scale_init(brg_pool *pool); /* BRG_NO_MEMORY */
+
+/* options.c */
+brg_status brg__pool_options_check(const brg_pool_options *options, brg_error *error);
+void brg__pool_options_default(brg_pool_options *options);
 
 /* shutdown.c */
 void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char *message);
 void brg__pool_ref(brg_pool *pool);
 void brg__pool_unref(brg_pool *pool);
 void brg__pool_member_init(brg_pool *pool);
-bool brg__pool_is_own_worker(const brg_pool *pool); /* the caller runs on one of its thread workers */
+brg__slot *brg__pool_own_slot(
+    const brg_pool *pool); /* of the pool's thread worker that the caller is; NULL: it is none */
 
 static inline bool brg__pool_has_processes(const brg_pool *pool)
 {

@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* First in, first out: one list. Everything O(1). */
-#include "pool/policy.h"
-#include "pool/pool.h"
+#include "pool/queue.h"
 
-static void fifo_init(void *state) { brg__list_init(state); }
-static void fifo_push(void *state, brg_task *task) { brg__list_push_back(state, &task->queue_node); }
-static void fifo_push_front(void *state, brg_task *task) { brg__list_push_front(state, &task->queue_node); }
-
-static brg_task *fifo_pop(void *state)
+static void fifo_init(void *state, const brg_pool_options *options)
 {
-    brg__node *node = brg__list_pop_front(state);
-    return node == NULL ? NULL : brg__container_of(node, brg_task, queue_node);
+    (void)options;
+    brg__list_init(state);
 }
 
-static void fifo_remove(void *state, brg_task *task)
+static void fifo_push(void *state, brg_item *item) { brg__list_push_back(state, brg__item_node(item)); }
+static void fifo_push_front(void *state, brg_item *item) { brg__list_push_front(state, brg__item_node(item)); }
+
+static brg_item *fifo_pop(void *state, uint64_t now_ns)
+{
+    (void)now_ns;
+    return brg__node_item(brg__list_pop_front(state)); /* NULL stays NULL: the link is an item's first member */
+}
+
+static void fifo_remove(void *state, brg_item *item)
 {
     (void)state;
-    brg__list_remove(&task->queue_node);
+    brg__list_remove(brg__item_node(item));
 }
 
-static const brg_queue_policy fifo = {.name = "fifo",
+static const brg_queue_policy fifo = {.size = sizeof(brg_queue_policy),
+                                      .name = "fifo",
                                       .state_bytes = sizeof(brg__list),
                                       .init = fifo_init,
                                       .push = fifo_push,

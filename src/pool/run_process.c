@@ -65,7 +65,7 @@ static void process_start_head_locked(brg__slot *slot)
     brg_or_acq_rel(&task->xstate, (uint32_t)BRG_TASK_RUNNING);
     task->attempts++;
     uint64_t deadline = UINT64_MAX, now = 0;
-    if (task->has_clock) {
+    if (brg__task_is(task, BRG__TASK_CLOCK)) {
         now = task->started_ns = brg__now();
         deadline = brg__min(task->deadline_ns, brg__add_saturated(now, task->run_timeout_ns));
     }
@@ -77,25 +77,19 @@ static void process_start_head_locked(brg__slot *slot)
     }
 }
 
+/* What it has changed. */
 static void process_idle_locked(brg__slot *slot)
 {
-    bool idle = slot->online && !slot->ending && slot->ahead_count == 0;
-    if (idle == slot->is_idle)
-        return;
-    slot->is_idle = idle;
-    if (idle)
-        brg__list_push_front(&slot->pool->idle, &slot->idle_node);
-    else
-        brg__list_remove(&slot->idle_node);
+    brg__seat_hold(&slot->seat, slot->ahead_count);
+    brg__slot_set_idle_locked(slot, slot->online && !slot->ending && slot->ahead_count == 0);
 }
 
 /* How many tasks the slot should have. */
 static uint32_t process_depth_locked(const brg_pool *pool, const brg__slot *slot)
 {
     uint64_t fits = AHEAD_NS / (pool->run_ewma_ns + 500) + 1;
-    uint32_t share = (pool->xqueued + pool->options.workers_max - 1) / pool->options.workers_max;
-    return (uint32_t)brg__min(brg__min(fits, BRG__AHEAD_MAX),
-                              slot->ahead_count + brg__max(share, slot->ahead_count == 0));
+    uint32_t portion = brg__schedule_portion(&pool->schedule, &slot->seat, BRG__AHEAD_MAX);
+    return (uint32_t)brg__min(brg__min(fits, BRG__AHEAD_MAX), slot->ahead_count + portion);
 }
 
 /* Sends one; false when it does not fit now. */
@@ -103,7 +97,7 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
 {
     brg_pool *pool = slot->pool;
     if (slot->ahead_count > 0 && task->input != NULL && brg__value_has_movables(task->input)) {
-        brg__task_push_front_locked(pool, task); /* it could not be taken back: it goes to an idle worker */
+        brg__task_put_back_locked(pool, task); /* it could not be taken back: it goes to an idle worker */
         return false;
     }
     brg__ahead *ahead = ahead_at(slot, slot->ahead_count);
@@ -112,7 +106,7 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     brg_status status = brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1, task->name, task->input,
                                                &ahead->sent);
     if (status == BRG_FULL || status == BRG_CLOSED) { /* closed: it ends, as the pool will hear */
-        brg__task_push_front_locked(pool, task);
+        brg__task_put_back_locked(pool, task);
         return false;
     }
     if (status != BRG_OK) {
@@ -133,11 +127,16 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
 void brg__slot_feed_locked(brg__slot *slot)
 {
     brg_pool *pool = slot->pool;
-    if (!slot->online || slot->ending)
+    if (slot->worker == NULL || (!slot->online && slot->warming == 0) || slot->ending)
         return;
+    if (BRG__UNLIKELY(brg__slot_is_due_locked(slot))) { /* to be replaced: once it has done what it has */
+        if (slot->ahead_count == 0)
+            brg__slot_recycle_locked(slot);
+        return;
+    }
     uint32_t depth = process_depth_locked(pool, slot), before = slot->ahead_count;
     while (slot->ahead_count < depth) {
-        brg_task *task = brg__task_pop_locked(pool);
+        brg_task *task = brg__task_take_locked(pool, slot);
         if (task == NULL || !process_send_locked(slot, task))
             break;
     }
@@ -165,7 +164,7 @@ void brg__slot_recall_locked(brg__slot *slot)
                 ;
         }
         task->slot = NULL;
-        brg__task_push_front_locked(slot->pool, task);
+        brg__task_put_back_locked(slot->pool, task);
     }
     process_start_head_locked(slot);
     process_idle_locked(slot);
@@ -197,7 +196,7 @@ static void process_settle_locked(brg__slot *slot, brg_task *task, brg_status en
                             .detail = reply->detail,
                             .error = reply->error,
                             .worker_id = slot->worker->id,
-                            .run_ns = task->has_clock ? reply->run_ns : 0};
+                            .run_ns = brg__task_is(task, BRG__TASK_CLOCK) ? reply->run_ns : 0};
     reply->output = reply->detail = NULL;
     if (end_why == BRG_TIMED_OUT || (end_why != BRG_OK && outcome.status != BRG_OK)) { /* it was asked to end */
         outcome.status = end_why;
@@ -222,7 +221,7 @@ static bool process_reply(void *owner, brg_worker *worker, brg__task_reply *repl
 {
     brg_pool *pool = owner;
     brg__slot *slot = worker->slot;
-    brg__lock_acquire(&pool->lock);
+    brg__pool_lock(pool);
     brg_task *task = slot->worker == worker ? brg__slot_head_locked(slot) : NULL;
     bool asked = task != NULL && ahead_at(slot, 0)->ticket == reply->ticket;
     if (asked) {
@@ -233,11 +232,11 @@ static bool process_reply(void *owner, brg_worker *worker, brg__task_reply *repl
         pool->run_ewma_ns = pool->run_ewma_ns - pool->run_ewma_ns / 8 + run / 8;
         process_settle_locked(slot, task, end_why, reply);
         process_start_head_locked(slot);
-        if (slot->ahead_count <= BRG__AHEAD_MAX / 2 || pool->xqueued == 0)
+        if (slot->ahead_count <= BRG__AHEAD_MAX / 2 || pool->schedule.xready == 0)
             brg__slot_feed_locked(slot);
         brg__pool_check_idle_locked(pool);
     }
-    brg__lock_release(&pool->lock);
+    brg__pool_unlock(pool);
     return asked;
 }
 

@@ -18,6 +18,8 @@
 
 #include "os/clock.h"
 #include "os/thread.h"
+#include "pool/batch.h"
+#include "pool/fork_pool.h"
 #include "pool/pool.h"
 
 #define HAND_NS 5000
@@ -58,17 +60,18 @@ static brg_task *hand_pop(brg__slot *slot)
 /* Whether it must be watched while it waits: nobody watches hands. */
 static bool hand_refuses(const brg_task *task)
 {
-    return task->has_clock && (task->start_by_ns != UINT64_MAX || task->deadline_ns != UINT64_MAX);
+    return brg__task_is(task, BRG__TASK_CLOCK) && (task->start_by_ns != UINT64_MAX || task->deadline_ns != UINT64_MAX);
 }
 
 /* Lock held, on the worker's thread: its hand is empty and gets `count` tasks, or fewer: one that may expire does not
  * wait there. */
-static void hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
+static uint32_t hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        brg_task *task = brg__task_pop_locked(pool);
-        if (BRG__UNLIKELY(i != 0 && hand_refuses(task))) {
-            brg__task_push_front_locked(pool, task);
+        brg_task *task = brg__task_take_locked(pool, slot);
+        if (task == NULL || BRG__UNLIKELY(i != 0 && hand_refuses(task))) {
+            if (task != NULL)
+                brg__task_put_back_locked(pool, task);
             count = i;
             break;
         }
@@ -78,6 +81,8 @@ static void hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
     }
     uint64_t epoch = (brg_load_relaxed(&slot->xhand) >> 32) + 1;
     brg_store_release(&slot->xhand, hand_pack(epoch & 0xffffffffu, 0, count)); /* pairs with hand_pop and reclaim */
+    brg__seat_hold(&slot->seat, count);
+    return count;
 }
 
 void brg__hand_reclaim_locked(brg__slot *slot)
@@ -96,7 +101,7 @@ void brg__hand_reclaim_locked(brg__slot *slot)
         if ((brg_load_acquire(&task->xstate) & BRG__TASK_STATE_MASK) != BRG_TASK_QUEUED)
             brg__task_drop(task, NULL); /* cancelled: the hand's reference */
         else
-            brg__task_push_front_locked(slot->pool, task);
+            brg__task_put_back_locked(slot->pool, task);
     }
 }
 
@@ -105,34 +110,21 @@ void brg__hand_reclaim_locked(brg__slot *slot)
 
 static uint32_t take_count_locked(const brg_pool *pool, const brg__slot *slot)
 {
-    uint32_t queued = pool->xqueued;
-    if (queued <= 1 || slot->run_ewma_ns > HAND_NS)
-        return queued == 0 ? 0 : 1;
-    uint32_t share = (queued + pool->options.workers_max - 1) / pool->options.workers_max;
+    if (pool->schedule.xready <= 1 || slot->run_ewma_ns > HAND_NS)
+        return pool->schedule.xready == 0 ? 0 : 1;
     uint32_t fits = (uint32_t)(HAND_NS / (slot->run_ewma_ns + 1)) + 1;
-    return (uint32_t)brg__min(brg__min(share, fits), BRG__HAND_MAX);
+    return brg__schedule_portion(&pool->schedule, &slot->seat, (uint32_t)brg__min(fits, BRG__HAND_MAX));
 }
 
-brg_worker *brg__pool_wake_locked(brg_pool *pool)
-{
-    if (brg_load_relaxed(&pool->xsearching) != 0 || brg__list_is_empty(&pool->idle))
-        return NULL;
-    brg__pool_view view = brg__pool_view_locked(pool);
-    brg__slot *slot = pool->options.placement->next(&view);
-    if (slot == NULL)
-        return NULL;
-    brg__list_remove(&slot->idle_node);
-    slot->is_idle = false;
-    brg__worker_ref(slot->worker);
-    return slot->worker;
-}
-
-/* Takes back what busy workers hold but have not started, so that the caller has something to do. */
+/* Takes back what busy workers hold but have not started, so that the caller has something to do. Where the placement
+ * gave each worker its own, it stays its own. */
 static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
 {
-    for (uint32_t i = 0; i < pool->options.workers_max && pool->xqueued == 0; i++)
-        if (&pool->slots[i] != self)
-            brg__hand_reclaim_locked(&pool->slots[i]);
+    if (pool->options.placement->choose != NULL && !pool->options.placement->steals)
+        return;
+    for (uint32_t i = 0; i < pool->xslot_count && pool->schedule.xready == 0; i++)
+        if (pool->slots[i] != self)
+            brg__hand_reclaim_locked(pool->slots[i]);
 }
 
 /* Counts the worker as searching, if not too many are: half the CPUs, at least one. */
@@ -141,13 +133,13 @@ static bool search_begin(brg_pool *pool, brg__slot *slot)
     if (slot->searching)
         return true;
     uint32_t allowed = (uint32_t)brg__max(1, brg__cpu_online() / 2);
-    if (brg_load_relaxed(&pool->xsearching) >= allowed)
+    if (brg_load_relaxed(&pool->team.xsearching) >= allowed)
         return false;
-    if (brg_add_seq_cst(&pool->xsearching, 1u) < allowed) {
+    if (brg_add_seq_cst(&pool->team.xsearching, 1u) < allowed) {
         slot->searching = true;
         return true;
     }
-    brg_sub_relaxed(&pool->xsearching, 1u);
+    brg_sub_relaxed(&pool->team.xsearching, 1u);
     return false;
 }
 
@@ -156,31 +148,40 @@ static void search_end(brg_pool *pool, brg__slot *slot)
     if (!slot->searching)
         return;
     slot->searching = false;
-    brg_sub_relaxed(&pool->xsearching, 1u);
+    brg_sub_relaxed(&pool->team.xsearching, 1u);
+}
+
+/* The worker has served long enough: it ends, and gets nothing more. */
+static bool take_retires_locked(brg__slot *slot)
+{
+    if (BRG__LIKELY(!brg__slot_is_due_locked(slot)))
+        return false;
+    brg__slot_recycle_locked(slot);
+    return true;
 }
 
 /* Fills the worker's hand; false when there is nothing. */
 static bool take(brg_pool *pool, brg__slot *slot)
 {
-    brg__lock_acquire(&pool->lock);
-    if (pool->xqueued == 0)
-        take_from_others_locked(pool, slot);
-    uint32_t count = slot->ending ? 0 : take_count_locked(pool, slot); /* it is being ended: a task would go with it */
-    brg_worker *wake = NULL;
+    brg__pool_lock(pool);
+    brg__seat_hold(&slot->seat, 0);
+    uint32_t count = 0;
+    if (!slot->ending && !take_retires_locked(slot)) { /* else a task would go with it */
+        if (pool->schedule.xready == 0)
+            take_from_others_locked(pool, slot);
+        count = take_count_locked(pool, slot);
+        if (count != 0)
+            count = hand_fill_locked(pool, slot, count);
+    }
     if (count != 0) {
-        hand_fill_locked(pool, slot, count);
         brg__pool_room_locked(pool);
         search_end(pool, slot);
-        if (pool->xqueued != 0)
-            wake = brg__pool_wake_locked(pool);
+        if (pool->schedule.xready != 0)
+            brg__pool_wake_next_locked(pool);
     } else {
         brg__pool_check_idle_locked(pool);
     }
-    brg__lock_release(&pool->lock);
-    if (wake != NULL) {
-        brg__gate_wake(&wake->gate, BRG__FUTEX_PRIVATE);
-        brg__worker_unref(wake);
-    }
+    brg__pool_unlock(pool);
     return count != 0;
 }
 
@@ -188,7 +189,7 @@ static bool take(brg_pool *pool, brg__slot *slot)
  * --------------------------------------------------------------------------------------------------------- */
 
 /* Queued to running; false when it was cancelled in the hand. */
-static bool run_start(brg_task *task)
+bool brg__run_start(brg_task *task)
 {
     uint32_t state = brg_load_relaxed(&task->xstate);
     while ((state & BRG__TASK_STATE_MASK) == BRG_TASK_QUEUED)
@@ -204,16 +205,16 @@ static void run_clock(brg_pool *pool, brg__slot *slot, brg_task *task)
     uint64_t deadline = brg__min(task->deadline_ns, brg__add_saturated(task->started_ns, task->run_timeout_ns));
     brg_store_relaxed(&slot->xdeadline, deadline);
     if (deadline < brg_load_relaxed(&pool->xtimer_at)) {
-        brg__lock_acquire(&pool->lock);
+        brg__pool_lock(pool);
         brg__pool_timer_at(pool, deadline);
-        brg__lock_release(&pool->lock);
+        brg__pool_unlock(pool);
     }
 }
 
 /* How the task ended for its owner, when it was asked to end while it ran. */
 static brg_status run_verdict(brg_pool *pool, brg__slot *slot, brg_task *task, brg_status status)
 {
-    brg__lock_acquire(&pool->lock);
+    brg__pool_lock(pool);
     bool asked = slot->kill_ticket == task->ticket;
     if (asked) {
         if (slot->kill_why == BRG_TIMED_OUT || status != BRG_OK)
@@ -221,7 +222,7 @@ static brg_status run_verdict(brg_pool *pool, brg__slot *slot, brg_task *task, b
         slot->kill_at = UINT64_MAX;
         slot->kill_ticket = 0;
     }
-    brg__lock_release(&pool->lock);
+    brg__pool_unlock(pool);
     return status;
 }
 
@@ -234,11 +235,11 @@ static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_cont
         outcome->error = outcome->status == ended ? &context->failure : brg__error_of_status(outcome->status);
         outcome->detail = context->failure_detail;
         context->failure_detail = NULL;
-        brg__lock_acquire(&pool->lock);
+        brg__pool_lock(pool);
         bool retry = brg__task_may_retry(task, outcome->status);
         if (retry)
             brg__task_retry_locked(task, &slot->xsettled);
-        brg__lock_release(&pool->lock);
+        brg__pool_unlock(pool);
         if (outcome->status != ended || retry) {
             brg_value_unref(outcome->output);
             outcome->output = NULL;
@@ -265,18 +266,20 @@ static void run_check_output(brg_pool *pool, brg_context *context, brg__outcome 
 }
 
 /* Runs one started task; false when the thread was abandoned in it. */
-static bool run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_context *context, brg_task *task)
+bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_context *context, brg_task *task)
 {
     brg_value *input = task->input;
     brg__outcome outcome = {.worker_id = worker->id};
     task->attempts++;
     task->ticket = slot->tickets;
     brg__context_begin(context, task->ticket, task->attempts);
-    if (task->has_clock)
+    if (brg__task_is(task, BRG__TASK_CLOCK))
         run_clock(pool, slot, task);
     brg__worker_enter_user(worker);
     if (task->call != NULL)
         outcome.status = brg__context_conclude(context, task->call(context, task->argument), "function");
+    else if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
+        outcome.status = brg__batch_run(context, task, &outcome);
     else
         outcome.status = brg__context_run_named(context, task->name, strlen(task->name), input, &outcome.output);
     if (BRG__UNLIKELY(!brg__worker_leave_user(worker))) { /* settled without us; who did kept the input for us */
@@ -285,7 +288,7 @@ static bool run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_con
         brg__context_end(context);
         return false;
     }
-    if (task->has_clock)
+    if (brg__task_is(task, BRG__TASK_CLOCK))
         outcome.run_ns = brg__now() - task->started_ns;
     if (outcome.output != NULL)
         run_check_output(pool, context, &outcome);
@@ -313,7 +316,7 @@ static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
     brg__slot *slot = worker->slot;
     if (!take(pool, slot)) {
         brg__pool_flush_free(pool, slot);
-        return false;
+        return brg__forks_steal_one(pool, worker, context);
     }
     uint64_t start = brg__now_real();
     uint32_t count = 0;
@@ -324,11 +327,11 @@ static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
         if (task == NULL)
             break;
         count++;
-        if (!run_start(task)) {
+        if (!brg__run_start(task)) {
             brg__task_drop(task, slot); /* cancelled: the hand's reference */
             continue;
         }
-        if (!run_one(pool, worker, slot, context, task))
+        if (!brg__run_one(pool, worker, slot, context, task))
             return true; /* abandoned: touch nothing */
     }
     if (count != 0)
@@ -342,8 +345,19 @@ static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
 static bool thread_ready(void *owner, brg_worker *worker)
 {
     brg_pool *pool = owner;
-    (void)worker;
-    return brg_load_relaxed(&pool->xqueued) != 0;
+    brg__slot *slot = worker->slot;
+    if (brg_load_relaxed(&slot->seat.xready) != 0)
+        return true;
+    if (pool->options.placement->steals && brg_load_relaxed(&pool->schedule.xassigned) != 0)
+        return true;
+    if (brg_load_relaxed(&pool->schedule.xshared) == 0)
+        return brg__team_has_forks(&pool->team);
+    if (BRG__LIKELY(brg_load_relaxed(&pool->schedule.xlane_count) == 1))
+        return true;
+    brg__pool_lock(pool); /* some of it may be for workers with other tags */
+    bool ready = brg__schedule_has_work(&pool->schedule, &slot->seat);
+    brg__pool_unlock(pool);
+    return ready || brg__team_has_forks(&pool->team);
 }
 
 static bool thread_spin(void *owner, brg_worker *worker, bool begin)
@@ -356,16 +370,21 @@ static bool thread_sleep(void *owner, brg_worker *worker)
     brg_pool *pool = owner;
     brg__slot *slot = worker->slot;
     search_end(pool, slot); /* before looking: a submit after this wakes somebody */
-    brg__lock_acquire(&pool->lock);
-    if (pool->xqueued == 0)
+    brg__pool_lock(pool);
+    if (pool->schedule.xready == 0)
         take_from_others_locked(pool, slot);
-    bool work = pool->xqueued != 0;
-    if (!work && !slot->is_idle) {
-        slot->is_idle = true;
-        brg__list_push_front(&pool->idle, &slot->idle_node);
+    bool work = !slot->ending && brg__schedule_has_work(&pool->schedule, &slot->seat);
+    if (!work && slot->online) {
+        brg__slot_set_idle_locked(slot, true);
+        if (BRG__UNLIKELY(brg__team_has_forks_at_last(&pool->team))) {
+            brg__slot_set_idle_locked(slot, false);
+            work = true;
+        }
     }
+    if (BRG__UNLIKELY(pool->schedule.xready != 0))
+        brg__pool_wake_next_locked(pool); /* for others than this one */
     brg__pool_check_idle_locked(pool);
-    brg__lock_release(&pool->lock);
+    brg__pool_unlock(pool);
     return !work;
 }
 
@@ -373,12 +392,10 @@ static void thread_wake(void *owner, brg_worker *worker)
 {
     brg_pool *pool = owner;
     brg__slot *slot = worker->slot;
-    brg__lock_acquire(&pool->lock);
-    if (slot->is_idle) {
-        slot->is_idle = false;
-        brg__list_remove(&slot->idle_node);
-    }
-    brg__lock_release(&pool->lock);
+    brg__pool_lock(pool);
+    brg__slot_set_idle_locked(slot, false);
+    brg__pool_unlock(pool);
+    brg__team_woke(&pool->team);
 }
 
 const brg__source brg__source_thread = {.run = thread_run,

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Fixed: always workers_max. */
-#include "pool/policy.h"
+/* Fixed: workers_max, always. */
+#include <brigade/policy.h>
 
-static uint32_t fixed_target(const brg__pool_view *view) { return view->workers_max; }
+static uint32_t fixed_target(void *state, const brg_load *load)
+{
+    (void)state;
+    return load->workers_max;
+}
 
-static const brg_scaling_policy fixed = {.name = "fixed", .target = fixed_target};
+static const brg_scaling_policy fixed = {.size = sizeof(brg_scaling_policy), .name = "fixed", .target = fixed_target};
 const brg_scaling_policy *const brg_scaling_fixed = &fixed;

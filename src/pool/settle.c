@@ -9,6 +9,8 @@
 
 #include "os/clock.h"
 #include "os/memory.h"
+#include "pool/extras.h"
+#include "pool/internal.h"
 #include "pool/pool.h"
 
 /* An error for each status, for when there is no memory to copy the real one. */
@@ -74,6 +76,10 @@ static void task_recycle(brg_task *task, brg__slot *slot)
 {
     if (task->has_result)
         task_free_result(task);
+    if (BRG__UNLIKELY(task->extras != NULL)) {
+        brg__extras_free(task->extras);
+        task->extras = NULL;
+    }
     if (slot == NULL) {
         task_push_free(task->pool, task, task);
         return;
@@ -88,8 +94,14 @@ static void task_recycle(brg_task *task, brg__slot *slot)
 
 void brg__task_drop(brg_task *task, brg__slot *slot)
 {
-    if (!task->has_handle || brg_sub_acq_rel(&task->xreferences, 1u) == 1)
+    if (!brg__task_is(task, BRG__TASK_HANDLE) || brg_sub_acq_rel(&task->xreferences, 1u) == 1)
         task_recycle(task, slot);
+}
+
+void brg__task_discard(brg_task *task)
+{
+    task->has_result = false;
+    task_recycle(task, NULL);
 }
 
 /* ---- settling ---------------------------------------------------------------------------------------------------- */
@@ -138,7 +150,7 @@ static void settle_fill(brg_task *task, const brg__outcome *outcome, brg_task_st
     result->attempts = task->attempts;
     result->worker_id = task->worker_id;
     result->queued_ns = result->run_ns = 0;
-    if (task->has_clock) {
+    if (brg__task_is(task, BRG__TASK_CLOCK)) {
         result->queued_ns = task->started_ns != 0 ? task->started_ns - task->submitted_ns : 0;
         result->run_ns = outcome->run_ns;
     }
@@ -152,6 +164,8 @@ static void settle_deliver(brg__completion *completion)
     brg_pool *pool = task->pool;
     if (!task->has_result)
         settle_fill(task, &(brg__outcome){.status = BRG_OK}, BRG_TASK_DONE);
+    if (task->extras != NULL && task->extras->progress != NULL)
+        brg__progress_flush(task);
     task->done(&task->result, task->user_data);
     brg_loop *loop = pool->options.loop;
     brg__task_drop(task, NULL);
@@ -163,13 +177,33 @@ static void settle_deliver(brg__completion *completion)
     brg__loop_unhold(loop);
 }
 
+static void settle_count_state(brg_task *task, brg_task_state state, brg__settled *counts)
+{
+    if (BRG__LIKELY(!brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER)))
+        settle_count(&counts->by_state[state]);
+}
+
+/* Of a task with extras: under the lock, whoever settles it. */
+static void settle_extras(brg_task *task, brg_task_state state, bool has_lock)
+{
+    brg_pool *pool = task->pool;
+    if (!has_lock)
+        brg__pool_lock(pool);
+    brg__extras_settled_locked(task, state);
+    if (!has_lock)
+        brg__pool_unlock(pool);
+}
+
 void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot)
 {
     brg_task_state state = settle_state(outcome->status);
-    bool has_handle = task->has_handle, has_done = task->done != NULL;
+    bool has_handle = brg__task_is(task, BRG__TASK_HANDLE), has_done = task->done != NULL;
+    bool is_carrier = brg__task_is(task, BRG__TASK_CARRIER);
     task->worker_id = outcome->worker_id;
-    task->has_result = has_handle ||
-                       (has_done && (outcome->status != BRG_OK || outcome->output != NULL || task->has_clock));
+    task->has_result = has_handle || (has_done && (outcome->status != BRG_OK || outcome->output != NULL ||
+                                                   brg__task_is(task, BRG__TASK_CLOCK)));
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER | BRG__TASK_INTERNAL)))
+        brg__task_ended_internal(task, outcome, slot == NULL);
     if (task->has_result) {
         settle_fill(task, outcome, state);
     } else {
@@ -182,13 +216,15 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
         brg_value_unref(task->input);
         task->input = NULL;
     }
-    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_NOWHERE);
-    settle_count(&counts->by_state[state]);
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_ENDED);
+    settle_count_state(task, state, counts);
     if (has_handle) {
         uint32_t before = brg_exchange_seq_cst(&task->xstate, (uint32_t)state); /* pairs with task_is_settled */
         if ((before & BRG__TASK_WAITED) != 0)
             brg__futex_wake(&task->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
     }
+    if (BRG__UNLIKELY(task->extras != NULL))
+        settle_extras(task, state, slot == NULL);
     if (has_done) {
         brg_pool *pool = task->pool;
         task->completion.run = settle_deliver;
@@ -196,7 +232,8 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
     } else {
         brg__task_drop(task, slot);
     }
-    brg_store_release(&counts->all, counts->all + 1); /* last: pairs with pool_is_idle, the task is through */
+    if (BRG__LIKELY(!is_carrier))
+        brg_store_release(&counts->all, counts->all + 1); /* last: pairs with pool_is_idle, the task is through */
 }
 
 void brg__task_settle_plain(brg_task *task, brg_status status, const char *message)
@@ -208,54 +245,13 @@ void brg__task_settle_plain(brg_task *task, brg_status status, const char *messa
     brg__task_settle(task, &outcome, &task->pool->settled, NULL);
 }
 
-/* Ports and descriptors in the input move to the worker: what it took is gone with it. */
-bool brg__task_can_run_again(const brg_task *task) { return task->input == NULL || brg__value_is_whole(task->input); }
-
-bool brg__task_may_retry(const brg_task *task, brg_status status)
-{
-    const brg_pool_options *options = &task->pool->options;
-    uint32_t kind;
-    switch (status) {
-    case BRG_CRASHED:
-    case BRG_EXITED:
-    case BRG_PROTOCOL:
-    case BRG_LOST:
-        kind = BRG_RETRY_CRASH;
-        break;
-    case BRG_TIMED_OUT:
-        kind = BRG_RETRY_TIMEOUT;
-        break;
-    case BRG_OK:
-    case BRG_CANCELLED:
-    case BRG_POISONED:
-    case BRG_NOT_FOUND:
-        return false;
-    default:
-        kind = BRG_RETRY_FAILED;
-    }
-    return task->attempts < task->attempts_max && (options->retry_on & kind) != 0 && !task->cancel_asked &&
-           brg__task_can_run_again(task) && task->pool->mode < BRG__POOL_STOP &&
-           (!task->has_clock || brg__now() < task->deadline_ns);
-}
-
-void brg__task_retry_locked(brg_task *task, brg__settled *counts)
-{
-    brg_pool *pool = task->pool;
-    settle_count(&counts->retried);
-    uint32_t state = brg_load_relaxed(&task->xstate);
-    while (!brg_cas_acq_rel(&task->xstate, &state, (state & BRG__TASK_WAITED) | (uint32_t)BRG_TASK_QUEUED))
-        ;
-    task->slot = NULL;
-    brg__task_push_front_locked(pool, task);
-}
-
 /* ---- idle ------------------------------------------------------------------------------------------------------- */
 
 bool brg__pool_is_idle_locked(brg_pool *pool)
 {
     uint64_t settled = pool->settled.all;
-    for (uint32_t i = 0; i < pool->options.workers_max; i++)
-        settled += brg_load_acquire(&pool->slots[i].xsettled.all);
+    for (uint32_t i = 0; i < pool->xslot_count; i++)
+        settled += brg_load_acquire(&pool->slots[i]->xsettled.all);
     return settled == pool->submitted;
 }
 

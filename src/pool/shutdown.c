@@ -5,6 +5,11 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/thread.h"
+#include "pool/batch.h"
+#include "pool/events.h"
+#include "pool/extras.h"
+#include "pool/fork_pool.h"
+#include "pool/internal.h"
 #include "pool/pool.h"
 
 void brg__pool_ref(brg_pool *pool) { brg_add_relaxed(&pool->xreferences, 1u); }
@@ -24,10 +29,24 @@ void brg__pool_unref(brg_pool *pool)
         return;
     pool_free_tasks(pool->free_tasks);
     pool_free_tasks(brg_load_acquire(&pool->xfree));
-    for (uint32_t i = 0; pool->slots != NULL && i < pool->options.workers_max; i++)
-        pool_free_tasks(pool->slots[i].free_first);
-    brg__mfree_aligned(pool->slots);
-    brg__mfree(pool->queue);
+    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+        pool_free_tasks(pool->slots[i]->free_first);
+        brg__seat_done(&pool->schedule, &pool->slots[i]->seat);
+        brg__mfree_aligned(pool->slots[i]);
+    }
+    for (uint32_t i = 0; i < brg__count_of(pool->old_slots); i++)
+        brg__mfree(pool->old_slots[i]);
+    brg__mfree(pool->slots);
+    brg__mfree(pool->seats);
+    brg__pool_team_done(pool);
+    brg__batches_free(pool);
+    brg__events_free(pool);
+    brg__config_free(pool);
+    brg__schedule_done(&pool->schedule);
+    brg__mfree(pool->scaling);
+    brg__mfree((uint64_t *)pool->options.worker_tags);
+    brg__mfree((char *)pool->options.prewarm_task);
+    brg_value_unref(pool->options.prewarm_input);
     brg_value_unref(pool->options.init_data);
     brg__world_done(&pool->heritage);
     brg__mfree((char *)pool->options.module);
@@ -36,12 +55,13 @@ void brg__pool_unref(brg_pool *pool)
     brg__mfree_aligned(pool);
 }
 
-bool brg__pool_is_own_worker(const brg_pool *pool)
+brg__slot *brg__pool_own_slot(const brg_pool *pool)
 {
     const brg_context *context = brg__context_current();
     if (context == NULL || context->isolation != BRG_ISOLATION_THREAD)
-        return false;
-    return ((const brg_worker *)context->owner)->source_owner == pool;
+        return NULL;
+    const brg_worker *worker = context->owner;
+    return worker->source_owner == pool ? worker->slot : NULL;
 }
 
 /* ---- waiting
@@ -50,9 +70,9 @@ bool brg__pool_is_own_worker(const brg_pool *pool)
 static bool shutdown_is_idle(void *argument)
 {
     brg_pool *pool = argument;
-    brg__lock_acquire(&pool->lock);
+    brg__pool_lock(pool);
     bool idle = brg__pool_is_idle_locked(pool) && brg_load_acquire(&pool->xdelivered) == pool->with_done;
-    brg__lock_release(&pool->lock);
+    brg__pool_unlock(pool);
     return idle;
 }
 
@@ -85,7 +105,7 @@ static brg_status shutdown_check(const brg_pool *pool)
         return BRG_INVALID;
     if (pool->generation != brg__fork_generation())
         return BRG_FORKED;
-    return brg__pool_is_own_worker(pool) ? BRG_DEADLOCK : BRG_OK;
+    return brg__pool_own_slot(pool) != NULL ? BRG_DEADLOCK : BRG_OK;
 }
 
 brg_status brg_pool_wait_idle(brg_pool *pool, uint64_t timeout_ns)
@@ -99,8 +119,8 @@ brg_status brg_pool_wait_idle(brg_pool *pool, uint64_t timeout_ns)
 
 void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char *message)
 {
-    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
-        brg__slot *slot = &pool->slots[i];
+    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+        brg__slot *slot = pool->slots[i];
         if (brg__pool_has_processes(pool)) {
             if (slot->worker != NULL)
                 brg__slot_recall_locked(slot);
@@ -108,8 +128,9 @@ void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char
             brg__hand_reclaim_locked(slot);
         }
     }
+    brg__batches_ripen_locked(pool, UINT64_MAX);
     brg_task *task;
-    while ((task = brg__task_pop_locked(pool)) != NULL)
+    while ((task = brg__task_leave_any_locked(pool)) != NULL)
         brg__task_settle_plain(task, status, message);
     brg__pool_room_locked(pool);
     brg__pool_check_idle_locked(pool);
@@ -118,8 +139,8 @@ void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char
 /* Asks every running task to end. */
 static void shutdown_cancel_running_locked(brg_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
-        brg__slot *slot = &pool->slots[i];
+    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+        brg__slot *slot = pool->slots[i];
         uint64_t ticket = brg_load_acquire(&slot->xticket);
         if (slot->worker != NULL && !slot->ending && ticket != 0)
             brg__slot_ask_end_locked(slot, ticket, BRG_CANCELLED);
@@ -132,15 +153,15 @@ static brg_status shutdown_mode(brg_pool *pool, brg__pool_mode mode, uint64_t ti
     if (status != BRG_OK)
         return status;
     uint64_t deadline = brg__deadline(timeout_ns);
-    brg__lock_acquire(&pool->lock);
+    brg__pool_lock(pool);
     if (pool->mode < mode)
         pool->mode = mode;
     if (mode >= BRG__POOL_STOP)
         brg__pool_cancel_queue_locked(pool, BRG_CANCELLED, "the pool was stopped before the task started");
     if (mode >= BRG__POOL_KILL)
         shutdown_cancel_running_locked(pool);
-    brg__pool_room_locked(pool); /* submitters that wait find it closed */
-    brg__lock_release(&pool->lock);
+    brg__pool_close_admission_locked(pool);
+    brg__pool_unlock(pool);
     if (timeout_ns != 0)
         return shutdown_wait(pool, deadline);
     return shutdown_is_idle(pool) ? BRG_OK : BRG_TIMED_OUT;
@@ -165,32 +186,32 @@ brg_status brg_pool_kill(brg_pool *pool, uint64_t timeout_ns)
 static void shutdown_clear_timer(void *argument)
 {
     brg_pool *pool = argument;
-    brg__lock_acquire(&pool->lock);
+    brg__pool_lock(pool);
     brg_store_relaxed(&pool->xtimer_at, (uint64_t)0); /* nothing sets it any more */
-    brg__lock_release(&pool->lock);
+    brg__pool_unlock(pool);
     brg__supervisor_timer_set(&pool->timer, UINT64_MAX);
 }
 
 /* Asks the workers to end and waits until they are gone from their slots. */
 static void shutdown_end_workers(brg_pool *pool)
 {
-    brg__lock_acquire(&pool->lock);
+    brg__pool_lock(pool);
     pool->mode = BRG__POOL_CLOSED;
-    brg__lock_release(&pool->lock);
+    brg__pool_unlock(pool);
     for (;;) {
         uint32_t epoch = brg_load_acquire(&pool->xidle_epoch);
         brg_worker *worker = NULL;
         bool any = false;
-        brg__lock_acquire(&pool->lock);
-        for (uint32_t i = 0; i < pool->options.workers_max && worker == NULL; i++) {
-            brg_worker *one = pool->slots[i].worker;
+        brg__pool_lock(pool);
+        for (uint32_t i = 0; i < pool->xslot_count && worker == NULL; i++) {
+            brg_worker *one = pool->slots[i]->worker;
             any = any || one != NULL || pool->workers != 0;
             if (one != NULL && brg_load_relaxed(&one->xasked) == 0) {
                 brg__worker_ref(one);
                 worker = one;
             }
         }
-        brg__lock_release(&pool->lock);
+        brg__pool_unlock(pool);
         if (worker != NULL) {
             brg__worker_ask(worker);
             brg__worker_unref(worker);
@@ -273,27 +294,35 @@ brg_status brg_pool_get_stats(const brg_pool *pool, brg_pool_stats *out)
     brg_pool_stats stats;
     memset(&stats, 0, sizeof(stats));
     brg_pool *self = (brg_pool *)pool; /* the lock is not part of what const promises */
-    brg__lock_acquire(&self->lock);
+    brg__pool_lock(self);
     uint64_t all = 0;
     stats_add(&stats, &pool->settled, &all);
-    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
-        const brg__slot *slot = &pool->slots[i];
+    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+        const brg__slot *slot = pool->slots[i];
         stats_add(&stats, &slot->xsettled, &all);
         bool busy = slot->worker != NULL &&
                     (brg__pool_has_processes(pool) ? slot->ahead_count != 0 : brg_load_relaxed(&slot->xticket) != 0);
         stats.workers_busy += busy;
     }
-    stats.submitted = pool->submitted;
+    stats.submitted = pool->submitted - pool->internal;
     stats.rejected = pool->rejected;
-    stats.queued = pool->xqueued;
-    stats.queue_peak = pool->queued_peak;
-    stats.running = brg__max(pool->submitted, all + stats.queued) - all - stats.queued;
+    stats.dropped = pool->dropped;
+    stats.inline_run = pool->inline_run;
+    stats.batches = pool->batches;
+    stats.stolen = pool->schedule.stolen;
+    stats.workers_recycled = pool->workers_recycled;
+    stats.workers_shrunk = pool->workers_shrunk;
+    stats.workers_target = pool->target;
+    stats.queued = pool->waiting;
+    stats.queue_peak = pool->waiting_peak;
+    all -= brg__min(all, pool->internal_ended);
+    stats.running = brg__max(stats.submitted, all + stats.queued) - all - stats.queued;
     stats.workers_started = pool->workers_started;
     stats.workers_crashed = pool->workers_crashed;
     stats.workers_killed = pool->workers_killed;
     stats.workers_start_failed = pool->workers_start_failed;
     stats.workers_online = pool->online;
-    brg__lock_release(&self->lock);
+    brg__pool_unlock(self);
     size_t size = out->size;
     memcpy(out, &stats, brg__min(size, sizeof(stats)));
     out->size = size;

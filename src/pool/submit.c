@@ -1,124 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Submitting: checks, admission, the queue, and waking at most one worker. */
+/* Submitting: checks, admission, the task filled and handed over. */
 #include <string.h>
 
 #include "base/options.h"
 #include "os/clock.h"
-#include "os/thread.h"
+#include "pool/caller.h"
+#include "pool/extras.h"
 #include "pool/pool.h"
 
-/* ---- the queue, with its bounds ------------------------------------------------------------------------------ */
-
-static void submit_enqueued_locked(brg_pool *pool, brg_task *task)
-{
-    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
-    uint32_t queued = pool->xqueued + 1;
-    brg_store_relaxed(&pool->xqueued, queued);
-    pool->queued_bytes += task->input_bytes;
-    if (queued > pool->queued_peak)
-        pool->queued_peak = queued;
-}
-
-static void submit_dequeued_locked(brg_pool *pool, brg_task *task)
-{
-    brg_store_relaxed(&pool->xqueued, pool->xqueued - 1);
-    pool->queued_bytes -= task->input_bytes;
-    if (task->expiry_if_linked != NULL) {
-        brg__heap_remove(&pool->expiries, &task->expiry);
-        task->expiry_if_linked = NULL;
-    }
-}
-
-/* When the waiting task's time is over: queue timeout or deadline, whichever is first. */
-static void submit_watch_expiry_locked(brg_pool *pool, brg_task *task)
-{
-    uint64_t at = task->attempts == 0 ? brg__min(task->start_by_ns, task->deadline_ns) : task->deadline_ns;
-    if (at == UINT64_MAX)
-        return;
-    brg__heap_insert(&pool->expiries, &task->expiry, at);
-    task->expiry_if_linked = &task->expiry;
-    brg__pool_timer_at(pool, at);
-}
-
-brg_task *brg__task_pop_locked(brg_pool *pool)
-{
-    brg_task *task = pool->options.queue->pop(pool->queue);
-    if (task != NULL)
-        submit_dequeued_locked(pool, task);
-    return task;
-}
-
-void brg__task_push_front_locked(brg_pool *pool, brg_task *task)
-{
-    pool->options.queue->push_front(pool->queue, task);
-    submit_enqueued_locked(pool, task);
-    if (task->has_clock)
-        submit_watch_expiry_locked(pool, task);
-}
-
-void brg__task_unqueue_locked(brg_pool *pool, brg_task *task)
-{
-    pool->options.queue->remove(pool->queue, task);
-    submit_dequeued_locked(pool, task);
-}
-
-/* ---- admission -------------------------------------------------------------------------------------------------- */
-
-void brg__pool_room_locked(brg_pool *pool)
-{
-    if (BRG__LIKELY(pool->room_waiters == 0))
-        return;
-    brg_store_release(&pool->xroom_epoch, pool->xroom_epoch + 1);
-    brg__futex_wake(&pool->xroom_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
-}
-
-static bool submit_is_full_locked(const brg_pool *pool, size_t bytes)
-{
-    return pool->xqueued >= pool->options.queue_max ||
-           (pool->queued_bytes + bytes > pool->options.queue_bytes_max && pool->queued_bytes != 0);
-}
-
-/* Waits for room with the lock released meanwhile. BRG_OK with the lock held and room there, or mode and breaker to be
- * looked at. */
-static brg_status submit_wait_locked(brg_pool *pool, size_t bytes)
-{
-    uint64_t timeout = pool->options.admission_timeout_ns;
-    uint64_t deadline = brg__deadline(timeout == 0 ? BRG_FOREVER : timeout);
-    while (pool->mode == BRG__POOL_OPEN && submit_is_full_locked(pool, bytes)) {
-        uint32_t epoch = pool->xroom_epoch;
-        pool->room_waiters++;
-        brg__lock_release(&pool->lock);
-        bool in_time = brg__futex_wait(&pool->xroom_epoch, epoch, deadline, BRG__FUTEX_PRIVATE);
-        brg__lock_acquire(&pool->lock);
-        pool->room_waiters--;
-        if (!in_time && pool->mode == BRG__POOL_OPEN && submit_is_full_locked(pool, bytes))
-            return BRG_TIMED_OUT;
-    }
-    return BRG_OK;
-}
-
-/* With the lock held: whether a task may come in. */
-static brg_status submit_admit_locked(brg_pool *pool, size_t bytes)
-{
-    if (pool->mode != BRG__POOL_OPEN)
-        return BRG_CLOSED;
-    if (submit_is_full_locked(pool, bytes)) {
-        if (pool->options.admission == BRG_ADMISSION_REJECT) {
-            pool->rejected++;
-            return BRG_FULL;
-        }
-        brg_status status = submit_wait_locked(pool, bytes);
-        if (status != BRG_OK) {
-            pool->rejected++;
-            return status;
-        }
-        if (pool->mode != BRG__POOL_OPEN)
-            return BRG_CLOSED;
-    }
-    return pool->breaker_until != 0 ? BRG_UNAVAILABLE : BRG_OK;
-}
-
-/* ---- submit ------------------------------------------------------------------------------------------------------ */
+/* ---- filling a task ---------------------------------------------------------------------------------------------- */
 
 typedef struct submit_work {
     const char *name; /* or */
@@ -126,7 +16,11 @@ typedef struct submit_work {
     void *argument;
     brg_value *input;
     size_t input_bytes;
+    uint8_t kind;
 } submit_work;
+
+static const uint8_t submit_bands[] = {
+    [BRG_PRIORITY_NORMAL] = 2, [BRG_PRIORITY_URGENT] = 0, [BRG_PRIORITY_HIGH] = 1, [BRG_PRIORITY_LOW] = 3};
 
 /* The clocks of a task that has any. */
 static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options,
@@ -137,29 +31,37 @@ static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_
     task->deadline_ns = UINT64_MAX;
     if (options->deadline_ns != 0)
         task->deadline_ns = brg__add_saturated(task->submitted_ns, options->deadline_ns);
+    task->item.due_ns = task->deadline_ns;
     task->run_timeout_ns = options->run_timeout_ns != 0 ? options->run_timeout_ns : pool->options.run_timeout_ns;
-    task->start_by_ns = queue_timeout == UINT64_MAX ? UINT64_MAX
-                                                    : brg__add_saturated(task->submitted_ns, queue_timeout);
-    submit_watch_expiry_locked(pool, task);
+    task->start_by_ns = queue_timeout == UINT64_MAX
+                            ? UINT64_MAX
+                            : brg__add_saturated(task->submitted_ns, queue_timeout + options->delay_ns);
 }
 
 static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work *work,
                                const brg_submit_options *options, bool has_handle)
 {
     const brg_pool_options *defaults = &pool->options;
+    task->item.key = options->key;
+    task->item.due_ns = UINT64_MAX;
+    task->item.since_ns = 0;
+    task->item.cost = 1;
+    task->item.band = submit_bands[options->priority];
     task->call = work->call;
     task->argument = work->argument;
     task->done = options->done;
     task->user_data = options->user_data;
     task->xstate = BRG_TASK_QUEUED;
-    task->has_handle = has_handle;
-    task->cancel_asked = false;
+    task->kind = work->kind;
+    task->cancel_asked = task->has_result = false;
     task->slot = NULL;
     task->input = work->input;
     task->input_bytes = work->input_bytes;
     task->attempts = task->crashes = 0;
     task->attempts_max = options->attempts_max != 0 ? options->attempts_max : defaults->attempts_max;
+    task->extras = NULL;
     if (has_handle) {
+        task->kind |= BRG__TASK_HANDLE;
         task->xreferences = 2;
         task->id = pool->submitted + 1;
         task->ticket = 0;
@@ -167,10 +69,11 @@ static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work
     if (work->name != NULL)
         memcpy(task->name, work->name, strlen(work->name) + 1);
     uint64_t queue_timeout = options->queue_timeout_ns != 0 ? options->queue_timeout_ns : defaults->queue_timeout_ns;
-    task->has_clock = defaults->timing || queue_timeout != UINT64_MAX || options->deadline_ns != 0 ||
-                      options->run_timeout_ns != 0 || defaults->run_timeout_ns != UINT64_MAX;
-    if (task->has_clock)
+    if (defaults->timing || queue_timeout != UINT64_MAX || (options->deadline_ns | options->delay_ns) != 0 ||
+        options->run_timeout_ns != 0 || defaults->run_timeout_ns != UINT64_MAX || defaults->heartbeat_ns != 0) {
+        task->kind |= BRG__TASK_CLOCK;
         submit_fill_clocks_locked(pool, task, options, queue_timeout);
+    }
 }
 
 static brg_status submit_error(const brg_pool *pool, const brg_submit_options *options, brg_status status)
@@ -189,55 +92,98 @@ static brg_status submit_error(const brg_pool *pool, const brg_submit_options *o
         return brg_error_set(error, status, "pool", "workers do not start: %s", pool->start_error.message);
     case BRG_NO_MEMORY:
         return brg_error_set(error, status, "pool", "out of memory for a task");
+    case BRG_RANGE:
+        return brg_error_set(error, BRG_INVALID, "pool",
+                             "tasks of this pool ask for more than %d different sets of tags", BRG__LANES_MAX);
     default:
         return status;
+    }
+}
+
+/* ---- submit ------------------------------------------------------------------------------------------------------ */
+
+/* The task is the pool's: from here on it settles. */
+static void submit_accept_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
+{
+    if (options->done != NULL) {
+        pool->with_done++;
+        brg__loop_hold(pool->options.loop);
+    }
+    if (brg__task_is(task, BRG__TASK_HANDLE))
+        brg__pool_ref(pool);
+    pool->submitted++;
+}
+
+/* What it takes beside the task itself: a lane for its tags, its extras. */
+static brg_status submit_prepare_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
+{
+    task->item.reserved_1 = 0;
+    if (BRG__LIKELY((options->tags | options->after_count) == 0 && options->token == NULL && options->group == NULL &&
+                    options->on_progress == NULL && options->progress_max == 0))
+        return BRG_OK;
+    int lane = brg__schedule_lane(&pool->schedule, options->tags);
+    if (lane < 0)
+        return lane == -1 ? BRG_NO_MEMORY : BRG_RANGE;
+    task->item.reserved_1 = (uint8_t)lane;
+    return brg__extras_join_locked(pool, task, options);
+}
+
+static void submit_queue_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
+{
+    brg__pool_count_locked(pool, task);
+    if (brg__task_is(task, BRG__TASK_EXTRAS) && brg__extras_is_blocked_locked(task)) {
+        task->start_delay_ns = options->delay_ns;
+        brg__task_block_locked(pool, task);
+    } else if (BRG__UNLIKELY(options->delay_ns != 0)) {
+        brg__task_delay_locked(pool, task, brg__add_saturated(task->submitted_ns, options->delay_ns));
+    } else {
+        brg__task_ready_locked(pool, task);
     }
 }
 
 static brg_status submit_task(brg_pool *pool, const submit_work *work, const brg_submit_options *options,
                               brg_task **handle)
 {
-    if (pool->options.admission == BRG_ADMISSION_BLOCK && brg__pool_is_own_worker(pool) &&
-        brg_load_relaxed(&pool->xqueued) >= pool->options.queue_max)
+    if (pool->options.admission == BRG_ADMISSION_BLOCK && brg_load_relaxed(&pool->xfull) != 0 &&
+        brg__pool_own_slot(pool) != NULL)
         return brg_error_set(options->error, BRG_DEADLOCK, "pool",
                              "a task of this pool must not wait for room in its queue");
-    brg__lock_acquire(&pool->lock);
-    brg_status status = submit_admit_locked(pool, work->input_bytes);
-    brg_task *task = status == BRG_OK ? brg__task_new_locked(pool) : NULL;
-    if (task == NULL) {
-        if (status == BRG_OK)
-            status = BRG_NO_MEMORY;
+    bool may_run_here = pool->options.admission == BRG_ADMISSION_CALLER_RUNS && brg__caller_may_run(pool, options);
+    const brg_item wanted = {.band = submit_bands[options->priority]};
+    brg__pool_lock(pool);
+    brg_status status = brg__pool_admit_locked(pool, &wanted, work->input_bytes, may_run_here);
+    bool run_here = status == BRG_FULL && may_run_here;
+    brg_task *task = status == BRG_OK || run_here ? brg__task_new_locked(pool) : NULL;
+    if (task != NULL) {
+        submit_fill_locked(pool, task, work, options, handle != NULL);
+        status = submit_prepare_locked(pool, task, options);
+    } else if (status == BRG_OK || run_here) {
+        status = BRG_NO_MEMORY;
+    }
+    if (status != BRG_OK) {
         submit_error(pool, options, status);
-        brg__lock_release(&pool->lock);
-        return status;
+        if (task != NULL)
+            brg__task_discard(task);
+        brg__pool_unlock(pool);
+        return status == BRG_RANGE ? BRG_INVALID : status;
     }
-    submit_fill_locked(pool, task, work, options, handle != NULL);
-    if (options->done != NULL) {
-        pool->with_done++;
-        brg__loop_hold(pool->options.loop);
-    }
-    if (handle != NULL) {
-        brg__pool_ref(pool);
+    submit_accept_locked(pool, task, options);
+    if (handle != NULL)
         *handle = task;
-    }
-    pool->submitted++;
-    pool->options.queue->push(pool->queue, task);
-    submit_enqueued_locked(pool, task);
-    brg_worker *wake = NULL;
-    if (brg__pool_has_processes(pool)) {
-        brg__pool_view view = brg__pool_view_locked(pool);
-        brg__slot *slot = pool->options.placement->next(&view);
-        if (slot != NULL)
-            brg__slot_feed_locked(slot);
-    } else {
-        wake = brg__pool_wake_locked(pool);
-    }
-    brg__lock_release(&pool->lock);
-    if (wake != NULL) {
-        brg__gate_wake(&wake->gate, BRG__FUTEX_PRIVATE);
-        brg__worker_unref(wake);
-    }
+    if (!run_here)
+        submit_queue_locked(pool, task, options);
+    brg__pool_unlock(pool);
+    if (run_here)
+        brg__caller_run(pool, task);
     return BRG_OK;
+}
+
+static bool submit_fits_a_worker(const brg_pool *pool, uint64_t tags)
+{
+    for (uint32_t i = 0; i < pool->options.worker_tags_count; i++)
+        if ((pool->options.worker_tags[i] & tags) == tags)
+            return true;
+    return false;
 }
 
 static brg_status submit_read_options(const brg_pool *pool, const brg_submit_options *from, brg_submit_options *to)
@@ -249,9 +195,15 @@ static brg_status submit_read_options(const brg_pool *pool, const brg_submit_opt
                              "brg_submit_options of a newer header, or without its size: use brg_submit_opts");
     if (pool->generation != brg__fork_generation())
         return brg_error_set(error, BRG_FORKED, "pool", "the pool belongs to the parent of this forked process");
-    if (to->done != NULL && pool->options.loop == NULL)
+    if ((to->done != NULL || to->on_progress != NULL) && pool->options.loop == NULL)
         return brg_error_set(error, BRG_INVALID, "pool",
-                             "done needs a pool with a loop; without one take a handle and wait on it");
+                             "done and on_progress need a pool with a loop; without one take a handle and wait on it");
+    if ((unsigned)to->priority > BRG_PRIORITY_LOW)
+        return brg_error_set(error, BRG_INVALID, "pool", "priority %d is unknown", (int)to->priority);
+    if (to->tags != 0 && !submit_fits_a_worker(pool, to->tags))
+        return brg_error_set(error, BRG_INVALID, "pool",
+                             "no worker of the pool has all the tags 0x%llx: see worker_tags",
+                             (unsigned long long)to->tags);
     return BRG_OK;
 }
 
@@ -270,6 +222,8 @@ brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, c
         return brg_error_set(options.error, BRG_INVALID, "pool",
                              "this pool has no module, so no task named \"%s\": use brg_pool_submit_call", name);
     submit_work work = {.name = name, .input = input};
+    if (pool->options.batch_size > 1)
+        work.kind = BRG__TASK_BATCHED;
     if (input != NULL)
         work.input_bytes = brg_value_size_with_buffers(input);
     size_t copied = input == NULL ? 0 : brg__value_copied_bytes(input);

@@ -2,6 +2,8 @@
 /* Task handles: waiting, cancelling, looking. */
 #include "os/clock.h"
 #include "os/thread.h"
+#include "pool/batch.h"
+#include "pool/help.h"
 #include "pool/pool.h"
 
 #define TASK_PUMPED_MAX 4 /* process workers a waiting thread looks at itself */
@@ -57,8 +59,8 @@ static void task_wait_begin(task_wait *wait)
     if (!brg__pool_has_processes(pool))
         return;
     brg__lock_acquire(&pool->lock);
-    for (uint32_t i = 0; i < pool->options.workers_max && wait->worker_count < TASK_PUMPED_MAX; i++) {
-        brg__slot *slot = &pool->slots[i];
+    for (uint32_t i = 0; i < pool->xslot_count && wait->worker_count < TASK_PUMPED_MAX; i++) {
+        brg__slot *slot = pool->slots[i];
         bool useful = task->slot != NULL ? task->slot == slot : slot->ahead_count != 0;
         if (slot->worker == NULL || !useful)
             continue;
@@ -120,8 +122,9 @@ brg_status brg_task_wait(brg_task *task, uint64_t timeout_ns)
         return BRG_OK;
     if (task->pool->generation != brg__fork_generation())
         return BRG_FORKED;
-    if (brg__pool_is_own_worker(task->pool))
-        return BRG_DEADLOCK;
+    brg__slot *own = brg__pool_own_slot(task->pool);
+    if (own != NULL)
+        return brg__help_task(task, own, brg__deadline(timeout_ns));
     if (timeout_ns == 0)
         return BRG_TIMED_OUT;
     uint64_t deadline = brg__deadline(timeout_ns);
@@ -143,17 +146,22 @@ static bool task_claim(brg_task *task)
     return false;
 }
 
-static brg_status task_cancel_locked(brg_task *task)
+brg_status brg__task_cancel_locked(brg_task *task)
 {
     static const char before[] = "the task was cancelled before it started";
     if (task_is_settled(task))
         return BRG_STATE;
     task->cancel_asked = true;
     brg__slot *slot = task->slot;
-    if (brg_load_relaxed(&task->place) == BRG__PLACE_QUEUE) {
-        brg__task_unqueue_locked(task->pool, task);
+    uint8_t place = brg_load_relaxed(&task->place);
+    if (place <= BRG__PLACE_BLOCKED || (place == BRG__PLACE_BATCH && !brg__batch_is_taken(task))) {
+        brg__task_unwait_locked(task->pool, task);
         brg__pool_room_locked(task->pool);
         brg__task_settle_plain(task, BRG_CANCELLED, before);
+    } else if (place == BRG__PLACE_BATCH) {
+        brg__batch_cancel_locked(task);
+    } else if (place == BRG__PLACE_NESTED) {
+        brg__help_cancel_locked(task);
     } else if (brg__pool_has_processes(task->pool)) {
         if (slot != NULL && brg__slot_take_back_locked(slot, task))
             brg__task_settle_plain(task, BRG_CANCELLED, before);
@@ -177,10 +185,10 @@ brg_status brg_task_cancel(brg_task *task)
     brg_pool *pool = task->pool;
     if (pool->generation != brg__fork_generation())
         return BRG_FORKED;
-    brg__lock_acquire(&pool->lock);
-    brg_status status = task_cancel_locked(task);
+    brg__pool_lock(pool);
+    brg_status status = brg__task_cancel_locked(task);
     if (status == BRG_OK)
         brg__pool_check_idle_locked(pool);
-    brg__lock_release(&pool->lock);
+    brg__pool_unlock(pool);
     return status;
 }

@@ -13,11 +13,6 @@
 #define ARENA_CHUNK ((size_t)16 << 10)
 #define ARENA_ALIGN 16
 
-struct brg__arena_chunk {
-    brg__arena_chunk *older;
-    size_t size, used; /* of the bytes behind the header */
-};
-
 static _Thread_local brg_context *context_current;
 
 brg_context *brg__context_current(void) { return context_current; }
@@ -56,9 +51,31 @@ static void context_arena_reset(brg_context *context, bool keep)
     context->arena_used = 0;
 }
 
+void brg__context_arena_rewind(brg_context *context, const brg__arena_mark *mark)
+{
+    brg__arena_chunk *chunk = context->arena;
+    while (chunk != mark->chunk) {
+        brg__arena_chunk *older = chunk->older;
+        if (older == NULL && chunk->size == ARENA_CHUNK)
+            break; /* the mark was made before there was any: kept, for the next one */
+        brg__mfree(chunk);
+        chunk = older;
+    }
+    size_t used = chunk == mark->chunk ? mark->chunk_used : 0;
+    if (chunk != NULL && chunk->used > used) {
+        memset((char *)(chunk + 1) + used, 0, chunk->used - used);
+        chunk->used = used;
+    }
+    context->arena = chunk;
+    context->arena_used = mark->used;
+}
+
 void brg__context_done(brg_context *context)
 {
     brg__context_leave(context);
+    if (context->forks != NULL)
+        context->forks_done(context->forks);
+    context->forks = NULL;
     brg__family_unref(context->family);
     context->family = NULL;
     context_arena_reset(context, false);

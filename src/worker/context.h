@@ -29,7 +29,10 @@ typedef struct brg__context_ops {
 
 typedef struct brg__at_exit brg__at_exit;
 
-typedef struct brg__arena_chunk brg__arena_chunk;
+typedef struct brg__arena_chunk {
+    struct brg__arena_chunk *older;
+    size_t size, used; /* of the bytes behind the header */
+} brg__arena_chunk;
 
 struct brg_context {
     const brg__context_ops *ops;
@@ -63,6 +66,8 @@ struct brg_context {
     bool (*ready)(void *argument); /* inside brg__context_loop_wait: what it waits for */
     void *ready_argument;
     struct brg__direct_target *direct; /* messages by id wait there; may be NULL */
+    struct brg__forks *forks;          /* a pool's thread worker that has forked, or run a fork: fork.c; else NULL */
+    void (*forks_done)(struct brg__forks *forks); /* when the thread ends, abandoned or not */
 };
 
 void brg__context_init(brg_context *context, const brg__context_ops *ops, void *owner, const brg_module *module);
@@ -71,6 +76,23 @@ void brg__context_done(brg_context *context);
 /* Around each task: begin clears the failure, end frees what the task allocated. */
 void brg__context_begin(brg_context *context, uint64_t ticket, uint32_t attempt);
 void brg__context_end(brg_context *context);
+
+/* Where the arena stood, and back to there: what was allocated since goes. Marks nest. */
+typedef struct brg__arena_mark {
+    brg__arena_chunk *chunk;
+    size_t chunk_used, used;
+} brg__arena_mark;
+void brg__context_arena_rewind(brg_context *context, const brg__arena_mark *mark);
+static inline brg__arena_mark brg__context_arena_mark(const brg_context *context)
+{
+    brg__arena_chunk *chunk = context->arena;
+    return (brg__arena_mark){.chunk = chunk, .chunk_used = chunk == NULL ? 0 : chunk->used, .used = context->arena_used};
+}
+static inline void brg__context_arena_back(brg_context *context, const brg__arena_mark *mark)
+{
+    if (BRG__UNLIKELY(context->arena_used != mark->used))
+        brg__context_arena_rewind(context, mark);
+}
 
 /*
  * Makes what a task or hook returned whole: a non-OK status gets a message if the task gave none, and status itself if

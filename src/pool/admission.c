@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Admission: what happens when the queue is full. All that wait count, wherever they wait: queued, for a delay, for
+ * other tasks, for their batch. For dropping, all that wait are in a list by age for each priority.
+ */
+#include "os/clock.h"
+#include "pool/events.h"
+#include "pool/pool.h"
+
+/* ---- full and drained -------------------------------------------------------------------------------------------- */
+
+void brg__pool_level_locked(brg_pool *pool)
+{
+    bool full = brg_load_relaxed(&pool->xfull) != 0;
+    if (!full && pool->waiting >= pool->options.queue_high)
+        brg_store_relaxed(&pool->xfull, 1u);
+    else if (full && pool->waiting <= pool->options.queue_low)
+        brg_store_relaxed(&pool->xfull, 0u);
+    else
+        return;
+    brg__events_level_locked(pool);
+}
+
+bool brg_pool_is_full(const brg_pool *pool) { return pool != NULL && brg_load_relaxed(&pool->xfull) != 0; }
+
+static void admission_wake(brg_pool *pool)
+{
+    if (BRG__LIKELY(pool->room_waiters == 0))
+        return;
+    brg_store_release(&pool->xroom_epoch, pool->xroom_epoch + 1);
+    brg__futex_wake(&pool->xroom_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+}
+
+void brg__pool_room_locked(brg_pool *pool)
+{
+    if (BRG__UNLIKELY(brg_load_relaxed(&pool->xfull) != 0))
+        brg__pool_level_locked(pool);
+    admission_wake(pool);
+}
+
+void brg__pool_close_admission_locked(brg_pool *pool) { admission_wake(pool); }
+
+static bool admission_is_full_locked(const brg_pool *pool, size_t bytes)
+{
+    return pool->waiting >= pool->options.queue_max ||
+           (pool->waiting_bytes + bytes > pool->options.queue_bytes_max && pool->waiting_bytes != 0);
+}
+
+/* ---- waiting for room -------------------------------------------------------------------------------------------- */
+
+/* With the lock released meanwhile. BRG_OK with the lock held and room there, or mode and breaker to be looked at. */
+static brg_status admission_wait_locked(brg_pool *pool, size_t bytes)
+{
+    uint64_t timeout = pool->options.admission_timeout_ns;
+    uint64_t deadline = brg__deadline(timeout == 0 ? BRG_FOREVER : timeout);
+    while (pool->mode == BRG__POOL_OPEN && admission_is_full_locked(pool, bytes)) {
+        uint32_t epoch = pool->xroom_epoch;
+        pool->room_waiters++;
+        brg__pool_unlock(pool);
+        bool in_time = brg__futex_wait(&pool->xroom_epoch, epoch, deadline, BRG__FUTEX_PRIVATE);
+        brg__pool_lock(pool);
+        pool->room_waiters--;
+        if (!in_time && pool->mode == BRG__POOL_OPEN && admission_is_full_locked(pool, bytes))
+            return BRG_TIMED_OUT;
+    }
+    return BRG_OK;
+}
+
+/* ---- making room ------------------------------------------------------------------------------------------------- */
+
+void brg__age_add_locked(brg_pool *pool, brg_task *task)
+{
+    brg__list_push_back(&pool->by_age[task->item.band], &task->age_node);
+}
+
+void brg__age_remove_locked(brg_pool *pool, brg_task *task)
+{
+    (void)pool;
+    brg__list_remove(&task->age_node);
+}
+
+/* Drops one that waits and is no more urgent than `band`; false: there is none. */
+static bool admission_drop_locked(brg_pool *pool, uint8_t band)
+{
+    for (int b = BRG_BAND_COUNT - 1; b >= (int)band; b--) {
+        brg__list *list = &pool->by_age[b];
+        if (brg__list_is_empty(list))
+            continue;
+        bool oldest = pool->options.admission == BRG_ADMISSION_DROP_OLDEST;
+        brg__node *node = oldest ? list->head.next : list->head.previous;
+        brg_task *task = brg__container_of(node, brg_task, age_node);
+        brg__task_unwait_locked(pool, task);
+        pool->dropped++;
+        brg__task_settle_plain(task, BRG_FULL, "the task was dropped to make room in a full queue");
+        return true;
+    }
+    return false;
+}
+
+static brg_status admission_make_room_locked(brg_pool *pool, const brg_item *item, size_t bytes)
+{
+    switch (pool->options.admission) {
+    case BRG_ADMISSION_BLOCK:
+    case BRG_ADMISSION_CALLER_RUNS: /* who may run it does not come here */
+        return admission_wait_locked(pool, bytes);
+    case BRG_ADMISSION_DROP_OLDEST:
+    case BRG_ADMISSION_DROP_NEWEST:
+        while (admission_is_full_locked(pool, bytes))
+            if (!admission_drop_locked(pool, item->band))
+                return BRG_FULL;
+        return BRG_OK;
+    default:
+        return BRG_FULL;
+    }
+}
+
+brg_status brg__pool_admit_locked(brg_pool *pool, const brg_item *item, size_t bytes, bool may_run_here)
+{
+    if (pool->mode != BRG__POOL_OPEN)
+        return BRG_CLOSED;
+    if (BRG__UNLIKELY(admission_is_full_locked(pool, bytes))) {
+        if (may_run_here)
+            return BRG_FULL;
+        brg_status status = admission_make_room_locked(pool, item, bytes);
+        if (status != BRG_OK) {
+            pool->rejected++;
+            return status;
+        }
+        if (pool->mode != BRG__POOL_OPEN)
+            return BRG_CLOSED;
+    }
+    return pool->breaker_until != 0 ? BRG_UNAVAILABLE : BRG_OK;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks that wait: counted, bounded in time, and handed to the schedule when they are ready; and who is woken for them.
+ *
+ * A section of the lock notes whom to wake in pool->wakes; the unlock does it, so that nobody wakes up only to wait for
+ * the lock. One worker is woken for the shared queue at a time: who takes and leaves something wakes the next. Nobody
+ * is, while one searches already (run_thread.c). A task in a worker's own queue wakes that worker.
+ */
+#include <string.h>
+
+#include "os/clock.h"
+#include "pool/batch.h"
+#include "pool/help.h"
+#include "pool/pool.h"
+
+void brg__pool_lock(brg_pool *pool) { brg__lock_acquire(&pool->lock); }
+
+/* ---- waking ------------------------------------------------------------------------------------------------------ */
+
+static bool ready_note(brg__wakes *wakes, brg_worker *worker)
+{
+    if (wakes->count == BRG__WAKE_MAX) {
+        wakes->is_over = true;
+        return false;
+    }
+    brg__worker_ref(worker);
+    wakes->workers[wakes->count++] = worker;
+    return true;
+}
+
+static void ready_unlock_and_wake(brg_pool *pool)
+{
+    bool again;
+    do {
+        brg__wakes wakes = pool->wakes, asks = pool->asks;
+        pool->wakes.count = pool->asks.count = 0;
+        pool->wakes.is_over = pool->asks.is_over = false;
+        brg__lock_release(&pool->lock);
+        for (uint32_t i = 0; i < wakes.count; i++) {
+            brg__gate_wake(&wakes.workers[i]->gate, BRG__FUTEX_PRIVATE);
+            brg__worker_unref(wakes.workers[i]);
+        }
+        for (uint32_t i = 0; i < asks.count; i++) {
+            brg__worker_ask(asks.workers[i]);
+            brg__worker_unref(asks.workers[i]);
+        }
+        again = wakes.is_over;
+        if (again) {
+            brg__lock_acquire(&pool->lock);
+            brg__pool_dispatch_locked(pool);
+        }
+    } while (again);
+}
+
+void brg__pool_unlock(brg_pool *pool)
+{
+    if (BRG__LIKELY((pool->wakes.count | pool->asks.count) == 0))
+        brg__lock_release(&pool->lock);
+    else
+        ready_unlock_and_wake(pool);
+}
+
+void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot)
+{
+    if (brg__pool_has_processes(pool))
+        brg__slot_feed_locked(slot);
+    else if (slot->seat.seen.is_idle && slot->worker != NULL && ready_note(&pool->wakes, slot->worker))
+        brg__slot_set_idle_locked(slot, false);
+}
+
+void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot)
+{
+    slot->ending = true;
+    if (!ready_note(&pool->asks, slot->worker))
+        slot->ending = false; /* the next look comes back to it */
+}
+
+/* Something in the shared queue, or to be stolen. */
+void brg__pool_wake_next_locked(brg_pool *pool)
+{
+    if (brg__list_is_empty(&pool->schedule.idle)) {
+        if (BRG__UNLIKELY(pool->may_hint))
+            brg__pool_hint_locked(pool);
+        return;
+    }
+    if (!brg__pool_has_processes(pool) && brg_load_relaxed(&pool->team.xsearching) != 0)
+        return;
+    brg__slot *slot = brg__slot_of(brg__schedule_idle_for(&pool->schedule));
+    if (slot != NULL)
+        brg__pool_wake_slot_locked(pool, slot);
+}
+
+static void ready_wake_for_locked(brg_pool *pool, brg__slot *slot)
+{
+    if (slot == NULL) {
+        brg__pool_wake_next_locked(pool);
+        return;
+    }
+    bool was_idle = slot->seat.seen.is_idle;
+    brg__pool_wake_slot_locked(pool, slot);
+    if (was_idle)
+        return;
+    if (pool->options.placement->steals && slot->seat.count != 0)
+        brg__pool_wake_next_locked(pool);
+    else if (BRG__UNLIKELY(pool->may_hint) && brg__list_is_empty(&pool->schedule.idle))
+        brg__pool_hint_locked(pool);
+}
+
+void brg__pool_dispatch_locked(brg_pool *pool)
+{
+    brg__schedule *schedule = &pool->schedule;
+    if (schedule->xready == 0)
+        return;
+    brg__list_for_each(node, &schedule->idle) {
+        brg__seat *seat = brg__container_of(node, brg__seat, idle_node);
+        if (seat->xready != 0)
+            brg__pool_wake_slot_locked(pool, brg__slot_of(seat));
+    }
+    uint32_t before;
+    do {
+        before = schedule->xready;
+        if (before != 0)
+            brg__pool_wake_next_locked(pool);
+    } while (schedule->xready < before && !brg__list_is_empty(&schedule->idle)); /* processes were fed */
+}
+
+/* ---- counts ------------------------------------------------------------------------------------------------------ */
+
+/* When the waiting task's time is over: queue timeout or deadline, whichever is first. */
+static void ready_watch_expiry_locked(brg_pool *pool, brg_task *task)
+{
+    uint64_t at = task->attempts == 0 ? brg__min(task->start_by_ns, task->deadline_ns) : task->deadline_ns;
+    if (at == UINT64_MAX)
+        return;
+    brg__heap_insert(&pool->expiries, &task->expiry, at);
+    task->expiry_if_linked = &task->expiry;
+    brg__pool_timer_at(pool, at);
+}
+
+void brg__pool_count_locked(brg_pool *pool, brg_task *task)
+{
+    task->expiry_if_linked = NULL;
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER)))
+        return;
+    uint64_t waiting = ++pool->waiting;
+    pool->waiting_bytes += task->input_bytes;
+    if (waiting > pool->waiting_peak)
+        pool->waiting_peak = waiting;
+    if (BRG__UNLIKELY(waiting >= pool->options.queue_high))
+        brg__pool_level_locked(pool);
+    if (brg__task_is(task, BRG__TASK_CLOCK))
+        ready_watch_expiry_locked(pool, task);
+    if (BRG__UNLIKELY(pool->options.admission >= BRG_ADMISSION_DROP_OLDEST))
+        brg__age_add_locked(pool, task);
+}
+
+void brg__pool_uncount_locked(brg_pool *pool, brg_task *task)
+{
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER)))
+        return;
+    pool->waiting--;
+    pool->waiting_bytes -= task->input_bytes;
+    if (task->expiry_if_linked != NULL) {
+        brg__heap_remove(&pool->expiries, &task->expiry);
+        task->expiry_if_linked = NULL;
+    }
+    if (BRG__UNLIKELY(pool->options.admission >= BRG_ADMISSION_DROP_OLDEST))
+        brg__age_remove_locked(pool, task);
+}
+
+/* ---- in and out -------------------------------------------------------------------------------------------------- */
+
+static uint32_t ready_from(const brg_pool *pool)
+{
+    if (!pool->options.placement->steals)
+        return BRG_SEAT_ANY;
+    const brg__slot *own = brg__pool_own_slot(pool);
+    return own == NULL ? BRG_SEAT_ANY : own->index;
+}
+
+void brg__task_schedule_locked(brg_pool *pool, brg_task *task)
+{
+    uint64_t now = 0;
+    if (brg__pool_wants_time(pool)) {
+        now = brg__now();
+        if (task->item.since_ns == 0)
+            task->item.since_ns = now;
+    }
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
+    brg__seat *seat = brg__schedule_put(&pool->schedule, &task->item, task->item.reserved_1, ready_from(pool), now);
+    ready_wake_for_locked(pool, brg__slot_of(seat));
+}
+
+void brg__task_ready_locked(brg_pool *pool, brg_task *task)
+{
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_BATCHED)))
+        brg__batch_add_locked(pool, task);
+    else
+        brg__task_schedule_locked(pool, task);
+}
+
+void brg__task_put_back_locked(brg_pool *pool, brg_task *task)
+{
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
+    task->slot = NULL;
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
+        brg__batch_put_back_locked(pool, task);
+    brg__pool_count_locked(pool, task);
+    brg__schedule_put_back(&pool->schedule, &task->item);
+}
+
+void brg__task_pin_locked(brg_pool *pool, brg_task *task, brg__slot *slot)
+{
+    brg__pool_count_locked(pool, task);
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
+    brg__schedule_pin(&pool->schedule, &slot->seat, &task->item);
+    brg__pool_wake_slot_locked(pool, slot);
+}
+
+brg_task *brg__task_take_locked(brg_pool *pool, brg__slot *slot)
+{
+    if (BRG__UNLIKELY(slot->warming != 0) && slot->seat.pinned_count == 0)
+        return NULL; /* it is not online yet */
+    uint64_t now = brg__pool_wants_time(pool) ? brg__now() : 0;
+    brg_task *task = brg__task_of(brg__schedule_take(&pool->schedule, &slot->seat, now));
+    if (task == NULL)
+        return NULL;
+    brg__pool_uncount_locked(pool, task);
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
+        brg__batch_taken_locked(pool, task);
+    return task;
+}
+
+void brg__task_unwait_locked(brg_pool *pool, brg_task *task)
+{
+    switch ((brg__task_place)brg_load_relaxed(&task->place)) {
+    case BRG__PLACE_QUEUE:
+        brg__schedule_remove(&pool->schedule, &task->item);
+        break;
+    case BRG__PLACE_BATCH:
+        brg__batch_remove_locked(pool, task);
+        break;
+    case BRG__PLACE_DELAYED:
+        brg__heap_remove(&pool->delayed, (brg__heap_item *)(void *)task->item.link);
+        break;
+    default: /* BRG__PLACE_BLOCKED: those it waits for find it gone */
+        brg__list_remove((brg__node *)(void *)task->item.link);
+    }
+    brg__pool_uncount_locked(pool, task);
+}
+
+brg_task *brg__task_leave_any_locked(brg_pool *pool)
+{
+    brg_task *task = brg__task_of(brg__schedule_take_any(&pool->schedule));
+    if (task != NULL) {
+        brg__pool_uncount_locked(pool, task);
+        if (brg__task_is(task, BRG__TASK_CARRIER))
+            brg__batch_taken_locked(pool, task);
+        return task;
+    }
+    brg__heap_item *item = brg__heap_peek(&pool->delayed);
+    if (item != NULL)
+        task = brg__task_of((brg_item *)(void *)item); /* link is its first member */
+    else if (!brg__list_is_empty(&pool->blocked))
+        task = brg__task_of((brg_item *)(void *)pool->blocked.head.next);
+    if (task != NULL)
+        brg__task_unwait_locked(pool, task);
+    return task;
+}
+
+/* ---- delays ------------------------------------------------------------------------------------------------------ */
+
+_Static_assert(sizeof(brg__heap_item) <= sizeof(((brg_item *)0)->link), "a delayed task is in a heap by its links");
+
+void brg__task_delay_locked(brg_pool *pool, brg_task *task, uint64_t until_ns)
+{
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_DELAYED);
+    brg__heap_insert(&pool->delayed, (brg__heap_item *)(void *)task->item.link, until_ns);
+    brg__pool_timer_at(pool, until_ns);
+}
+
+void brg__task_block_locked(brg_pool *pool, brg_task *task)
+{
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_BLOCKED);
+    brg__list_push_back(&pool->blocked, (brg__node *)(void *)task->item.link);
+}
+
+void brg__task_unblock_locked(brg_pool *pool, brg_task *task)
+{
+    brg__list_remove((brg__node *)(void *)task->item.link);
+    uint64_t start = task->start_delay_ns == 0 ? 0 : brg__add_saturated(task->submitted_ns, task->start_delay_ns);
+    if (start > brg__now())
+        brg__task_delay_locked(pool, task, start);
+    else
+        brg__task_ready_locked(pool, task);
+    brg__help_notice(task);
+}
+
+uint64_t brg__pool_release_delayed_locked(brg_pool *pool, uint64_t now)
+{
+    brg__heap_item *item;
+    while ((item = brg__heap_peek(&pool->delayed)) != NULL && item->key <= now) {
+        brg_task *task = brg__task_of((brg_item *)(void *)item);
+        brg__heap_remove(&pool->delayed, item);
+        brg__task_ready_locked(pool, task);
+        brg__help_notice(task);
+    }
+    return item == NULL ? UINT64_MAX : item->key;
+}

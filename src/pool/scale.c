@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How many workers there are: asks the policy, keeps its answer within bounds, ends workers that are not needed.
+ *
+ * Looks happen on the supervisor, as part of the pool's timer: every scaling_interval_ns while there is something to
+ * decide, and at once when a submit finds nobody idle and there could be more. Such a hint is given once per look, and
+ * again only when the look helped, so that a flood of submits costs none.
+ *
+ * Who is ended gets no task from the moment it is chosen, under the lock that submit assigns under: no task is lost
+ * to a worker on its way out. The one idle the longest goes first.
+ */
+#include "os/clock.h"
+#include "os/memory.h"
+#include "pool/pool.h"
+
+/* ---- busy and idle ----------------------------------------------------------------------------------------------- */
+
+void brg__pool_account_locked(brg_pool *pool, uint64_t now)
+{
+    uint64_t passed = now > pool->load_since ? now - pool->load_since : 0;
+    pool->load_since = now;
+    pool->busy_ns += passed * (pool->online - brg__min(pool->idle_count, pool->online));
+    pool->worker_ns += passed * pool->online;
+}
+
+void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
+{
+    brg_pool *pool = slot->pool;
+    if (slot->seat.seen.is_idle == idle)
+        return;
+    uint64_t now = brg__now();
+    brg__pool_account_locked(pool, now);
+    slot->idle_since = now;
+    if (idle) {
+        pool->idle_count++;
+        if (BRG__UNLIKELY(pool->workers > pool->target))
+            brg__pool_timer_at(pool,
+                               pool->workers > pool->options.workers_max ? 0 : now + pool->options.idle_timeout_ns);
+    } else {
+        pool->idle_count--;
+    }
+    brg__seat_set_idle(&pool->schedule, &slot->seat, idle);
+    brg_store_relaxed(&pool->team.xidle, pool->idle_count);
+}
+
+void brg__pool_hint_locked(brg_pool *pool)
+{
+    pool->may_hint = false;
+    pool->scale_at = 0;
+    brg__pool_timer_at(pool, 0);
+}
+
+/* ---- fewer ------------------------------------------------------------------------------------------------------- */
+
+void brg__slot_retire_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    brg__pool_account_locked(pool, brg__now());
+    brg__slot_set_idle_locked(slot, false);
+    brg__seat_close(&pool->schedule, &slot->seat, 0);
+    slot->retiring = true;
+    brg__pool_ask_locked(pool, slot);
+}
+
+static uint32_t scale_leaving_locked(const brg_pool *pool)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < pool->xslot_count; i++)
+        count += pool->slots[i]->worker != NULL && pool->slots[i]->retiring;
+    return count;
+}
+
+/* Ends what is too many and has been idle long enough; when the next will have been. */
+static uint64_t scale_shrink_locked(brg_pool *pool, uint64_t now)
+{
+    uint32_t leaving = scale_leaving_locked(pool);
+    uint64_t next = UINT64_MAX;
+    while (pool->workers - leaving > pool->target && !brg__list_is_empty(&pool->schedule.idle) &&
+           pool->asks.count < BRG__WAKE_MAX) {
+        brg__slot *slot = brg__slot_of(
+            brg__container_of(pool->schedule.idle.head.previous, brg__seat, idle_node)); /* idle the longest */
+        bool at_once = pool->workers - leaving > pool->options.workers_max;
+        uint64_t due = at_once ? 0 : brg__add_saturated(slot->idle_since, pool->options.idle_timeout_ns);
+        if (due > now) {
+            next = due;
+            break;
+        }
+        brg__slot_retire_locked(slot);
+        pool->workers_shrunk++;
+        leaving++;
+    }
+    return pool->asks.count == BRG__WAKE_MAX ? now + BRG_MILLISECONDS(1) : next;
+}
+
+/* ---- deciding ---------------------------------------------------------------------------------------------------- */
+
+static uint32_t scale_minimum(const brg_pool *pool)
+{
+    return pool->options.workers_min == BRG_NO_WORKERS ? 0 : pool->options.workers_min;
+}
+
+static uint64_t scale_settled_locked(const brg_pool *pool)
+{
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < pool->xslot_count; i++)
+        all += brg_load_relaxed(&pool->slots[i]->xsettled.all);
+    return all;
+}
+
+/* As many as the policy wants, within bounds, and spares beside those that are busy. */
+static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
+{
+    const brg_pool_options *options = &pool->options;
+    brg__pool_account_locked(pool, now);
+    uint32_t busy = pool->online - brg__min(pool->idle_count, pool->online);
+    brg_load load = {.now_ns = now,
+                     .workers_min = scale_minimum(pool),
+                     .workers_max = options->workers_max,
+                     .workers = pool->workers,
+                     .busy = busy,
+                     .queued = pool->waiting,
+                     .done = scale_settled_locked(pool),
+                     .busy_ns = pool->busy_ns,
+                     .worker_ns = pool->worker_ns};
+    uint32_t wanted = options->scaling->target(pool->scaling, &load);
+    uint32_t least = brg__max(load.workers_min, (uint32_t)(pool->schedule.xready != 0));
+    if (options->warm_spares != 0)
+        least = (uint32_t)brg__max(least, busy + options->warm_spares);
+    return (uint32_t)brg__min(brg__max(wanted, least), options->workers_max);
+}
+
+static bool scale_is_active_locked(const brg_pool *pool)
+{
+    return pool->waiting != 0 || pool->online != pool->idle_count || pool->workers > scale_minimum(pool);
+}
+
+uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now)
+{
+    if (pool->mode >= BRG__POOL_CLOSED)
+        return UINT64_MAX;
+    bool is_fixed = pool->options.scaling == brg_scaling_fixed;
+    uint32_t before = pool->target;
+    if (now >= pool->scale_at) {
+        bool was_hint = pool->scale_at == 0;
+        pool->target = scale_wanted_locked(pool, now);
+        pool->scale_at = is_fixed || !scale_is_active_locked(pool) ? UINT64_MAX
+                                                                   : now + pool->options.scaling_interval_ns;
+        bool helped = pool->target > before;
+        pool->may_hint = !is_fixed && pool->target < pool->options.workers_max &&
+                         (helped || !was_hint || pool->scale_at == UINT64_MAX);
+    }
+    uint64_t next = pool->scale_at;
+    if (pool->workers > pool->target)
+        next = brg__min(next, scale_shrink_locked(pool, now));
+    return next;
+}
+
+brg_status brg__pool_scale_init(brg_pool *pool)
+{
+    const brg_pool_options *options = &pool->options;
+    const brg_scaling_policy *policy = options->scaling;
+    if (policy->state_bytes != 0) {
+        pool->scaling = brg__calloc(1, policy->state_bytes);
+        if (pool->scaling == NULL)
+            return BRG_NO_MEMORY;
+    }
+    if (policy->init != NULL)
+        policy->init(pool->scaling, options);
+    pool->load_since = brg__now();
+    pool->target = options->scaling == brg_scaling_fixed
+                       ? options->workers_max
+                       : (uint32_t)brg__min(brg__max(scale_minimum(pool), options->workers_start),
+                                            options->workers_max);
+    pool->may_hint = pool->target < options->workers_max;
+    pool->scale_at = pool->may_hint ? pool->load_since + options->scaling_interval_ns : UINT64_MAX;
+    return BRG_OK;
+}

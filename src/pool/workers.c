@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The workers of a pool: they come, go and are replaced.
+ *
+ * A worker that fails to start is tried again after restart_min_ns, doubling to restart_max_ns. breaker_failures in a
+ * row open the breaker: what is queued fails at once, submits are refused, and after breaker_open_ns one worker is
+ * tried.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/memory.h"
+#include "pool/events.h"
+#include "pool/fork_pool.h"
+#include "pool/help.h"
+#include "pool/internal.h"
+#include "pool/pool.h"
+
+/* ---- slots ------------------------------------------------------------------------------------------------------- */
+
+static brg__slot *workers_new_slot(brg_pool *pool, uint32_t index)
+{
+    brg__slot *slot = brg__calloc_aligned(sizeof(*slot));
+    if (slot == NULL)
+        return NULL;
+    uint64_t tags = index < pool->options.worker_tags_count ? pool->options.worker_tags[index] : 0;
+    if (brg__seat_init(&pool->schedule, &slot->seat, index, tags) != BRG_OK) {
+        brg__mfree_aligned(slot);
+        return NULL;
+    }
+    slot->pool = pool;
+    slot->index = index;
+    slot->kill_at = slot->xdeadline = UINT64_MAX;
+    slot->run_ewma_ns = UINT64_MAX;
+    return slot;
+}
+
+/* Longer arrays; the old ones of slots stay, since others may be reading them. */
+static brg_status workers_grow_arrays(brg_pool *pool, uint32_t count)
+{
+    uint32_t capacity = (uint32_t)brg__max(pool->slot_capacity, 8u), old = 0;
+    while (capacity < count)
+        capacity *= 2;
+    if (capacity == pool->slot_capacity)
+        return BRG_OK;
+    brg__slot **slots = brg__calloc(capacity, sizeof(brg__slot *));
+    brg_seat **seats = brg__calloc(capacity, sizeof(brg_seat *));
+    if (slots == NULL || seats == NULL) {
+        brg__mfree(slots);
+        brg__mfree(seats);
+        return BRG_NO_MEMORY;
+    }
+    if (pool->slots != NULL) {
+        memcpy(slots, pool->slots, pool->xslot_count * sizeof(brg__slot *));
+        memcpy(seats, pool->seats, pool->xslot_count * sizeof(brg_seat *));
+        while (pool->old_slots[old] != NULL)
+            old++;
+        pool->old_slots[old] = pool->slots;
+        brg__mfree(pool->seats);
+    }
+    brg_store_release(&pool->slots, slots); /* pairs with readers without the lock: fork.c */
+    pool->seats = pool->schedule.seats = seats;
+    pool->slot_capacity = capacity;
+    return BRG_OK;
+}
+
+brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count)
+{
+    if (count > pool->slot_capacity && workers_grow_arrays(pool, count) != BRG_OK)
+        return BRG_NO_MEMORY;
+    while (pool->xslot_count < count) {
+        brg__slot *slot = workers_new_slot(pool, pool->xslot_count);
+        if (slot == NULL)
+            return BRG_NO_MEMORY;
+        pool->slots[pool->xslot_count] = slot;
+        pool->seats[pool->xslot_count] = &slot->seat.seen;
+        pool->schedule.seat_count = pool->xslot_count + 1;
+        brg_store_release(&pool->xslot_count, pool->xslot_count + 1); /* pairs with the same readers */
+    }
+    return BRG_OK;
+}
+
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
+
+const brg__world *brg__pool_heritage(void *owner) { return &((brg_pool *)owner)->heritage; }
+
+static brg_worker_options workers_worker_options(brg_pool *pool, uint32_t index, char name[64])
+{
+    const brg_pool_options *from = &pool->options;
+    snprintf(name, 64, "%.50s-%u", from->name, index);
+    return (brg_worker_options){.size = sizeof(brg_worker_options),
+                                .isolation = from->isolation,
+                                .module = from->module,
+                                .linked_module = from->linked_module,
+                                .name = name,
+                                .init_data = from->init_data,
+                                .message_bytes_max = from->message_bytes_max,
+                                .start_timeout_ns = from->start_timeout_ns,
+                                .grace_ns = from->grace_ns,
+                                .spin_ns = from->spin_ns,
+                                .no_spin = from->no_spin,
+                                .limits = from->limits,
+                                .helper = from->helper};
+}
+
+static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *error)
+{
+    char name[64];
+    brg_worker_options options = workers_worker_options(pool, slot->index, name);
+    const brg__source *source = brg__pool_has_processes(pool) ? &brg__source_process : &brg__source_thread;
+    /* Held from before the start, so that the worker finds its slot filled, whatever it does at once. */
+    brg__pool_lock(pool);
+    brg__pool_ref(pool);
+    brg_value *init_data = options.init_data == NULL ? NULL : brg_value_ref(options.init_data);
+    brg_status status = brg__worker_create(&slot->worker, &options, source, pool, slot, error);
+    if (status == BRG_OK) {
+        slot->ending = slot->retiring = slot->online = false;
+        slot->warming = 0;
+        slot->kill_ticket = 0;
+        slot->kill_at = UINT64_MAX;
+        slot->settled_before = brg_load_relaxed(&slot->xsettled.all);
+        brg_store_relaxed(&slot->xticket, (uint64_t)0);
+        brg__seat_open(&pool->schedule, &slot->seat);
+        pool->workers_started++;
+    } else {
+        brg_value_unref(init_data);
+        pool->workers--;
+        slot->restart_at = 0;
+    }
+    brg__pool_unlock(pool);
+    if (status != BRG_OK)
+        brg__pool_unref(pool);
+    return status;
+}
+
+/* Nobody comes for what is pinned to slots that get no worker. */
+static void workers_cancel_pinned_locked(brg_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+        brg__slot *slot = pool->slots[i];
+        while (slot->worker == NULL && slot->restart_at == 0 && slot->seat.pinned_count != 0) {
+            brg_task *task = brg__task_of((brg_item *)(void *)slot->seat.pinned.head.next);
+            brg__task_unwait_locked(pool, task);
+            brg__task_settle_plain(task, BRG_CANCELLED, "the worker went away before the task started");
+        }
+    }
+}
+
+/* A slot that may get a worker now, counted as one; NULL: none, and *next says when to look again. */
+static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *next)
+{
+    uint32_t target = pool->mode >= BRG__POOL_CLOSED || pool->breaker_until != 0 ? 0 : pool->target;
+    if (pool->failures >= pool->options.breaker_failures) /* half open: one worker tries for all */
+        target = (uint32_t)brg__min(target, 1);
+    if (pool->workers >= target) {
+        if (pool->breaker_until == 0)
+            workers_cancel_pinned_locked(pool);
+        return NULL;
+    }
+    if (brg__pool_add_slots_locked(pool, target) != BRG_OK)
+        *next = now + BRG_MILLISECONDS(100);
+    for (uint32_t i = 0; i < brg__min(pool->xslot_count, pool->options.workers_max); i++) {
+        brg__slot *slot = pool->slots[i];
+        if (slot->worker != NULL || slot->restart_at == UINT64_MAX)
+            continue;
+        if (slot->restart_at <= now) {
+            slot->restart_at = UINT64_MAX; /* being started */
+            pool->workers++;
+            return slot;
+        }
+        *next = brg__min(*next, slot->restart_at);
+    }
+    return NULL;
+}
+
+/* One more start failed: back off, and open the breaker after too many. Lock held; the slot is empty. */
+static void workers_failed_locked(brg_pool *pool, brg__slot *slot, const brg_error *error)
+{
+    const brg_pool_options *options = &pool->options;
+    pool->workers_start_failed++;
+    pool->start_error = *error;
+    uint32_t doublings = (uint32_t)brg__min(pool->failures, 20);
+    pool->failures++;
+    uint64_t now = brg__now();
+    slot->restart_at = brg__add_saturated(now, brg__min(options->restart_min_ns << doublings, options->restart_max_ns));
+    if (pool->failures < options->breaker_failures || pool->breaker_until != 0)
+        return;
+    pool->breaker_until = brg__add_saturated(now, options->breaker_open_ns);
+    char message[sizeof(error->message)];
+    snprintf(message, sizeof(message), "workers do not start: %.220s", error->message);
+    brg__pool_cancel_queue_locked(pool, BRG_UNAVAILABLE, message);
+    brg__pool_timer_at(pool, pool->breaker_until);
+}
+
+brg_status brg__pool_fill(brg_pool *pool, brg_error *error)
+{
+    for (;;) {
+        uint64_t next = UINT64_MAX;
+        brg__pool_lock(pool);
+        brg__slot *slot = workers_claim_locked(pool, brg__now(), &next);
+        brg__pool_timer_at(pool, next);
+        brg__pool_unlock(pool);
+        if (slot == NULL)
+            return BRG_OK;
+        brg_error failure;
+        memset(&failure, 0, sizeof(failure));
+        brg_status status = workers_start(pool, slot, &failure);
+        if (status == BRG_OK)
+            continue;
+        if (error != NULL) {
+            *error = failure;
+            return status;
+        }
+        brg__pool_lock(pool);
+        workers_failed_locked(pool, slot, &failure);
+        brg__pool_unlock(pool);
+    }
+}
+
+void brg__slot_online_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    uint64_t now = brg__now();
+    brg__pool_account_locked(pool, now);
+    slot->online = true;
+    slot->online_at = now;
+    pool->online++;
+    bool half_open = pool->failures != 0;
+    pool->failures = 0;
+    if (half_open)
+        brg__pool_timer_at(pool, 0); /* the other slots may try again */
+    for (uint32_t i = 0; half_open && i < pool->xslot_count; i++)
+        if (pool->slots[i]->worker == NULL && pool->slots[i]->restart_at != UINT64_MAX)
+            pool->slots[i]->restart_at = 0;
+    brg__events_worker_locked(pool, slot->worker->id, NULL);
+    if (brg__pool_has_processes(pool))
+        brg__slot_feed_locked(slot);
+}
+
+void brg__pool_started(void *owner, brg_worker *worker)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    brg__pool_lock(pool);
+    if (brg__warm_begin_locked(pool, slot) == 0)
+        brg__slot_online_locked(slot);
+    brg__pool_unlock(pool);
+}
+
+/* ---- the end of a worker
+ * --------------------------------------------------------------------------------------------------- */
+
+/*
+ * The worker was taken back before we could hold it: its template died between making it and saying so. That is no
+ * fault of the task, which runs again without losing an attempt; crash_limit bounds how often.
+ */
+static bool workers_start_again_locked(brg__slot *slot, brg_task *task, brg_status status)
+{
+    if (status != BRG_START_FAILED || task->cancel_asked || !brg__task_can_run_again(task) ||
+        slot->pool->mode >= BRG__POOL_STOP || ++task->crashes >= slot->pool->options.crash_limit)
+        return false;
+    task->attempts--;
+    brg__task_again_locked(task);
+    return true;
+}
+
+/* The task that ran when its worker ended. */
+static void workers_end_task_locked(brg__slot *slot, brg_task *task, const brg_exit *exit)
+{
+    brg_status status = exit->status;
+    const brg_error *error = &exit->error;
+    brg_error own;
+    if (slot->kill_ticket == task->ticket) {
+        status = slot->kill_why;
+    } else if (status == BRG_OK) {
+        status = slot->pool->mode >= BRG__POOL_KILL ? BRG_CANCELLED : BRG_EXITED;
+        memset(&own, 0, sizeof(own));
+        brg_error_set(&own, status, "worker", "the worker exited with code %d while running the task", exit->exit_code);
+        own.exit_code = exit->exit_code;
+        error = &own;
+    }
+    if (workers_start_again_locked(slot, task, status))
+        return;
+    bool crash = status == BRG_CRASHED || status == BRG_EXITED || status == BRG_PROTOCOL || status == BRG_NO_MEMORY;
+    if (crash)
+        task->crashes++;
+    bool poison = crash && task->crashes >= slot->pool->options.crash_limit && task->attempts < task->attempts_max;
+    if (!poison && brg__task_may_retry(task, status)) {
+        brg__task_retry_locked(task, &slot->pool->settled);
+        return;
+    }
+    if (poison) {
+        own = *error;
+        brg_error_set(&own, BRG_POISONED, error->domain, "the task ended %u workers and is not tried again: %.180s",
+                      task->crashes, error->message);
+        own.signal = error->signal;
+        own.exit_code = error->exit_code;
+        memcpy(own.backtrace, error->backtrace, sizeof(own.backtrace));
+        error = &own;
+        status = BRG_POISONED;
+    }
+    brg__outcome outcome = {.status = status, .error = error, .worker_id = slot->worker->id};
+    if (brg__task_is(task, BRG__TASK_CLOCK))
+        outcome.run_ns = brg__now() - task->started_ns;
+    brg__task_settle(task, &outcome, &slot->pool->settled, NULL);
+}
+
+/* True when a task ended with it. */
+static bool workers_end_tasks_locked(brg__slot *slot, const brg_exit *exit)
+{
+    bool any = false;
+    if (brg__pool_has_processes(slot->pool)) {
+        brg__slot_recall_locked(slot);
+        brg_task *task;
+        while ((task = brg__slot_head_locked(slot)) != NULL) { /* at most one was started and not answered */
+            brg__ahead *ahead = &slot->ahead[slot->ahead_first];
+            if (ahead->end_why != BRG_OK) {
+                slot->kill_ticket = ahead->ticket;
+                slot->kill_why = ahead->end_why;
+            }
+            slot->ahead_first = (slot->ahead_first + 1) % BRG__AHEAD_MAX;
+            slot->ahead_count--;
+            workers_end_task_locked(slot, task, exit);
+            any = true;
+        }
+        return any;
+    }
+    brg__hand_reclaim_locked(slot);
+    if (slot->searching) { /* it ended while it looked for work */
+        slot->searching = false;
+        brg_sub_relaxed(&slot->pool->team.xsearching, 1u);
+    }
+    if (brg_load_acquire(&slot->xticket) == 0)
+        return false;
+    brg_task *task = brg_load_relaxed(&slot->xrunning); /* the thread was abandoned in it */
+    brg_store_relaxed(&slot->xticket, (uint64_t)0);
+    while (task != NULL) { /* and in those that wait for it */
+        brg_task *outer = task->outer;
+        if (task->input != NULL)
+            brg_value_ref(task->input); /* for the thread, which reads it still */
+        workers_end_task_locked(slot, task, exit);
+        task = outer;
+    }
+    return true;
+}
+
+/* Worker of this slot is gone, for good or to be replaced: others may do what was its. */
+static void workers_leave_seat_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    brg__pool_account_locked(pool, brg__now());
+    if (slot->online)
+        pool->online--;
+    brg__slot_set_idle_locked(slot, false);
+    brg__seat_hold(&slot->seat, 0);
+    brg__seat_close(&pool->schedule, &slot->seat, 0);
+    slot->online = false;
+    slot->ending = true;
+}
+
+/* A worker that came online and ended by itself without a task: its place waits longer each time. */
+static void workers_fruitless_locked(brg__slot *slot)
+{
+    const brg_pool_options *options = &slot->pool->options;
+    uint64_t wait = brg__min(options->restart_min_ns << brg__min(slot->fruitless, 20), options->restart_max_ns);
+    slot->fruitless++;
+    slot->restart_at = brg__add_saturated(brg__now(), wait);
+}
+
+void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    brg__pool_lock(pool);
+    bool was_online = slot->online;
+    workers_leave_seat_locked(slot);
+    bool fruitful = workers_end_tasks_locked(slot, exit) ||
+                    brg_load_relaxed(&slot->xsettled.all) != slot->settled_before;
+    if (exit->signal != 0 && !slot->kill_ticket && !exit->requested)
+        pool->workers_crashed++;
+    slot->worker = NULL;
+    slot->kill_ticket = 0;
+    slot->kill_at = UINT64_MAX;
+    slot->restart_at = 0;
+    pool->workers--;
+    if (was_online)
+        brg__events_worker_locked(pool, worker->id, exit);
+    if (!was_online && (!exit->requested || slot->warm_failed))
+        workers_failed_locked(pool, slot, slot->warm_failed ? &slot->warm_error : &exit->error);
+    else if (!fruitful && !exit->requested)
+        workers_fruitless_locked(slot);
+    else
+        slot->fruitless = 0;
+    slot->warm_failed = false;
+    if (pool->mode < BRG__POOL_CLOSED)
+        brg__pool_timer_at(pool, 0); /* replace it, on the supervisor */
+    brg__pool_dispatch_locked(pool);
+    brg__pool_check_idle_locked(pool);
+    brg_add_acq_rel(&pool->xidle_epoch, 1u); /* for destroy, which waits for workers to be gone */
+    brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+    brg__pool_unlock(pool);
+    brg__worker_unref(worker); /* the pool's */
+    brg__pool_unref(pool);
+}
