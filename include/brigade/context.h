@@ -131,12 +131,14 @@ BRG_API int brg_context_cancel_fd(brg_context *context);
 /*
  * Sends a value to who submitted the running task: a part of the result, or how far it is. Taken on success. It is
  * delivered in order, before the task settles; where nobody listens it is dropped. Waits up to `timeout_ns` while
- * progress_max values are on their way (0: tries once). Errors: BRG_FULL or BRG_TIMED_OUT; BRG_CANCELLED when the task is
- * asked to end while it waits; BRG_TOO_LARGE; BRG_STATE outside a task of a pool.
+ * progress_max values are on their way (0: tries once). Errors: BRG_FULL or BRG_TIMED_OUT; BRG_CANCELLED when the task
+ * is asked to end while it waits; BRG_TOO_LARGE; BRG_STATE outside a task of a pool, and in the function of a batch;
+ * BRG_INVALID (NULL); BRG_NO_MEMORY; BRG_UNSUPPORTED for what cannot go to another process.
  */
 BRG_API brg_status brg_context_progress(brg_context *context, brg_value *value, uint64_t timeout_ns, brg_error *error);
 
-/* Says that the running task is alive, for pools with heartbeat_ns. One store: call it often. */
+/* Says that the running task is alive, for pools with heartbeat_ns; so does brg_context_progress, also while it waits.
+ * One store: call it often. */
 BRG_API void brg_context_heartbeat(brg_context *context);
 
 /* What brg_pool_configure gave last; borrowed until the next time. NULL: nothing. */

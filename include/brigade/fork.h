@@ -32,8 +32,10 @@ extern "C" {
 
 /*
  * `context` is that of the worker it runs on, not always that of who forked it: use this one. Its brg_context_cancelled
- * tells whether the task that forked was asked to end (brg_context_cancel_fd does not); brg_context_alloc's memory lives
- * until the function returns. brg_context_fail does not make the task fail: say through `argument` that something did.
+ * tells whether the task that forked was asked to end; brg_context_alloc's memory lives until the function returns.
+ * What else belongs to a task it may lack: brg_context_cancel_fd, brg_context_attempt and brg_context_progress are
+ * those of the worker it runs on. brg_context_fail does not make the task fail: say through `argument` that something
+ * did.
  */
 typedef void (*brg_fork_fn)(brg_context *context, void *argument);
 
@@ -57,7 +59,8 @@ BRG_API void brg_fork_join(brg_context *context, brg_fork *fork);
 
 /*
  * Runs body(context, first, end, argument) for pieces of [first, end), at most `grain` long (0: chosen by halving until
- * there are about eight pieces per worker), over the pool's workers, and returns when all have run. Worker's own thread.
+ * there are about eight pieces per worker), over the pool's workers, and returns when all have run. Worker's own
+ * thread.
  */
 typedef void (*brg_fork_range_fn)(brg_context *context, uint64_t first, uint64_t end, void *argument);
 BRG_API void brg_fork_range(brg_context *context, uint64_t first, uint64_t end, uint64_t grain, brg_fork_range_fn body,

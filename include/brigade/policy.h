@@ -113,12 +113,14 @@ typedef struct brg_load {
 /*
  * Asked every scaling_interval_ns while the pool has work or more workers than workers_min, and when tasks are
  * queued and no worker is idle. The pool keeps the answer between workers_min and workers_max, starts
- * workers at once, and ends only workers that have been idle for idle_timeout_ns.
+ * workers at once, and ends only workers that have been idle, or parked, for idle_timeout_ns. A worker parks before its
+ * next task, where the policy parks and more are at work than it wants.
  */
 struct brg_scaling_policy {
     size_t size;
     const char *name;
     size_t state_bytes;
+    bool parks; /* workers beyond the target take no tasks, though some wait */
     void (*init)(void *state, const brg_pool_options *options); /* may be NULL */
     uint32_t (*target)(void *state, const brg_load *load);
 };

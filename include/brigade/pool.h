@@ -36,7 +36,8 @@ typedef enum brg_admission {
     BRG_ADMISSION_REJECT = 0,  /* BRG_FULL at once */
     BRG_ADMISSION_BLOCK,       /* waits for room up to admission_timeout_ns, then BRG_TIMED_OUT */
     BRG_ADMISSION_CALLER_RUNS, /* runs the task inside submit. It waits for room instead, as block does, where the task
-                                * must not run in the caller: process isolation, a module with worker_start */
+                                * must not run in the caller: process isolation, a module with worker_start, a task
+                                * with progress */
     BRG_ADMISSION_DROP_OLDEST, /* the oldest of the least urgent that wait makes room: it settles with BRG_FULL. A task
                                 * less urgent than all that wait is rejected */
     BRG_ADMISSION_DROP_NEWEST  /* the same with the newest that waits */
@@ -119,7 +120,7 @@ typedef struct brg_pool_options {
     uint64_t idle_timeout_ns;     /* * a worker ends when it was idle this long and is not needed; default 10 s */
     uint64_t scaling_interval_ns; /* default 100 ms */
     uint32_t grow_queued;         /* * backlog: more than this many tasks waiting per worker; default 2 */
-    uint32_t grow_busy_percent;   /* * load: above, one more; default 80 */
+    uint32_t grow_busy_percent;   /* * load: above, as many more as bring it back there; default 80 */
     uint32_t shrink_busy_percent; /* * load: below, one less; default 20 */
 
     uint32_t batch_size;     /* * tasks of one kind that go to a worker together, for tasks with run_batch; default 1 */
@@ -196,8 +197,10 @@ BRG_API brg_status brg_pool_tune(brg_pool *pool, const brg_pool_options *changes
 
 /*
  * Gives every worker `config` (may be NULL), those now there before their next task, later ones before their first:
- * the module's `configure` hook runs with it, and brg_context_config returns it. Taken on success. A hook that fails
- * ends its worker, which is replaced. Errors: BRG_NO_MEMORY; BRG_INVALID; BRG_CLOSED; BRG_FORKED. Any thread.
+ * the module's `configure` hook runs with it, and brg_context_config returns it. Taken on success. A hook that fails,
+ * or takes longer than start_timeout_ns, ends its worker, which is replaced; a replacement that fails as well counts as
+ * a failed start. Errors: BRG_UNSUPPORTED for ports or descriptors in it; BRG_TOO_LARGE (message_bytes_max);
+ * BRG_NO_MEMORY; BRG_INVALID; BRG_CLOSED; BRG_FORKED. Any thread.
  */
 BRG_API brg_status brg_pool_configure(brg_pool *pool, brg_value *config, brg_error *error);
 
@@ -253,12 +256,15 @@ BRG_API brg_status brg_pool_call(brg_pool *pool, brg_call_fn call, void *argumen
  * Submits the module's task `name` once to each worker that the pool has now, for it and its replacements alone: each
  * is a task of its own, with its own `done`. It goes before what waits, whatever the policies. `input` is taken on
  * success. *count (may be NULL) receives how many. Tasks of workers that go away first settle as cancelled. Options that do
- * not apply (key, tags, delay, after, batches) must be zero. Errors: as brg_pool_submit, all or nothing. Any thread.
+ * not apply (key, tags, delay, after) must be zero. They are admitted as one, which may put the queue above queue_max.
+ * Errors: as brg_pool_submit, all or nothing; BRG_UNSUPPORTED for ports or descriptors that several would get. Any
+ * thread.
  */
 BRG_API brg_status brg_pool_submit_all(brg_pool *pool, const char *name, brg_value *input,
                                        const brg_submit_options *options, uint32_t *count);
 
-/* Whether the queue counts as full: from queue_high until queue_low. Any thread. */
+/* Whether the queue counts as full: from queue_high until queue_low. If it says so, an on_drain follows, also where
+ * on_full had no time to be told: a source may stop and wait for it. Any thread. */
 BRG_API bool brg_pool_is_full(const brg_pool *pool);
 
 /* ---- shutdown ------------------------------------------------------------------------------------------- */

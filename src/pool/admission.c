@@ -11,17 +11,26 @@
 
 void brg__pool_level_locked(brg_pool *pool)
 {
-    bool full = brg_load_relaxed(&pool->xfull) != 0;
+    bool full = brg_load_relaxed(&pool->xfull) != 0, was_seen = false;
     if (!full && pool->waiting >= pool->options.queue_high)
-        brg_store_relaxed(&pool->xfull, 1u);
+        brg_store_relaxed(&pool->xfull, BRG__FULL);
     else if (full && pool->waiting <= pool->options.queue_low)
-        brg_store_relaxed(&pool->xfull, 0u);
+        was_seen = (brg_exchange_relaxed(&pool->xfull, 0u) & BRG__FULL_SEEN) != 0;
     else
         return;
-    brg__events_level_locked(pool);
+    brg__events_level_locked(pool, was_seen);
 }
 
-bool brg_pool_is_full(const brg_pool *pool) { return pool != NULL && brg_load_relaxed(&pool->xfull) != 0; }
+/* Who hears that it is full leaves a mark, in one step with the look, so that the drain that follows is told. */
+bool brg_pool_is_full(const brg_pool *pool)
+{
+    if (pool == NULL)
+        return false;
+    uint32_t *full = &((brg_pool *)pool)->xfull, seen = brg_load_relaxed(full);
+    while (seen == BRG__FULL && !brg_cas_relaxed(full, &seen, BRG__FULL | BRG__FULL_SEEN))
+        ;
+    return seen != 0;
+}
 
 static void admission_wake(brg_pool *pool)
 {
@@ -102,7 +111,7 @@ static brg_status admission_make_room_locked(brg_pool *pool, const brg_item *ite
     switch (pool->options.admission) {
     case BRG_ADMISSION_BLOCK:
     case BRG_ADMISSION_CALLER_RUNS: /* who may run it does not come here */
-        return admission_wait_locked(pool, bytes);
+        return brg__pool_own_slot(pool) != NULL ? BRG_DEADLOCK : admission_wait_locked(pool, bytes);
     case BRG_ADMISSION_DROP_OLDEST:
     case BRG_ADMISSION_DROP_NEWEST:
         while (admission_is_full_locked(pool, bytes))
@@ -123,7 +132,7 @@ brg_status brg__pool_admit_locked(brg_pool *pool, const brg_item *item, size_t b
             return BRG_FULL;
         brg_status status = admission_make_room_locked(pool, item, bytes);
         if (status != BRG_OK) {
-            pool->rejected++;
+            pool->rejected += status != BRG_DEADLOCK;
             return status;
         }
         if (pool->mode != BRG__POOL_OPEN)

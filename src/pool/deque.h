@@ -5,9 +5,9 @@
  *
  * Chase, Lev, "Dynamic circular work-stealing deque" (2005), without the growing. Where Lê, Pop, Cohen, Zappa Nardelli,
  * "Correct and efficient work-stealing for weak memory models" (2013), put fences, the accesses themselves are
- * sequentially consistent: an exchange costs x86 what the fence does, and the thread sanitizer understands it. What must
- * not happen is that the owner pops the last item without seeing that a thief takes it, while the thief does not see
- * that the owner pops: each writes one index (pop: xbottom; the thief has read xtop) and then reads the other's.
+ * sequentially consistent: an exchange costs x86 what the fence does, and the thread sanitizer understands it. What
+ * must not happen is that the owner pops the last item without seeing that a thief takes it, while the thief does not
+ * see that the owner pops: each writes one index (pop: xbottom; the thief has read xtop) and then reads the other's.
  *
  * Only indices and slots are touched before an item is won; so an item's memory may go as soon as it was won and used.
  * A slot is written again only once xtop has passed it, and then the exchange of a thief that still reads it fails.

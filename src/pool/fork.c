@@ -2,10 +2,10 @@
 /*
  * Fork and join on thread workers.
  *
- * Each worker has a deque (deque.h). brg_fork_start pushes; brg_fork_join pops what is newest and runs it until its fork
- * is done. Where nobody is idle that is all there is: two accesses by one thread to its own memory and one exchange.
- * Idle workers steal the oldest fork, which by the way such programs recurse is the largest. A fork that finds the deque
- * full, or no deque, runs at once.
+ * Each worker has a deque (deque.h). brg_fork_start pushes; brg_fork_join pops what is newest and runs it until its
+ * fork is done. Where nobody is idle that is all there is: two accesses by one thread to its own memory and one
+ * exchange. Idle workers steal the oldest fork, which by the way such programs recurse is the largest. A fork that
+ * finds the deque full, or no deque, runs at once.
  *
  * Waiting. A join that pops nothing was robbed: since thieves take the oldest, its deque is empty. It waits, and helps:
  * first it steals from its thief (leapfrogging: Wagner, Calder, Leapfrogging: a portable technique for implementing
@@ -15,14 +15,14 @@
  * timeout would hit the stranger. Then it spins a little, and sleeps until its thief wakes it, or somebody of its task
  * that has forked more.
  *
- * It cannot deadlock: who waits waits for a fork that runs, or that the thread that runs it has popped; the forks that
- * this one waits for are its own children. So somebody always runs one that waits for none. Helping, and being woken to
- * help, is for speed alone.
+ * It cannot deadlock. What is on some thread's stack waits either for a fork of its own, or for what lies above it
+ * there; both began later than it did. So what began last waits for nothing, and forks that nobody began are popped by
+ * their joins. Helping, and being woken to help, is for speed alone.
  *
- * A thief runs the fork with its own context, which tells of the origin's cancellation meanwhile: xcancel and ticket are
- * in the fork, since the origin's context may by then work for another task, nested in its own. When the fork is marked
- * as done its memory, on the joiner's stack, is gone for the thief; the gate it wakes the joiner at is in the joiner's
- * brg__forks, which outlive both threads (team.c).
+ * A thief runs the fork with its own context, which tells of the origin's cancellation meanwhile: xcancel and ticket
+ * are in the fork, since the origin's context may by then work for another task, nested in its own. When the fork is
+ * marked as done its memory, on the joiner's stack, is gone for the thief; the gate it wakes the joiner at is in the
+ * joiner's brg__forks, which outlive both threads (team.c).
  */
 #include "pool/fork.h"
 
@@ -30,7 +30,6 @@
 #include "pool/fork_pool.h"
 
 #define FORK_STRANGERS_MAX 4     /* forks of other branches that a worker runs in its joins, one in the other */
-#define FORK_PATIENCE 64         /* forks without a look whom to wake, after one that found nobody */
 #define FORK_PIECES_PER_WORKER 8 /* brg_fork_range without a grain */
 
 /* On the thread that started it, or that waits for it. */
@@ -145,6 +144,7 @@ static void join_until_done(brg_context *context, brg_fork *fork)
         if (!found)
             brg__team_sleep(self, join_is_ready, &wait);
     }
+    brg__team_pass_on(self->team, wait.root);
 }
 
 /* Not the newest fork, or not there any more. */
@@ -171,15 +171,6 @@ static __attribute__((noinline)) void start_slowly(brg_context *context, brg_for
         fork_run_at_once(context, fork);
 }
 
-/* Somebody sleeps. */
-static __attribute__((noinline)) void start_call_help(brg__forks *self)
-{
-    if (self->patience != 0)
-        self->patience--;
-    else if (!brg__team_call_help(self->team, brg_load_relaxed(&self->xroot)))
-        self->patience = FORK_PATIENCE;
-}
-
 void brg_fork_start(brg_context *context, brg_fork *fork, brg_fork_fn fn, void *argument)
 {
     brg__forks *self = context == NULL ? NULL : context->forks;
@@ -199,7 +190,7 @@ void brg_fork_start(brg_context *context, brg_fork *fork, brg_fork_fn fn, void *
     /* No fence: see brg__team_has_forks_at_last. */
     if (BRG__UNLIKELY(brg_load_relaxed(&self->team->xidle) != 0) ||
         BRG__UNLIKELY(brg_load_relaxed(&self->xroot->xwaiting) != 0))
-        start_call_help(self);
+        brg__team_call_help(self->team, brg_load_relaxed(&self->xroot));
 }
 
 void brg_fork_join(brg_context *context, brg_fork *fork)

@@ -20,7 +20,8 @@ enum { BRG__FORK_WAITING = 0, BRG__FORK_DONE = 1, BRG__FORK_TAKEN = 2 };
 typedef struct brg__team brg__team;
 typedef struct brg__forks brg__forks;
 
-/* One worker's side: made when it first forks or steals, the team's until the team ends, used again by later workers. */
+/* One worker's side: made when it first forks or steals, the team's until the team ends, used again by later workers.
+ * */
 struct brg__forks {
     brg__deque deque;
     brg__team *team;
@@ -28,7 +29,6 @@ struct brg__forks {
     uint32_t index;       /* in team->xtable */
     uint32_t random;
     uint32_t strangers; /* forks it runs in joins of others, one in the other */
-    uint32_t patience;  /* forks to start before it looks again whom it could wake */
     bool in_use;        /* under team->lock */
     brg__spinner spinner;
 
@@ -77,6 +77,9 @@ brg__forks *brg__team_join(brg__team *team, brg_context *context);
 
 /* Whether there are forks to steal. A hint, cheap; of a worker that looks for work. */
 bool brg__team_has_forks(brg__team *team);
+/* A worker that looked for work has found something else: while it looked nobody was woken for forks, so that somebody
+ * is now, if there are any. A worker in a join of the task of `root`; NULL: any other. */
+void brg__team_pass_on(brg__team *team, const brg__forks *root);
 /* The last look before a worker sleeps, after it has shown itself as asleep (xidle). */
 bool brg__team_has_forks_at_last(brg__team *team);
 /* A worker does not sleep any more. */
@@ -97,9 +100,8 @@ bool brg__team_steal(brg__team *team, brg_context *context);
 brg_fork *brg__team_take(brg__team *team, brg__forks *self, const brg__forks *root, brg__forks **victim);
 /* Whether take would find one. */
 bool brg__team_could_take(brg__team *team, const brg__forks *root);
-/* There are forks of the task of `root`: wakes one worker that sleeps, unless somebody is looking already. False: there
- * is none to wake. */
-bool brg__team_call_help(brg__team *team, brg__forks *root);
+/* There are forks of the task of `root`: wakes one worker that sleeps, unless somebody is looking already. */
+void brg__team_call_help(brg__team *team, brg__forks *root);
 /* Sleeps in a join until ready(argument), which its thief or somebody who forks makes true; spuriously too. */
 void brg__team_sleep(brg__forks *forks, bool (*ready)(void *argument), void *argument);
 

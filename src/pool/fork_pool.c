@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool/fork_pool.h"
 
-#include "pool/pool.h"
+#define FORK_HELPERS_MAX 64 /* a pool of more has some to spare */
 
 static bool fork_wake(void *owner)
 {
@@ -12,8 +12,9 @@ static bool fork_wake(void *owner)
                           : brg__slot_of(brg__container_of(pool->schedule.idle.head.next, brg__seat, idle_node));
     if (slot != NULL)
         brg__pool_wake_slot_locked(pool, slot);
+    bool woken = slot != NULL && !slot->seat.seen.is_idle;
     brg__pool_unlock(pool);
-    return slot != NULL;
+    return woken;
 }
 
 static uint32_t fork_workers(void *owner) { return ((const brg_pool *)owner)->options.workers_max; }
@@ -49,7 +50,8 @@ brg__forks *brg__forks_of(brg_context *context)
     if (context->isolation != BRG_ISOLATION_THREAD || !context->is_pooled)
         return NULL;
     brg_worker *worker = context->owner;
-    brg_pool *pool = worker->source == &brg__source_thread ? fork_pool_of(worker) : NULL;
+    bool has_pool = worker != NULL && worker->source == &brg__source_thread;
+    brg_pool *pool = has_pool ? fork_pool_of(worker) : NULL;
     if (pool == NULL)
         return NULL;
     brg__forks *forks = brg__team_join(&pool->team, context);
@@ -60,9 +62,29 @@ brg__forks *brg__forks_of(brg_context *context)
 
 bool brg__forks_steal_one(brg_pool *pool, brg_worker *worker, brg_context *context)
 {
-    if (!brg__team_has_forks(&pool->team) || brg__forks_of(context) == NULL)
+    if (brg__forks_of(context) == NULL)
         return false;
+    brg__context_begin(context, 0, 0);
     brg__worker_enter_user(worker);
     bool stole = brg__team_steal(&pool->team, context);
-    return !brg__worker_leave_user(worker) || stole;
+    bool stays = brg__worker_leave_user(worker);
+    brg__context_end(context);
+    return stole || !stays;
+}
+
+/* Workers that run a task of their own are let off: they ran the fork while they wait in a join. The others get no task
+ * from here on, since that takes the lock. */
+void brg__forks_end_helpers_locked(brg__slot *slot, brg_status why)
+{
+    brg_worker *helpers[FORK_HELPERS_MAX];
+    uint32_t count = brg__team_lose(&slot->pool->team, slot->worker, helpers, FORK_HELPERS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        brg__slot *its = helpers[i]->slot;
+        if (its->worker == helpers[i] && !its->ending && brg_load_acquire(&its->xticket) == 0) {
+            its->ending = true;
+            slot->pool->workers_killed++;
+            brg__worker_end_now(helpers[i], why, "it ran a fork of a task that did not end within its grace");
+        }
+        brg__worker_unref(helpers[i]);
+    }
 }

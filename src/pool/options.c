@@ -39,6 +39,9 @@ static brg_status options_check_where(const brg_pool_options *options, brg_error
                              BRG_TASK_NAME_MAX);
     if (options->prewarm_input != NULL && options->prewarm_task == NULL)
         return brg_error_set(error, BRG_INVALID, "pool", "prewarm_input needs prewarm_task");
+    if (options->prewarm_input != NULL && brg__value_has_movables(options->prewarm_input))
+        return brg_error_set(error, BRG_UNSUPPORTED, "pool",
+                             "prewarm_input goes to every worker: it cannot hold ports or descriptors");
     return BRG_OK;
 }
 
@@ -305,9 +308,27 @@ static brg_status options_merge(brg_pool_options *to, const brg_pool_options *ch
     return options_check_numbers(to, error);
 }
 
+/* What cannot change stays untouched: others read it without the lock. */
+static void options_store(brg_pool_options *to, const brg_pool_options *from)
+{
+    for (size_t i = 0; i < brg__count_of(options_fields); i++) {
+        const options_field *field = &options_fields[i];
+        char *place = (char *)to + field->offset;
+        const char *value = (const char *)from + field->offset;
+        if (!field->may_change || memcmp(place, value, field->size) == 0)
+            continue;
+        if (field->size == sizeof(uint64_t))
+            brg_store_relaxed((uint64_t *)(void *)place, *(const uint64_t *)(const void *)value);
+        else if (field->size == sizeof(uint32_t))
+            brg_store_relaxed((uint32_t *)(void *)place, *(const uint32_t *)(const void *)value);
+        else
+            memcpy(place, value, field->size); /* shares: read under the lock only */
+    }
+}
+
 static void options_apply_locked(brg_pool *pool, const brg_pool_options *merged)
 {
-    pool->options = *merged;
+    options_store(&pool->options, merged);
     brg__schedule_tune(&pool->schedule);
     brg__pool_room_locked(pool);
     brg__pool_level_locked(pool);

@@ -74,6 +74,7 @@ static brg_pool *pool_new(const brg_pool_options *options)
     pool->timer.fire = brg__pool_timer_fire;
     brg__lock_init(&pool->lock, BRG__RANK_POOL, "pool");
     brg__list_init(&pool->blocked);
+    brg__list_init(&pool->ended);
     brg__pool_team_init(pool);
     for (size_t i = 0; i < brg__count_of(pool->by_age); i++)
         brg__list_init(&pool->by_age[i]);
@@ -117,6 +118,7 @@ brg_status brg_pool_create(brg_pool **out, const brg_pool_options *given, brg_er
     brg_error own; /* without one brg__pool_fill would go on, and try again later */
     status = brg__pool_fill(pool, error != NULL ? error : &own);
     if (status != BRG_OK) {
+        brg__events_stop(pool); /* nobody knows it */
         brg_pool_destroy(pool);
         return status;
     }

@@ -21,6 +21,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "base/table.h"
 #include "message/object.h"
 #include "os/atomic.h"
 #include "os/lock.h"
@@ -33,8 +34,13 @@ typedef struct brg__slot brg__slot;
 #define BRG__HAND_MAX 32  /* tasks a thread worker takes at once */
 #define BRG__AHEAD_MAX 64 /* tasks a process worker has in its ring, the running one included */
 
-/* brg_task.xstate: a brg_task_state, with a mark when somebody waits. */
+/* brg_pool.xfull */
+#define BRG__FULL 1u
+#define BRG__FULL_SEEN 2u /* somebody was told by brg_pool_is_full: on_drain must follow */
+
+/* brg_task.xstate: a brg_task_state, with marks: somebody waits; somebody runs after it (after.c). */
 #define BRG__TASK_WAITED 0x100u
+#define BRG__TASK_FOLLOWED 0x200u
 #define BRG__TASK_STATE_MASK 0xffu
 
 typedef enum brg__task_place {
@@ -50,12 +56,13 @@ typedef enum brg__task_place {
 
 /* What a task is besides a function: set at submit. */
 typedef enum brg__task_kind {
-    BRG__TASK_HANDLE = 1,   /* it has a handle and is counted */
+    BRG__TASK_HANDLE = 1,   /* it is counted: it has a handle, a token or a group */
     BRG__TASK_CLOCK = 2,    /* its times are filled and count */
-    BRG__TASK_EXTRAS = 4,   /* it has task->extras */
+    BRG__TASK_EXTRAS = 4,   /* it has task->extras since its submit; see also BRG__TASK_FOLLOWED */
     BRG__TASK_INTERNAL = 8, /* the pool's own (configure, prewarm): in no count a user sees */
     BRG__TASK_CARRIER = 16, /* a batch: stands for its members and is in no count */
-    BRG__TASK_BATCHED = 32  /* goes into batches */
+    BRG__TASK_BATCHED = 32, /* goes into batches */
+    BRG__TASK_WATCHED = 64  /* heartbeat_ns counts */
 } brg__task_kind;
 
 typedef struct brg__extras brg__extras;
@@ -81,6 +88,7 @@ struct brg_task {
     uint8_t place;     /* under lock, but a thread worker's own while in its hand */
     bool has_result;   /* `result` is filled; otherwise a success without output, filled when its callback runs */
     bool cancel_asked; /* under lock */
+    bool goes_alone;   /* its batch failed: it goes into none any more. Under lock */
     brg__slot *slot;   /* where it runs, or is ahead */
     uint64_t ticket;
 
@@ -92,14 +100,18 @@ struct brg_task {
     uint32_t xreferences; /* only counted with a handle */
     uint16_t crashes;
     brg__extras *extras;
+    struct brg__progress *progress; /* of a task with extras, from submit to its end; else NULL: progress.c */
 
     uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns, start_by_ns; /* the times: with a clock only */
+    uint64_t heartbeat_ns;   /* of one that is watched */
     uint64_t start_delay_ns; /* from submit, of one that waits for others first; 0: none */
     brg__heap_item expiry;
     brg_result result; /* with a handle or a callback only */
     brg_error *error;
     brg__node age_node;     /* in pool->by_age while it waits, where admission drops */
-    struct brg_task *outer; /* what its worker was running when it started this one: help.c */
+    struct brg_task *outer; /* of a suspended one: what its worker suspended before: help.c */
+    uint64_t *xcancel;      /* of one that runs in its submitter: caller.c */
+    brg_status end_why;     /* it was asked to end; BRG_OK: it was not. Of suspended ones, under the lock */
     char name[BRG_TASK_NAME_MAX + 1];
 };
 
@@ -130,19 +142,27 @@ struct brg__slot {
     brg_worker *worker; /* NULL: none */
     uint32_t index;
     bool online, ending;
+    uint32_t xparked; /* there are more workers than wanted: it takes nothing but what is pinned to it */
     bool retiring;    /* ending because it is not needed, or to be recycled */
     uint32_t warming; /* internal tasks it must run before it is online */
     bool warm_failed; /* one of them failed: warm_error says why */
     brg_error warm_error;
     uint64_t online_at, idle_since;
     uint64_t restart_at; /* when an empty slot may get a worker again; 0: at once; UINT64_MAX: it is being started */
-    uint64_t settled_before; /* xsettled.all when the worker started */
+    uint64_t settled_before; /* what it had served, with what was not the user's, when its worker started: recycle.c */
+    struct brg__told *told;  /* what the owner hears of its worker: events.c */
+    bool is_large;           /* its worker was seen above recycle_rss_bytes */
     uint32_t fruitless;      /* workers in a row that ended by themselves without a task */
 
     /* The task that runs: whose ticket, until when, and when its worker is ended because it did not listen. */
     uint64_t kill_at, kill_ticket;
     brg_status kill_why;
     uint32_t kill_deferrals;
+    brg_task *suspended;   /* tasks that wait while a nested one runs, the innermost first: help.c */
+    brg_task *waiting_for; /* what the innermost that waits waits for; may have settled */
+    uint32_t depth;
+    uint64_t beat_ticket, beat_at; /* heartbeat.c: what was seen of it last, and when */
+    uint32_t beats;
     uint64_t ahead_since; /* process: when the head started, to take back what waits behind a long one */
 
     /* Process workers: sent tasks, oldest first. */
@@ -156,6 +176,8 @@ struct brg__slot {
     uint64_t tickets;     /* given so far, one per attempt; its worker's only */
     uint64_t xticket;     /* of the running task, 0 between tasks */
     uint64_t xdeadline;   /* of the running task; UINT64_MAX: none */
+    uint64_t xbeat_ticket, xbeat_every; /* of the task whose heartbeat is watched; under lock for process workers */
+    uint64_t xsilent_ticket;            /* of the one whose heartbeat stopped; written under lock */
     bool searching;       /* counted in pool->xsearching; its worker's only */
     uint64_t run_ewma_ns; /* thread: this worker's */
     brg_task *free_first, *free_last;
@@ -199,6 +221,10 @@ struct brg_pool {
     brg__heap delayed;  /* tasks that wait for a time, by item.link */
     brg__list blocked;  /* tasks that wait for others, likewise */
     brg__wakes wakes, asks;
+    bool has_chores; /* for the unlock: the two lists below */
+    bool is_telling;
+    brg__list ended;                   /* after.c: ends whose followers are to be told */
+    struct brg__bunch *bunches_left;   /* bunch.c: those without tasks */
     brg__pool_mode mode;
     uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
     uint64_t waiting_bytes, waiting_peak, submitted, rejected, dropped, inline_run;
@@ -207,6 +233,7 @@ struct brg_pool {
     uint64_t with_done;                /* submitted with a callback */
     uint64_t tickets;
     uint32_t workers, online; /* workers: slots in use */
+    uint32_t leaving;         /* of those online: retiring */
     uint32_t room_waiters;
     uint64_t run_ewma_ns; /* process workers */
     uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed, workers_recycled, workers_shrunk;
@@ -223,12 +250,13 @@ struct brg_pool {
     bool may_hint; /* a submit that finds nobody idle may ask for a look */
     uint64_t scale_at;
     uint64_t load_since, busy_ns, worker_ns;
-    uint32_t idle_count;
+    uint32_t idle_count, parked; /* parked ones count as idle */
 
     struct brg__batches *batches_filling; /* batch.c */
-    struct brg__bunch *bunches;           /* group.c: tasks by token */
+    brg__table bunches;                   /* bunch.c: tasks by token */
     struct brg__events *events;           /* events.c */
     brg_value *config;                    /* configure.c */
+    uint64_t rss_at;                      /* when recycle.c looks at memory again */
     brg__list by_age[BRG_BAND_COUNT];     /* drop_oldest and drop_newest: all that wait, by age: admission.c */
 
     brg__timer timer;
@@ -236,7 +264,7 @@ struct brg_pool {
 
     brg__team team; /* of thread workers that share forks; who sleeps and who searches */
 
-    BRG__ALIGNED(64) uint32_t xfull; /* queue_high was reached, queue_low not again yet */
+    BRG__ALIGNED(64) uint32_t xfull; /* BRG__FULL...: queue_high was reached, queue_low not again yet */
     uint32_t xidle_waiters, xidle_epoch, xroom_epoch;
     BRG__ALIGNED(64) brg_task *xfree; /* returned from outside the lock */
     uint64_t xdelivered;              /* callbacks that ran */
@@ -288,6 +316,8 @@ typedef struct brg__outcome {
     const brg_error *error;     /* copied */
     uint64_t worker_id;
     uint64_t run_ns;
+    brg_batch *batch; /* of a carrier that ran here: the answers. The runner's */
+    size_t batch_bytes_max;
 } brg__outcome;
 /* Ends the task: result, counters, waiters, callback. The caller owns the right to (it took it from its place).
  * `counts`: the slot's for its worker thread, without the lock; pool->settled, with `slot` NULL, under it. `task` may be
@@ -305,6 +335,7 @@ void brg__task_discard(brg_task *task); /* one that was never accepted; its inpu
 void brg__task_drop(brg_task *task, brg__slot *slot);
 void brg__pool_flush_free(brg_pool *pool, brg__slot *slot);
 const brg_error *brg__error_of_status(brg_status status);
+void brg__pool_delivered(brg_pool *pool); /* owner thread: a callback ran, of those in pool->with_done */
 
 /* retry.c */
 /* Whether the end of this attempt is worth another. */
@@ -339,15 +370,32 @@ void brg__pool_timer_at(brg_pool *pool, uint64_t at_ns); /* no later than that; 
 void brg__pool_timer_fire(brg__timer *timer);
 void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why); /* flag now, end after grace */
 
+/* heartbeat.c */
+/* The task, with its ticket, runs in the slot now: when to look at it. Its worker's thread, or under the lock. */
+uint64_t brg__heartbeat_begin(brg__slot *slot, const brg_task *task, uint64_t now);
+/* Asks the task with this ticket, which runs, to end if it has been silent; when to look again. Lock held. */
+uint64_t brg__heartbeat_look_locked(brg__slot *slot, uint64_t ticket, uint64_t now);
+/* What is said of the task with this ticket, which was asked to end. */
+const brg_error *brg__heartbeat_error(const brg__slot *slot, uint64_t ticket, brg_status status);
+
 /* workers.c */
 void brg__pool_started(void *owner, brg_worker *worker);
 void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit);
 const brg__world *brg__pool_heritage(void *owner);
+void brg__pool_place(const void *slot, uint32_t *index, uint64_t *tags);
 brg_status brg__pool_fill(brg_pool *pool, brg_error *error);           /* starts workers up to the target. No lock */
-bool brg__slot_is_due_locked(const brg__slot *slot);                   /* its worker served long enough: recycle_* */
-void brg__slot_recycle_locked(brg__slot *slot);                        /* ends it, to be replaced */
 void brg__slot_online_locked(brg__slot *slot);                         /* it may take tasks */
 brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count); /* so many there are then, at least */
+
+/* recycle.c */
+bool brg__slot_is_due_locked(brg__slot *slot);     /* its worker served long enough, or is not fit to go on */
+void brg__slot_recycle_locked(brg__slot *slot);    /* ends it, to be replaced; between tasks */
+uint64_t brg__slot_served(const brg__slot *slot);  /* attempts at tasks that its worker has ended */
+uint64_t brg__slot_left_locked(const brg__slot *slot); /* how many more it may take */
+void brg__recycle_begin_locked(brg__slot *slot);   /* a new worker comes */
+void brg__recycle_watch_locked(brg__slot *slot);   /* it is online */
+uint64_t brg__recycle_locked(brg_pool *pool, uint64_t now); /* idle ones that are due; when to look again */
+void brg__recycle_sample(brg_pool *pool, uint64_t now);     /* the memory of all. Supervisor, no lock */
 
 /* scale.c */
 void brg__slot_set_idle_locked(brg__slot *slot, bool idle);
@@ -355,6 +403,9 @@ void brg__pool_account_locked(brg_pool *pool, uint64_t now);   /* before busy or
 void brg__pool_hint_locked(brg_pool *pool);                    /* tasks wait and nobody is idle */
 uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now); /* decides, retires; when to look again */
 
+bool brg__slot_must_park_locked(const brg__slot *slot); /* before it takes: more are at work than wanted */
+void brg__slot_park_locked(brg__slot *slot);
+void brg__slot_unpark_locked(brg__slot *slot); /* only the mark; nothing if it is not */
 void brg__slot_retire_locked(brg__slot *slot);   /* it gets nothing more and is asked to end */
 brg_status brg__pool_scale_init(brg_pool *pool); /* BRG_NO_MEMORY */
 

@@ -10,6 +10,7 @@
 
 #include "os/clock.h"
 #include "pool/batch.h"
+#include "pool/extras.h"
 #include "pool/help.h"
 #include "pool/pool.h"
 
@@ -28,36 +29,47 @@ static bool ready_note(brg__wakes *wakes, brg_worker *worker)
     return true;
 }
 
-static void ready_unlock_and_wake(brg_pool *pool)
+static void ready_wake(const brg__wakes *wakes, const brg__wakes *asks)
 {
-    bool again;
-    do {
+    for (uint32_t i = 0; i < wakes->count; i++) {
+        brg__gate_wake(&wakes->workers[i]->gate, BRG__FUTEX_PRIVATE);
+        brg__worker_unref(wakes->workers[i]);
+    }
+    for (uint32_t i = 0; i < asks->count; i++) {
+        brg__worker_ask(asks->workers[i]);
+        brg__worker_unref(asks->workers[i]);
+    }
+}
+
+static void ready_unlock_slowly(brg_pool *pool)
+{
+    for (;;) {
         brg__wakes wakes = pool->wakes, asks = pool->asks;
+        brg__bunch *left = pool->bunches_left;
+        bool tell = !brg__list_is_empty(&pool->ended);
         pool->wakes.count = pool->asks.count = 0;
         pool->wakes.is_over = pool->asks.is_over = false;
+        pool->bunches_left = NULL;
+        pool->has_chores = false;
         brg__lock_release(&pool->lock);
-        for (uint32_t i = 0; i < wakes.count; i++) {
-            brg__gate_wake(&wakes.workers[i]->gate, BRG__FUTEX_PRIVATE);
-            brg__worker_unref(wakes.workers[i]);
-        }
-        for (uint32_t i = 0; i < asks.count; i++) {
-            brg__worker_ask(asks.workers[i]);
-            brg__worker_unref(asks.workers[i]);
-        }
-        again = wakes.is_over;
-        if (again) {
-            brg__lock_acquire(&pool->lock);
+        ready_wake(&wakes, &asks);
+        brg__bunches_let_go(left);
+        if (!wakes.is_over && !tell)
+            return;
+        brg__lock_acquire(&pool->lock);
+        if (tell)
+            brg__after_tell_locked(pool);
+        if (wakes.is_over)
             brg__pool_dispatch_locked(pool);
-        }
-    } while (again);
+    }
 }
 
 void brg__pool_unlock(brg_pool *pool)
 {
-    if (BRG__LIKELY((pool->wakes.count | pool->asks.count) == 0))
+    if (BRG__LIKELY((pool->wakes.count | pool->asks.count | (uint32_t)pool->has_chores) == 0))
         brg__lock_release(&pool->lock);
     else
-        ready_unlock_and_wake(pool);
+        ready_unlock_slowly(pool);
 }
 
 void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot)
@@ -70,9 +82,9 @@ void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot)
 
 void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot)
 {
-    slot->ending = true;
-    if (!ready_note(&pool->asks, slot->worker))
-        slot->ending = false; /* the next look comes back to it */
+    slot->ending = ready_note(&pool->asks, slot->worker);
+    if (!slot->ending)
+        brg__pool_timer_at(pool, 0); /* the next look comes back to it: recycle.c */
 }
 
 /* Something in the shared queue, or to be stolen. */
@@ -178,9 +190,24 @@ static uint32_t ready_from(const brg_pool *pool)
     return own == NULL ? BRG_SEAT_ANY : own->index;
 }
 
+/* It was pinned, and waited for another attempt. */
+static void ready_pin_again_locked(brg_pool *pool, brg_task *task)
+{
+    brg__slot *slot = pool->slots[task->item.reserved_2];
+    brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
+    brg__schedule_pin(&pool->schedule, &slot->seat, &task->item);
+    brg__pool_wake_slot_locked(pool, slot);
+    if (slot->worker == NULL)
+        brg__pool_timer_at(pool, 0); /* whether one comes: workers.c */
+}
+
 void brg__task_schedule_locked(brg_pool *pool, brg_task *task)
 {
     uint64_t now = 0;
+    if (BRG__UNLIKELY(task->item.reserved_1 == BRG__LANE_PINNED)) {
+        ready_pin_again_locked(pool, task);
+        return;
+    }
     if (brg__pool_wants_time(pool)) {
         now = brg__now();
         if (task->item.since_ns == 0)
@@ -217,15 +244,26 @@ void brg__task_pin_locked(brg_pool *pool, brg_task *task, brg__slot *slot)
     brg__pool_wake_slot_locked(pool, slot);
 }
 
+/* It is not online yet, and gets only what it must run before. */
+static bool ready_is_warm(const brg__slot *slot)
+{
+    return slot->warming == 0 ||
+           (slot->seat.pinned_count != 0 &&
+            brg__task_is(brg__task_of((brg_item *)(void *)slot->seat.pinned.head.next), BRG__TASK_INTERNAL));
+}
+
 brg_task *brg__task_take_locked(brg_pool *pool, brg__slot *slot)
 {
-    if (BRG__UNLIKELY(slot->warming != 0) && slot->seat.pinned_count == 0)
-        return NULL; /* it is not online yet */
-    uint64_t now = brg__pool_wants_time(pool) ? brg__now() : 0;
-    brg_task *task = brg__task_of(brg__schedule_take(&pool->schedule, &slot->seat, now));
-    if (task == NULL)
+    if (BRG__UNLIKELY(!ready_is_warm(slot) || (slot->xparked != 0 && slot->seat.pinned_count == 0)))
         return NULL;
-    brg__pool_uncount_locked(pool, task);
+    uint64_t now = brg__pool_wants_time(pool) ? brg__now() : 0;
+    brg_task *task;
+    do {
+        task = brg__task_of(brg__schedule_take(&pool->schedule, &slot->seat, now));
+        if (task == NULL)
+            return NULL;
+        brg__pool_uncount_locked(pool, task);
+    } while (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_EXTRAS)) && brg__extras_refuse_locked(task));
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_taken_locked(pool, task);
     return task;
@@ -243,7 +281,7 @@ void brg__task_unwait_locked(brg_pool *pool, brg_task *task)
     case BRG__PLACE_DELAYED:
         brg__heap_remove(&pool->delayed, (brg__heap_item *)(void *)task->item.link);
         break;
-    default: /* BRG__PLACE_BLOCKED: those it waits for find it gone */
+    default: /* BRG__PLACE_BLOCKED: it leaves those it waits for when it settles */
         brg__list_remove((brg__node *)(void *)task->item.link);
     }
     brg__pool_uncount_locked(pool, task);

@@ -2,6 +2,7 @@
 /* Whether a failed attempt is worth another one, and when that is. */
 #include "os/clock.h"
 #include "pool/pool.h"
+#include "pool/progress.h"
 
 /* Ports and descriptors in the input move to the worker: what it took is gone with it. */
 bool brg__task_can_run_again(const brg_task *task) { return task->input == NULL || brg__value_is_whole(task->input); }
@@ -67,15 +68,23 @@ uint64_t brg__retry_delay(const brg_pool_options *options, uint32_t attempts, ui
 static void retry_queued(brg_task *task)
 {
     uint32_t state = brg_load_relaxed(&task->xstate);
-    while (!brg_cas_acq_rel(&task->xstate, &state, (state & BRG__TASK_WAITED) | (uint32_t)BRG_TASK_QUEUED))
+    while (!brg_cas_acq_rel(&task->xstate, &state, (state & ~BRG__TASK_STATE_MASK) | (uint32_t)BRG_TASK_QUEUED))
         ;
     task->slot = NULL;
+    if (task->progress != NULL)
+        brg__progress_over_locked(task->progress, false);
 }
 
 void brg__task_again_locked(brg_task *task)
 {
+    bool was_batched = brg_load_relaxed(&task->place) == BRG__PLACE_BATCH; /* it was never in the schedule */
     retry_queued(task);
-    brg__task_put_back_locked(task->pool, task);
+    if (was_batched) {
+        brg__pool_count_locked(task->pool, task);
+        brg__task_ready_locked(task->pool, task);
+    } else {
+        brg__task_put_back_locked(task->pool, task);
+    }
     brg__pool_dispatch_locked(task->pool);
 }
 

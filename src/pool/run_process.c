@@ -14,7 +14,9 @@
 
 #include "os/clock.h"
 #include "os/memory.h"
+#include "pool/batch.h"
 #include "pool/pool.h"
+#include "pool/progress.h"
 
 #define AHEAD_NS 200000
 #define AHEAD_LOOK_NS BRG_MILLISECONDS(2) /* a first task this long may have kept others waiting */
@@ -69,7 +71,11 @@ static void process_start_head_locked(brg__slot *slot)
         now = task->started_ns = brg__now();
         deadline = brg__min(task->deadline_ns, brg__add_saturated(now, task->run_timeout_ns));
     }
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
+        brg__batch_started_locked(task);
     slot->xdeadline = deadline;
+    if (brg__task_is(task, BRG__TASK_WATCHED))
+        deadline = brg__min(deadline, brg__heartbeat_begin(slot, task, now));
     brg__pool_timer_at(pool, deadline);
     if (slot->ahead_count > 1) {
         slot->ahead_since = now != 0 ? now : brg__now();
@@ -81,30 +87,48 @@ static void process_start_head_locked(brg__slot *slot)
 static void process_idle_locked(brg__slot *slot)
 {
     brg__seat_hold(&slot->seat, slot->ahead_count);
-    brg__slot_set_idle_locked(slot, slot->online && !slot->ending && slot->ahead_count == 0);
+    brg__slot_set_idle_locked(slot, slot->online && !slot->ending && !slot->retiring && slot->xparked == 0 &&
+                                        slot->ahead_count == 0);
 }
 
 /* How many tasks the slot should have. */
-static uint32_t process_depth_locked(const brg_pool *pool, const brg__slot *slot)
+static uint32_t process_depth_locked(const brg_pool *pool, brg__slot *slot)
 {
-    uint64_t fits = AHEAD_NS / (pool->run_ewma_ns + 500) + 1;
+    const brg_task *last = slot->ahead_count == 0 ? NULL : ahead_at(slot, slot->ahead_count - 1)->task;
+    if (BRG__UNLIKELY(last != NULL && brg__task_is(last, BRG__TASK_INTERNAL)))
+        return slot->ahead_count; /* whether it gets more depends on how that one ends */
+    uint64_t fits = brg__min(AHEAD_NS / (pool->run_ewma_ns + 500) + 1, brg__slot_left_locked(slot));
     uint32_t portion = brg__schedule_portion(&pool->schedule, &slot->seat, BRG__AHEAD_MAX);
     return (uint32_t)brg__min(brg__min(fits, BRG__AHEAD_MAX), slot->ahead_count + portion);
+}
+
+static bool process_has_movables(const brg_task *task)
+{
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
+        return brg__batch_has_movables(task);
+    return task->input != NULL && brg__value_has_movables(task->input);
+}
+
+static brg_status process_hand_over_locked(brg__slot *slot, brg_task *task, brg__ahead *ahead)
+{
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
+        return brg__batch_send_locked(slot, task, ahead->ticket, &ahead->sent);
+    return brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1,
+                                  brg__progress_window(task->progress), task->name, task->input, &ahead->sent);
 }
 
 /* Sends one; false when it does not fit now. */
 static bool process_send_locked(brg__slot *slot, brg_task *task)
 {
     brg_pool *pool = slot->pool;
-    if (slot->ahead_count > 0 && task->input != NULL && brg__value_has_movables(task->input)) {
+    if (slot->ahead_count > 0 && process_has_movables(task)) {
         brg__task_put_back_locked(pool, task); /* it could not be taken back: it goes to an idle worker */
         return false;
     }
     brg__ahead *ahead = ahead_at(slot, slot->ahead_count);
     ahead->ticket = ++pool->tickets;
     ahead->end_why = BRG_OK;
-    brg_status status = brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1, task->name, task->input,
-                                               &ahead->sent);
+    brg_status status = process_hand_over_locked(slot, task, ahead);
     if (status == BRG_FULL || status == BRG_CLOSED) { /* closed: it ends, as the pool will hear */
         brg__task_put_back_locked(pool, task);
         return false;
@@ -127,17 +151,20 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
 void brg__slot_feed_locked(brg__slot *slot)
 {
     brg_pool *pool = slot->pool;
-    if (slot->worker == NULL || (!slot->online && slot->warming == 0) || slot->ending)
+    if (slot->worker == NULL || (!slot->online && slot->warming == 0) || slot->ending || slot->retiring)
         return;
     if (BRG__UNLIKELY(brg__slot_is_due_locked(slot))) { /* to be replaced: once it has done what it has */
         if (slot->ahead_count == 0)
             brg__slot_recycle_locked(slot);
         return;
     }
+    if (BRG__UNLIKELY(slot->ahead_count == 0 && brg__slot_must_park_locked(slot)))
+        brg__slot_park_locked(slot);
     uint32_t depth = process_depth_locked(pool, slot), before = slot->ahead_count;
     while (slot->ahead_count < depth) {
         brg_task *task = brg__task_take_locked(pool, slot);
-        if (task == NULL || !process_send_locked(slot, task))
+        bool is_last = task == NULL || brg__task_is(task, BRG__TASK_INTERNAL);
+        if (task == NULL || !process_send_locked(slot, task) || is_last)
             break;
     }
     if (slot->ahead_count != before) {
@@ -200,7 +227,7 @@ static void process_settle_locked(brg__slot *slot, brg_task *task, brg_status en
     reply->output = reply->detail = NULL;
     if (end_why == BRG_TIMED_OUT || (end_why != BRG_OK && outcome.status != BRG_OK)) { /* it was asked to end */
         outcome.status = end_why;
-        outcome.error = brg__error_of_status(outcome.status);
+        outcome.error = brg__heartbeat_error(slot, task->ticket, outcome.status);
         brg_value_unref(outcome.output);
         outcome.output = NULL;
     }
@@ -224,12 +251,15 @@ static bool process_reply(void *owner, brg_worker *worker, brg__task_reply *repl
     brg__pool_lock(pool);
     brg_task *task = slot->worker == worker ? brg__slot_head_locked(slot) : NULL;
     bool asked = task != NULL && ahead_at(slot, 0)->ticket == reply->ticket;
-    if (asked) {
+    if (BRG__UNLIKELY(reply->part != 0)) {
+        asked = asked && brg__batch_answer_locked(task, reply);
+    } else if (asked) {
         brg_status end_why = ahead_at(slot, 0)->end_why;
         slot->ahead_first = (slot->ahead_first + 1) % BRG__AHEAD_MAX;
         slot->ahead_count--;
         uint64_t run = brg__min(reply->run_ns, BRG_SECONDS(60));
-        pool->run_ewma_ns = pool->run_ewma_ns - pool->run_ewma_ns / 8 + run / 8;
+        if (BRG__LIKELY(!brg__task_is(task, BRG__TASK_INTERNAL)))
+            pool->run_ewma_ns = pool->run_ewma_ns - pool->run_ewma_ns / 8 + run / 8;
         process_settle_locked(slot, task, end_why, reply);
         process_start_head_locked(slot);
         if (slot->ahead_count <= BRG__AHEAD_MAX / 2 || pool->schedule.xready == 0)
@@ -240,5 +270,22 @@ static bool process_reply(void *owner, brg_worker *worker, brg__task_reply *repl
     return asked;
 }
 
-const brg__source brg__source_process = {
-    .reply = process_reply, .started = brg__pool_started, .ended = brg__pool_ended, .heritage = brg__pool_heritage};
+static brg_status process_progress(void *owner, brg_worker *worker, uint64_t ticket, brg_value *value)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    brg_status status = BRG_PROTOCOL;
+    brg__pool_lock(pool);
+    brg_task *task = slot->worker == worker ? brg__slot_head_locked(slot) : NULL;
+    if (task != NULL && task->progress != NULL && task->ticket == ticket)
+        status = brg__progress_receive_locked(task->progress, worker, ticket, value);
+    brg__pool_unlock(pool);
+    return status;
+}
+
+const brg__source brg__source_process = {.reply = process_reply,
+                                         .progress = process_progress,
+                                         .started = brg__pool_started,
+                                         .ended = brg__pool_ended,
+                                         .heritage = brg__pool_heritage,
+                                         .place = brg__pool_place};

@@ -21,6 +21,8 @@
 #include "pool/batch.h"
 #include "pool/fork_pool.h"
 #include "pool/pool.h"
+#include "worker/batch.h"
+#include "pool/progress.h"
 
 #define HAND_NS 5000
 #define RUN_UNKNOWN_NS UINT64_MAX
@@ -78,6 +80,8 @@ static uint32_t hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count
         brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_HAND);
         task->slot = slot;
         brg_store_relaxed(&slot->xhand_tasks[i], task);
+        if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_INTERNAL)))
+            count = i + 1; /* whether it gets more depends on how this one ends */
     }
     uint64_t epoch = (brg_load_relaxed(&slot->xhand) >> 32) + 1;
     brg_store_release(&slot->xhand, hand_pack(epoch & 0xffffffffu, 0, count)); /* pairs with hand_pop and reclaim */
@@ -112,7 +116,8 @@ static uint32_t take_count_locked(const brg_pool *pool, const brg__slot *slot)
 {
     if (pool->schedule.xready <= 1 || slot->run_ewma_ns > HAND_NS)
         return pool->schedule.xready == 0 ? 0 : 1;
-    uint32_t fits = (uint32_t)(HAND_NS / (slot->run_ewma_ns + 1)) + 1;
+    uint64_t fits = HAND_NS / (slot->run_ewma_ns + 1) + 1;
+    fits = brg__min(fits, brg__slot_left_locked(slot));
     return brg__schedule_portion(&pool->schedule, &slot->seat, (uint32_t)brg__min(fits, BRG__HAND_MAX));
 }
 
@@ -157,6 +162,8 @@ static bool take_retires_locked(brg__slot *slot)
     if (BRG__LIKELY(!brg__slot_is_due_locked(slot)))
         return false;
     brg__slot_recycle_locked(slot);
+    search_end(slot->pool, slot);
+    brg__pool_wake_next_locked(slot->pool); /* it may have been woken for a task */
     return true;
 }
 
@@ -166,8 +173,10 @@ static bool take(brg_pool *pool, brg__slot *slot)
     brg__pool_lock(pool);
     brg__seat_hold(&slot->seat, 0);
     uint32_t count = 0;
-    if (!slot->ending && !take_retires_locked(slot)) { /* else a task would go with it */
-        if (pool->schedule.xready == 0)
+    if (!slot->ending && !slot->retiring && !take_retires_locked(slot)) { /* else a task would go with it */
+        if (BRG__UNLIKELY(brg__slot_must_park_locked(slot)))
+            brg__slot_park_locked(slot);
+        if (pool->schedule.xready == 0 && slot->xparked == 0)
             take_from_others_locked(pool, slot);
         count = take_count_locked(pool, slot);
         if (count != 0)
@@ -182,6 +191,8 @@ static bool take(brg_pool *pool, brg__slot *slot)
         brg__pool_check_idle_locked(pool);
     }
     brg__pool_unlock(pool);
+    if (count != 0)
+        brg__team_pass_on(&pool->team, NULL);
     return count != 0;
 }
 
@@ -193,7 +204,7 @@ bool brg__run_start(brg_task *task)
 {
     uint32_t state = brg_load_relaxed(&task->xstate);
     while ((state & BRG__TASK_STATE_MASK) == BRG_TASK_QUEUED)
-        if (brg_cas_acq_rel(&task->xstate, &state, (state & BRG__TASK_WAITED) | (uint32_t)BRG_TASK_RUNNING))
+        if (brg_cas_acq_rel(&task->xstate, &state, (state & ~BRG__TASK_STATE_MASK) | (uint32_t)BRG_TASK_RUNNING))
             return true;
     return false;
 }
@@ -204,6 +215,8 @@ static void run_clock(brg_pool *pool, brg__slot *slot, brg_task *task)
     task->started_ns = brg__now();
     uint64_t deadline = brg__min(task->deadline_ns, brg__add_saturated(task->started_ns, task->run_timeout_ns));
     brg_store_relaxed(&slot->xdeadline, deadline);
+    if (brg__task_is(task, BRG__TASK_WATCHED))
+        deadline = brg__min(deadline, brg__heartbeat_begin(slot, task, task->started_ns));
     if (deadline < brg_load_relaxed(&pool->xtimer_at)) {
         brg__pool_lock(pool);
         brg__pool_timer_at(pool, deadline);
@@ -232,7 +245,8 @@ static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_cont
     if (BRG__UNLIKELY(brg_load_relaxed(context->xcancel) == task->ticket))
         outcome->status = run_verdict(pool, slot, task, outcome->status);
     if (BRG__UNLIKELY(outcome->status != BRG_OK)) {
-        outcome->error = outcome->status == ended ? &context->failure : brg__error_of_status(outcome->status);
+        outcome->error = outcome->status == ended ? &context->failure
+                                                   : brg__heartbeat_error(slot, task->ticket, outcome->status);
         outcome->detail = context->failure_detail;
         context->failure_detail = NULL;
         brg__pool_lock(pool);
@@ -265,39 +279,71 @@ static void run_check_output(brg_pool *pool, brg_context *context, brg__outcome 
                                     pool->options.message_bytes_max);
 }
 
+/* The function has returned: its progress ends, and that of a task that waits for it goes on. */
+static void run_unlisten(brg_context *context, brg__progress_sender *sender, brg__teller *outer)
+{
+    if (BRG__UNLIKELY(context->teller == &sender->teller))
+        brg__progress_end(sender);
+    context->teller = outer;
+}
+
+/* The task's function, as user code. From there on the thread may be abandoned: the task is not looked at any more. */
+static brg_status run_user(brg_worker *worker, brg_context *context, const brg_task *task, const brg_value *input,
+                           brg__outcome *outcome)
+{
+    char name[sizeof(task->name)];
+    if (task->call != NULL) {
+        brg_call_fn call = task->call;
+        void *argument = task->argument;
+        brg__worker_enter_user(worker);
+        return brg__context_conclude(context, call(context, argument), "function");
+    }
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER))) {
+        brg__worker_enter_user(worker);
+        return brg__batch_run(context, outcome);
+    }
+    size_t size = strlen(task->name);
+    memcpy(name, task->name, size + 1);
+    brg__worker_enter_user(worker);
+    return brg__context_run_named(context, name, size, input, &outcome->output);
+}
+
 /* Runs one started task; false when the thread was abandoned in it. */
 bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_context *context, brg_task *task)
 {
     brg_value *input = task->input;
     brg__outcome outcome = {.worker_id = worker->id};
+    brg__progress_sender progress;
+    brg__teller *outer_teller = context->teller; /* of a task that waits for this one */
     task->attempts++;
     task->ticket = slot->tickets;
     brg__context_begin(context, task->ticket, task->attempts);
     if (brg__task_is(task, BRG__TASK_CLOCK))
         run_clock(pool, slot, task);
-    brg__worker_enter_user(worker);
-    if (task->call != NULL)
-        outcome.status = brg__context_conclude(context, task->call(context, task->argument), "function");
-    else if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
-        outcome.status = brg__batch_run(context, task, &outcome);
-    else
-        outcome.status = brg__context_run_named(context, task->name, strlen(task->name), input, &outcome.output);
+    context->teller = BRG__LIKELY(task->progress == NULL) ? NULL : brg__progress_begin(&progress, task->progress);
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
+        brg__batch_begin(context, task, &outcome);
+    outcome.status = run_user(worker, context, task, input, &outcome);
     if (BRG__UNLIKELY(!brg__worker_leave_user(worker))) { /* settled without us; who did kept the input for us */
         brg_value_unref(input);
         brg_value_unref(outcome.output);
+        brg__batch_unref(outcome.batch);
+        run_unlisten(context, &progress, outer_teller);
         brg__context_end(context);
         return false;
     }
+    run_unlisten(context, &progress, outer_teller);
     if (brg__task_is(task, BRG__TASK_CLOCK))
         outcome.run_ns = brg__now() - task->started_ns;
     if (outcome.output != NULL)
         run_check_output(pool, context, &outcome);
     brg_store_release(&slot->xticket, (uint64_t)0);
     uint64_t hand = brg_load_relaxed(&slot->xhand);
-    if (hand_next(hand) ==
-        hand_end(hand)) /* who waits for this result may submit the next task at once: we look already */
-        search_begin(pool, slot);
+    if (slot->depth == 0 && hand_next(hand) == hand_end(hand))
+        search_begin(pool, slot); /* who waits for this result may submit the next task at once: we look already */
     run_settle(pool, slot, task, context, &outcome);
+    if (BRG__UNLIKELY(outcome.batch != NULL))
+        brg__batch_unref(outcome.batch);
     brg__context_end(context);
     return true;
 }
@@ -310,14 +356,9 @@ static void run_learn(brg__slot *slot, uint64_t elapsed_ns, uint32_t count)
                                                             : slot->run_ewma_ns - slot->run_ewma_ns / 8 + each / 8;
 }
 
-static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
+/* Runs what is in its hand. */
+static void run_hand(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_context *context)
 {
-    brg_pool *pool = owner;
-    brg__slot *slot = worker->slot;
-    if (!take(pool, slot)) {
-        brg__pool_flush_free(pool, slot);
-        return brg__forks_steal_one(pool, worker, context);
-    }
     uint64_t start = brg__now_real();
     uint32_t count = 0;
     for (;;) {
@@ -332,10 +373,33 @@ static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
             continue;
         }
         if (!brg__run_one(pool, worker, slot, context, task))
-            return true; /* abandoned: touch nothing */
+            return; /* abandoned: touch nothing */
     }
     if (count != 0)
         run_learn(slot, brg__now_real() - start, count);
+}
+
+/* It searches no more, and so looks once more for tasks: while it searched nobody was woken for them. */
+static bool take_after_search(brg_pool *pool, brg__slot *slot)
+{
+    if (!slot->searching)
+        return false;
+    search_end(pool, slot);
+    return take(pool, slot);
+}
+
+static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    if (!take(pool, slot)) {
+        brg__pool_flush_free(pool, slot);
+        if (!brg__team_has_forks(&pool->team))
+            return false;
+        if (!take_after_search(pool, slot))
+            return brg__forks_steal_one(pool, worker, context);
+    }
+    run_hand(pool, worker, slot, context);
     return true;
 }
 
@@ -348,6 +412,8 @@ static bool thread_ready(void *owner, brg_worker *worker)
     brg__slot *slot = worker->slot;
     if (brg_load_relaxed(&slot->seat.xready) != 0)
         return true;
+    if (BRG__UNLIKELY(brg_load_relaxed(&slot->xparked) != 0))
+        return false;
     if (pool->options.placement->steals && brg_load_relaxed(&pool->schedule.xassigned) != 0)
         return true;
     if (brg_load_relaxed(&pool->schedule.xshared) == 0)
@@ -371,21 +437,17 @@ static bool thread_sleep(void *owner, brg_worker *worker)
     brg__slot *slot = worker->slot;
     search_end(pool, slot); /* before looking: a submit after this wakes somebody */
     brg__pool_lock(pool);
-    if (pool->schedule.xready == 0)
+    if (pool->schedule.xready == 0 && slot->xparked == 0)
         take_from_others_locked(pool, slot);
-    bool work = !slot->ending && brg__schedule_has_work(&pool->schedule, &slot->seat);
-    if (!work && slot->online) {
+    bool stays = !slot->ending && !slot->retiring && !take_retires_locked(slot);
+    bool work = stays && brg__schedule_has_work(&pool->schedule, &slot->seat);
+    if (!work && stays && slot->online && slot->xparked == 0)
         brg__slot_set_idle_locked(slot, true);
-        if (BRG__UNLIKELY(brg__team_has_forks_at_last(&pool->team))) {
-            brg__slot_set_idle_locked(slot, false);
-            work = true;
-        }
-    }
     if (BRG__UNLIKELY(pool->schedule.xready != 0))
         brg__pool_wake_next_locked(pool); /* for others than this one */
     brg__pool_check_idle_locked(pool);
     brg__pool_unlock(pool);
-    return !work;
+    return !work && (brg_load_relaxed(&slot->xparked) != 0 || !brg__team_has_forks_at_last(&pool->team));
 }
 
 static void thread_wake(void *owner, brg_worker *worker)
@@ -405,4 +467,5 @@ const brg__source brg__source_thread = {.run = thread_run,
                                         .wake = thread_wake,
                                         .started = brg__pool_started,
                                         .ended = brg__pool_ended,
-                                        .heritage = brg__pool_heritage};
+                                        .heritage = brg__pool_heritage,
+                                        .place = brg__pool_place};

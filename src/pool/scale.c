@@ -6,6 +6,10 @@
  * decide, and at once when a submit finds nobody idle and there could be more. Such a hint is given once per look, and
  * again only when the look helped, so that a flood of submits costs none.
  *
+ * Where the policy parks, and where there are more than workers_max, a worker that finds more at work than are wanted
+ * takes no tasks, though there are some, until more are wanted or it is ended. So fewer workers are a matter of the task
+ * that runs, not of an empty queue. Other policies let idle workers help until their idle_timeout.
+ *
  * Who is ended gets no task from the moment it is chosen, under the lock that submit assigns under: no task is lost
  * to a worker on its way out. The one idle the longest goes first.
  */
@@ -15,12 +19,19 @@
 
 /* ---- busy and idle ----------------------------------------------------------------------------------------------- */
 
+/* Those that are on their way out are neither idle nor busy. */
+static uint32_t scale_busy_locked(const brg_pool *pool)
+{
+    uint32_t others = pool->idle_count + pool->leaving;
+    return pool->online - brg__min(others, pool->online);
+}
+
 void brg__pool_account_locked(brg_pool *pool, uint64_t now)
 {
     uint64_t passed = now > pool->load_since ? now - pool->load_since : 0;
     pool->load_since = now;
-    pool->busy_ns += passed * (pool->online - brg__min(pool->idle_count, pool->online));
-    pool->worker_ns += passed * pool->online;
+    pool->busy_ns += passed * scale_busy_locked(pool);
+    pool->worker_ns += passed * (pool->online - brg__min(pool->leaving, pool->online));
 }
 
 void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
@@ -50,6 +61,55 @@ void brg__pool_hint_locked(brg_pool *pool)
     brg__pool_timer_at(pool, 0);
 }
 
+/* ---- parking ----------------------------------------------------------------------------------------------------- */
+
+bool brg__slot_must_park_locked(const brg__slot *slot)
+{
+    const brg_pool *pool = slot->pool;
+    uint32_t limit = pool->options.scaling->parks ? pool->target : pool->options.workers_max;
+    return pool->online - pool->parked > brg__max(limit, 1u) && slot->online && slot->xparked == 0 && !slot->ending;
+}
+
+void brg__slot_park_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    uint64_t now = brg__now();
+    brg__slot_set_idle_locked(slot, false);
+    brg__pool_account_locked(pool, now);
+    brg__seat_close(&pool->schedule, &slot->seat, now);
+    brg_store_relaxed(&slot->xparked, 1u);
+    slot->idle_since = now;
+    pool->parked++;
+    pool->idle_count++;
+    brg__pool_timer_at(pool, brg__add_saturated(now, pool->options.idle_timeout_ns));
+}
+
+void brg__slot_unpark_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    if (slot->xparked == 0)
+        return;
+    brg__pool_account_locked(pool, brg__now());
+    brg_store_relaxed(&slot->xparked, 0u);
+    pool->parked--;
+    pool->idle_count--;
+}
+
+/* As many as are wanted work again. */
+static void scale_unpark_locked(brg_pool *pool)
+{
+    for (uint32_t i = 0;
+         i < pool->xslot_count && pool->parked != 0 && pool->online - pool->parked < brg__max(pool->target, 1u); i++) {
+        brg__slot *slot = pool->slots[i];
+        if (slot->xparked == 0 || slot->ending)
+            continue;
+        brg__slot_unpark_locked(slot);
+        brg__seat_open(&pool->schedule, &slot->seat);
+        brg__slot_set_idle_locked(slot, true);
+        brg__pool_wake_slot_locked(pool, slot);
+    }
+}
+
 /* ---- fewer ------------------------------------------------------------------------------------------------------- */
 
 void brg__slot_retire_locked(brg__slot *slot)
@@ -57,8 +117,11 @@ void brg__slot_retire_locked(brg__slot *slot)
     brg_pool *pool = slot->pool;
     brg__pool_account_locked(pool, brg__now());
     brg__slot_set_idle_locked(slot, false);
+    if (slot->seat.count != 0)
+        brg__pool_timer_at(pool, 0); /* who gets what waited for it is woken */
     brg__seat_close(&pool->schedule, &slot->seat, 0);
     slot->retiring = true;
+    pool->leaving += slot->online;
     brg__pool_ask_locked(pool, slot);
 }
 
@@ -70,15 +133,28 @@ static uint32_t scale_leaving_locked(const brg_pool *pool)
     return count;
 }
 
+/* The one that has been without work the longest, parked ones first. */
+static brg__slot *scale_longest_idle_locked(const brg_pool *pool)
+{
+    brg__slot *longest = NULL;
+    for (uint32_t i = 0; pool->parked != 0 && i < pool->xslot_count; i++) {
+        brg__slot *slot = pool->slots[i];
+        if (slot->xparked != 0 && !slot->ending && (longest == NULL || slot->idle_since < longest->idle_since))
+            longest = slot;
+    }
+    if (longest != NULL || brg__list_is_empty(&pool->schedule.idle))
+        return longest;
+    return brg__slot_of(brg__container_of(pool->schedule.idle.head.previous, brg__seat, idle_node));
+}
+
 /* Ends what is too many and has been idle long enough; when the next will have been. */
 static uint64_t scale_shrink_locked(brg_pool *pool, uint64_t now)
 {
     uint32_t leaving = scale_leaving_locked(pool);
     uint64_t next = UINT64_MAX;
-    while (pool->workers - leaving > pool->target && !brg__list_is_empty(&pool->schedule.idle) &&
-           pool->asks.count < BRG__WAKE_MAX) {
-        brg__slot *slot = brg__slot_of(
-            brg__container_of(pool->schedule.idle.head.previous, brg__seat, idle_node)); /* idle the longest */
+    brg__slot *slot;
+    while (pool->workers - leaving > pool->target && pool->asks.count < BRG__WAKE_MAX &&
+           (slot = scale_longest_idle_locked(pool)) != NULL) {
         bool at_once = pool->workers - leaving > pool->options.workers_max;
         uint64_t due = at_once ? 0 : brg__add_saturated(slot->idle_since, pool->options.idle_timeout_ns);
         if (due > now) {
@@ -112,7 +188,7 @@ static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
 {
     const brg_pool_options *options = &pool->options;
     brg__pool_account_locked(pool, now);
-    uint32_t busy = pool->online - brg__min(pool->idle_count, pool->online);
+    uint32_t busy = scale_busy_locked(pool);
     brg_load load = {.now_ns = now,
                      .workers_min = scale_minimum(pool),
                      .workers_max = options->workers_max,
@@ -131,7 +207,8 @@ static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
 
 static bool scale_is_active_locked(const brg_pool *pool)
 {
-    return pool->waiting != 0 || pool->online != pool->idle_count || pool->workers > scale_minimum(pool);
+    uint32_t minimum = scale_minimum(pool);
+    return pool->waiting != 0 || scale_busy_locked(pool) != 0 || pool->workers > minimum || pool->target > minimum;
 }
 
 uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now)
@@ -150,6 +227,8 @@ uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now)
                          (helped || !was_hint || pool->scale_at == UINT64_MAX);
     }
     uint64_t next = pool->scale_at;
+    if (BRG__UNLIKELY(pool->parked != 0))
+        scale_unpark_locked(pool);
     if (pool->workers > pool->target)
         next = brg__min(next, scale_shrink_locked(pool, now));
     return next;

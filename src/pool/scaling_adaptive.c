@@ -7,7 +7,8 @@
  * above and below in turn, so that drift hits all alike; instead of a Fourier transform it compares means with their
  * standard errors, which also tells it how wide to try (a trust region).
  *
- *   seek    doubles, or halves, as long as that brings much: to the right order of magnitude within seconds.
+ *   seek    doubles as long as that brings much, or else halves as long as it costs little: to the right order of
+ *           magnitude within seconds.
  *   round   measures the base, above, the base, below; then moves there, or to the top of the parabola through the
  *           three, or stays. Evidence about the same three counts adds up over rounds and fades. Where they differ
  *           clearly it tries narrower, where they are alike wider.
@@ -23,26 +24,28 @@
  * counts only if the workers are there, and those that are surplus are not busy any more.
  */
 #include <math.h>
-#include <string.h>
 
 #include "pool/scaling.h"
 
 #define ADAPTIVE_COST 0.02
 #define ADAPTIVE_SEEK_GAIN 0.15 /* in ln(rate), that a doubling must bring for another one */
+#define ADAPTIVE_SEEK_LOSS 0.05 /* that a halving may cost */
 #define ADAPTIVE_SEEK_SAMPLES 2
 #define ADAPTIVE_ROUND_SAMPLES 4 /* per visit */
 #define ADAPTIVE_HOLD_SAMPLES 40
 #define ADAPTIVE_WIDTH_START 0.35 /* of a round, in ln(count) */
 #define ADAPTIVE_WIDTH_MIN 0.08
 #define ADAPTIVE_WIDTH_MAX 0.69
-#define ADAPTIVE_FADE 0.85 /* of evidence, per round */
-#define ADAPTIVE_JUMP 0.25   /* in ln(rate), that is no noise */
-#define ADAPTIVE_JUMPS 3     /* in a row: another kind of work */
-#define ADAPTIVE_PATIENCE 30 /* intervals that a count may take to come about */
-#define ADAPTIVE_SLOW 20     /* intervals that a sample may take */
-#define ADAPTIVE_TASKS 100   /* that are enough for a sample; or 4 for each worker */
-#define ADAPTIVE_CALM 5      /* intervals of light load before each step down */
-#define ADAPTIVE_ROOM 0.8    /* how busy the others may get by it */
+#define ADAPTIVE_FADE 0.8      /* of evidence, per round */
+#define ADAPTIVE_FADE_HOLD 0.2 /* ... over a hold, in which the hill may have moved */
+#define ADAPTIVE_WORTH 0.05    /* more workers are worth it if they bring this part of their share */
+#define ADAPTIVE_JUMP 0.25     /* in ln(rate), that is no noise */
+#define ADAPTIVE_JUMPS 3       /* in a row: another kind of work */
+#define ADAPTIVE_PATIENCE 30   /* intervals that a count may take to come about */
+#define ADAPTIVE_SLOW 20       /* intervals that a sample may take */
+#define ADAPTIVE_TASKS 100     /* that are enough for a sample; or 4 for each worker */
+#define ADAPTIVE_CALM 5        /* intervals of light load before each step down */
+#define ADAPTIVE_ROOM 0.8      /* how busy the others may get by it */
 
 typedef enum adaptive_phase { SEEK_START = 0, SEEK_UP, SEEK_DOWN, ROUND, HOLD } adaptive_phase;
 
@@ -63,7 +66,7 @@ typedef struct adaptive {
     uint32_t intervals, skip, samples;
     /* Seek, round, hold. */
     uint32_t base;
-    double best, width;
+    double best, latest, width;
     adaptive_arm middle, above, below;
     uint32_t step, stays, held, jumps;
 } adaptive;
@@ -75,11 +78,11 @@ static void adaptive_init(void *state, const brg_pool_options *options)
 
 static double arm_mean(const adaptive_arm *arm) { return arm->sum / arm->weight; }
 
-static void arm_fade(adaptive_arm *arm)
+static void arm_fade(adaptive_arm *arm, double part)
 {
-    arm->weight *= ADAPTIVE_FADE;
-    arm->sum *= ADAPTIVE_FADE;
-    arm->squares *= ADAPTIVE_FADE;
+    arm->weight *= part;
+    arm->sum *= part;
+    arm->squares *= part;
 }
 
 static void adaptive_visit(adaptive *self, uint32_t count)
@@ -113,7 +116,7 @@ static void round_start(adaptive *self, const brg_load *load)
         is_same = is_same && arms[i]->count == counts[i];
     for (int i = 0; i < 3; i++)
         if (is_same)
-            arm_fade(arms[i]);
+            arm_fade(arms[i], self->phase == HOLD ? ADAPTIVE_FADE_HOLD : ADAPTIVE_FADE);
         else
             *arms[i] = (adaptive_arm){.count = counts[i]};
     self->phase = ROUND;
@@ -184,8 +187,8 @@ static uint32_t round_decide(adaptive *self)
     if (above_is_worse || below_is_worse)
         self->width = fmax(self->width * 0.7, ADAPTIVE_WIDTH_MIN);
     else if (!is_worse(&above) && !is_worse(&below)) {
-        if (self->width == ADAPTIVE_WIDTH_MAX && below.is_known)
-            return self->below.count; /* it takes half of them to do the same */
+        if (below.is_known && below.gain - below.error > -ADAPTIVE_WORTH * below.distance)
+            return self->below.count; /* they do the same */
         self->width = fmin(self->width * 1.3, ADAPTIVE_WIDTH_MAX);
     }
     if (!above.is_known || !below.is_known)
@@ -229,6 +232,7 @@ static void round_next(adaptive *self, const brg_load *load)
 
 static void seek_end(adaptive *self, const brg_load *load)
 {
+    self->latest = self->best;
     self->width = ADAPTIVE_WIDTH_START;
     self->stays = 0;
     self->middle.count = 0; /* nothing is known */
@@ -251,7 +255,7 @@ static void seek_step(adaptive *self, const brg_load *load, adaptive_phase phase
 static void seek_next(adaptive *self, const brg_load *load, double value)
 {
     bool is_first = self->phase == SEEK_START;
-    if (is_first || value > self->best + ADAPTIVE_SEEK_GAIN) {
+    if (is_first || value > self->best + (self->phase == SEEK_UP ? ADAPTIVE_SEEK_GAIN : -ADAPTIVE_SEEK_LOSS)) {
         self->base = self->scale.target;
         self->best = value;
         self->has_climbed = !is_first;
@@ -295,7 +299,11 @@ static void hold_sample(adaptive *self, const brg_load *load, double value)
 static void round_sample(adaptive *self, const brg_load *load, double value)
 {
     adaptive_arm *arm = round_arm(self);
-    if (arm->weight > 1 && adaptive_has_jumped(self, value, arm_mean(arm))) {
+    /* Nothing is known of this count yet: its neighbours were not that far off. */
+    double known = arm->weight > 1 ? arm_mean(arm) : self->latest;
+    bool is_new = arm->weight <= 1 && fabs(value - known) < 4 * ADAPTIVE_JUMP;
+    self->latest = value;
+    if (!is_new && adaptive_has_jumped(self, value, known)) {
         seek_start(self);
         return;
     }
@@ -418,6 +426,7 @@ static uint32_t adaptive_target(void *state, const brg_load *load)
 static const brg_scaling_policy by_throughput = {.size = sizeof(brg_scaling_policy),
                                                  .name = "adaptive",
                                                  .state_bytes = sizeof(adaptive),
+                                                 .parks = true,
                                                  .init = adaptive_init,
                                                  .target = adaptive_target};
 const brg_scaling_policy *const brg_scaling_adaptive = &by_throughput;

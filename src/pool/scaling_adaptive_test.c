@@ -141,19 +141,21 @@ static void finds_it_from_above(void **state)
     check_curve(curve_sharp, 256, assert_found_sharp);
 }
 
-/* Twice as many as needed are allowed here, but not all there could be. */
+/* All counts from 20 on are alike: it comes down from 256, not to 20 for sure, but near on average over the seeds. */
 static void flat_means_few(void **state)
 {
     (void)state;
+    double mean = 0;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         machine pool;
         machine_start(&pool, 256, seed);
         for (int i = 0; i < SETTLE; i++)
             machine_work(&pool, curve_flat, 20);
         averages found = machine_average(&pool, curve_flat, 20);
-        assert_true(found.yield >= 0.9);
-        assert_true(found.count < 64);
+        assert_true(found.yield >= 0.9 && found.count < 100);
+        mean += found.count / SEEDS;
     }
+    assert_true(mean < 40);
 }
 
 static void check_moves(curve_fn curve, void (*assert_found)(const averages *found, double best))
@@ -262,7 +264,7 @@ static void what_does_not_happen_is_no_evidence(void **state)
         pool.load.done += 32 * RATE / 10;
         sum += machine_ask(&pool);
     }
-    assert_true(sum / MEASURE > 24);
+    assert_true(sum / MEASURE > 26 && sum / MEASURE < 44);
 }
 
 int main(void)

@@ -54,6 +54,13 @@ static void backlog_shrinks_one_by_one(void **state)
     /* Below half, but all are busy. */
     for (int i = 0; i < 100; i++)
         assert_int_equal(machine_step(&pool, INTERVAL_NS, 8, 0, 0), 8);
+    /* Few were busy, but now all are. */
+    for (int i = 0; i < 100; i++) {
+        pool.load.now_ns += INTERVAL_NS;
+        pool.load.busy = 8;
+        pool.load.queued = 0;
+        assert_int_equal(machine_ask(&pool), 8);
+    }
     uint32_t before = 8, steps = 0;
     for (int i = 0; i < 100; i++) {
         uint32_t now = machine_step(&pool, INTERVAL_NS, 1, 0, 0);
@@ -197,16 +204,11 @@ static void bounds_hold(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fixed_is_the_maximum),
-        cmocka_unit_test(backlog_grows_at_once),
-        cmocka_unit_test(backlog_starts_the_first),
-        cmocka_unit_test(backlog_shrinks_one_by_one),
-        cmocka_unit_test(backlog_ignores_who_is_there),
-        cmocka_unit_test(constant_load_never_flaps),
-        cmocka_unit_test(load_follows_the_busy_share),
-        cmocka_unit_test(load_thresholds_may_meet),
-        cmocka_unit_test(load_ignores_moments),
-        cmocka_unit_test(bounds_hold),
+        cmocka_unit_test(fixed_is_the_maximum),         cmocka_unit_test(backlog_grows_at_once),
+        cmocka_unit_test(backlog_starts_the_first),     cmocka_unit_test(backlog_shrinks_one_by_one),
+        cmocka_unit_test(backlog_ignores_who_is_there), cmocka_unit_test(constant_load_never_flaps),
+        cmocka_unit_test(load_follows_the_busy_share),  cmocka_unit_test(load_thresholds_may_meet),
+        cmocka_unit_test(load_ignores_moments),         cmocka_unit_test(bounds_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,9 +211,14 @@ brg__seat *brg__schedule_put_back(brg__schedule *schedule, brg_item *item)
 
 void brg__schedule_pin(brg__schedule *schedule, brg__seat *seat, brg_item *item)
 {
+    brg__schedule_pin_before(schedule, seat, item, &seat->pinned.head);
+}
+
+void brg__schedule_pin_before(brg__schedule *schedule, brg__seat *seat, brg_item *item, brg__node *next)
+{
     item->reserved_1 = BRG__LANE_PINNED;
     item->reserved_2 = seat->seen.index;
-    brg__list_push_back(&seat->pinned, (brg__node *)(void *)item->link);
+    brg__list_insert_before(next, (brg__node *)(void *)item->link);
     seat->pinned_count++;
     schedule_count(schedule, 1);
     seat_count_changed(seat);

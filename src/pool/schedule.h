@@ -81,6 +81,8 @@ brg__seat *brg__schedule_put(brg__schedule *schedule, brg_item *item, int lane, 
 brg__seat *brg__schedule_put_back(brg__schedule *schedule, brg_item *item);
 /* For that seat alone, before all else. */
 void brg__schedule_pin(brg__schedule *schedule, brg__seat *seat, brg_item *item);
+/* The same before another pinned one, given by its link; or the list's head: behind all. */
+void brg__schedule_pin_before(brg__schedule *schedule, brg__seat *seat, brg_item *item, brg__node *next);
 /* An item that waits leaves. */
 void brg__schedule_remove(brg__schedule *schedule, brg_item *item);
 

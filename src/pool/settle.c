@@ -77,7 +77,9 @@ static void task_recycle(brg_task *task, brg__slot *slot)
     if (task->has_result)
         task_free_result(task);
     if (BRG__UNLIKELY(task->extras != NULL)) {
+        brg__progress_free(task->progress);
         brg__extras_free(task->extras);
+        task->progress = NULL;
         task->extras = NULL;
     }
     if (slot == NULL) {
@@ -101,6 +103,8 @@ void brg__task_drop(brg_task *task, brg__slot *slot)
 void brg__task_discard(brg_task *task)
 {
     task->has_result = false;
+    if (task->extras != NULL)
+        brg__extras_undo_locked(task);
     task_recycle(task, NULL);
 }
 
@@ -164,11 +168,19 @@ static void settle_deliver(brg__completion *completion)
     brg_pool *pool = task->pool;
     if (!task->has_result)
         settle_fill(task, &(brg__outcome){.status = BRG_OK}, BRG_TASK_DONE);
-    if (task->extras != NULL && task->extras->progress != NULL)
-        brg__progress_flush(task);
+    bool has_extras = brg__task_is(task, BRG__TASK_EXTRAS);
+    if (has_extras && task->progress != NULL)
+        brg__progress_flush(task->progress);
     task->done(&task->result, task->user_data);
-    brg_loop *loop = pool->options.loop;
+    if (has_extras && task->extras->group != NULL)
+        brg__group_delivered(task);
     brg__task_drop(task, NULL);
+    brg__pool_delivered(pool);
+}
+
+void brg__pool_delivered(brg_pool *pool)
+{
+    brg_loop *loop = pool->options.loop;
     brg_store_seq_cst(&pool->xdelivered, pool->xdelivered + 1); /* the owner thread is its only writer */
     if (BRG__UNLIKELY(brg_load_seq_cst(&pool->xidle_waiters) != 0)) {
         brg_add_acq_rel(&pool->xidle_epoch, 1u);
@@ -218,12 +230,14 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
     }
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_ENDED);
     settle_count_state(task, state, counts);
+    bool has_extras = brg__task_is(task, BRG__TASK_EXTRAS);
     if (has_handle) {
         uint32_t before = brg_exchange_seq_cst(&task->xstate, (uint32_t)state); /* pairs with task_is_settled */
+        has_extras = has_extras || (before & BRG__TASK_FOLLOWED) != 0;
         if ((before & BRG__TASK_WAITED) != 0)
             brg__futex_wake(&task->xstate, INT32_MAX, BRG__FUTEX_PRIVATE);
     }
-    if (BRG__UNLIKELY(task->extras != NULL))
+    if (BRG__UNLIKELY(has_extras))
         settle_extras(task, state, slot == NULL);
     if (has_done) {
         brg_pool *pool = task->pool;

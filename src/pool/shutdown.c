@@ -32,6 +32,7 @@ void brg__pool_unref(brg_pool *pool)
     for (uint32_t i = 0; i < pool->xslot_count; i++) {
         pool_free_tasks(pool->slots[i]->free_first);
         brg__seat_done(&pool->schedule, &pool->slots[i]->seat);
+        brg__mfree(pool->slots[i]->told);
         brg__mfree_aligned(pool->slots[i]);
     }
     for (uint32_t i = 0; i < brg__count_of(pool->old_slots); i++)
@@ -40,6 +41,7 @@ void brg__pool_unref(brg_pool *pool)
     brg__mfree(pool->seats);
     brg__pool_team_done(pool);
     brg__batches_free(pool);
+    brg__bunches_free(pool);
     brg__events_free(pool);
     brg__config_free(pool);
     brg__schedule_done(&pool->schedule);
@@ -130,8 +132,10 @@ void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char
     }
     brg__batches_ripen_locked(pool, UINT64_MAX);
     brg_task *task;
+    pool->is_telling = true; /* none becomes ready because another one is gone */
     while ((task = brg__task_leave_any_locked(pool)) != NULL)
         brg__task_settle_plain(task, status, message);
+    pool->is_telling = false;
     brg__pool_room_locked(pool);
     brg__pool_check_idle_locked(pool);
 }
@@ -156,6 +160,8 @@ static brg_status shutdown_mode(brg_pool *pool, brg__pool_mode mode, uint64_t ti
     brg__pool_lock(pool);
     if (pool->mode < mode)
         pool->mode = mode;
+    if (mode == BRG__POOL_DRAIN)
+        brg__batches_hurry_locked(pool);
     if (mode >= BRG__POOL_STOP)
         brg__pool_cancel_queue_locked(pool, BRG_CANCELLED, "the pool was stopped before the task started");
     if (mode >= BRG__POOL_KILL)
@@ -230,6 +236,7 @@ static void shutdown_end(brg_pool *pool)
     brg_pool_kill(pool, BRG_FOREVER);
     shutdown_end_workers(pool);
     brg__supervisor_call_wait(shutdown_clear_timer, pool);
+    brg__events_end(pool);
     if (pool->options.loop != NULL)
         brg__loop_detach(pool->options.loop);
     pool->has_ended = true;

@@ -7,26 +7,21 @@
 #include "pool/caller.h"
 #include "pool/extras.h"
 #include "pool/pool.h"
+#include "pool/submit.h"
 
 /* ---- filling a task ---------------------------------------------------------------------------------------------- */
 
-typedef struct submit_work {
-    const char *name; /* or */
-    brg_call_fn call;
-    void *argument;
-    brg_value *input;
-    size_t input_bytes;
-    uint8_t kind;
-} submit_work;
-
 static const uint8_t submit_bands[] = {
     [BRG_PRIORITY_NORMAL] = 2, [BRG_PRIORITY_URGENT] = 0, [BRG_PRIORITY_HIGH] = 1, [BRG_PRIORITY_LOW] = 3};
+
+uint8_t brg__submit_band(brg_priority priority) { return submit_bands[priority]; }
 
 /* The clocks of a task that has any. */
 static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options,
                                       uint64_t queue_timeout)
 {
     task->started_ns = 0;
+    task->heartbeat_ns = pool->options.heartbeat_ns;
     task->submitted_ns = brg__now();
     task->deadline_ns = UINT64_MAX;
     if (options->deadline_ns != 0)
@@ -38,13 +33,14 @@ static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_
                             : brg__add_saturated(task->submitted_ns, queue_timeout + options->delay_ns);
 }
 
-static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work *work,
+void brg__submit_fill_locked(brg_pool *pool, brg_task *task, const brg__work *work,
                                const brg_submit_options *options, bool has_handle)
 {
     const brg_pool_options *defaults = &pool->options;
     task->item.key = options->key;
     task->item.due_ns = UINT64_MAX;
     task->item.since_ns = 0;
+    task->item.reserved_2 = BRG_SEAT_ANY; /* until it is put somewhere */
     task->item.cost = 1;
     task->item.band = submit_bands[options->priority];
     task->call = work->call;
@@ -53,16 +49,18 @@ static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work
     task->user_data = options->user_data;
     task->xstate = BRG_TASK_QUEUED;
     task->kind = work->kind;
-    task->cancel_asked = task->has_result = false;
+    task->cancel_asked = task->has_result = task->goes_alone = false;
     task->slot = NULL;
     task->input = work->input;
     task->input_bytes = work->input_bytes;
     task->attempts = task->crashes = 0;
     task->attempts_max = options->attempts_max != 0 ? options->attempts_max : defaults->attempts_max;
     task->extras = NULL;
-    if (has_handle) {
+    task->end_why = BRG_OK;
+    task->outer = NULL;
+    if (has_handle || options->token != NULL || options->group != NULL) { /* it may be cancelled in a worker's hand */
         task->kind |= BRG__TASK_HANDLE;
-        task->xreferences = 2;
+        task->xreferences = has_handle ? 2 : 1;
         task->id = pool->submitted + 1;
         task->ticket = 0;
     }
@@ -72,11 +70,13 @@ static void submit_fill_locked(brg_pool *pool, brg_task *task, const submit_work
     if (defaults->timing || queue_timeout != UINT64_MAX || (options->deadline_ns | options->delay_ns) != 0 ||
         options->run_timeout_ns != 0 || defaults->run_timeout_ns != UINT64_MAX || defaults->heartbeat_ns != 0) {
         task->kind |= BRG__TASK_CLOCK;
+        if (defaults->heartbeat_ns != 0 && !brg__task_is(task, BRG__TASK_INTERNAL))
+            task->kind |= BRG__TASK_WATCHED;
         submit_fill_clocks_locked(pool, task, options, queue_timeout);
     }
 }
 
-static brg_status submit_error(const brg_pool *pool, const brg_submit_options *options, brg_status status)
+brg_status brg__submit_error(const brg_pool *pool, const brg_submit_options *options, brg_status status)
 {
     brg_error *error = options->error;
     switch (status) {
@@ -92,6 +92,8 @@ static brg_status submit_error(const brg_pool *pool, const brg_submit_options *o
         return brg_error_set(error, status, "pool", "workers do not start: %s", pool->start_error.message);
     case BRG_NO_MEMORY:
         return brg_error_set(error, status, "pool", "out of memory for a task");
+    case BRG_DEADLOCK:
+        return brg_error_set(error, status, "pool", "a task of this pool must not wait for room in its queue");
     case BRG_RANGE:
         return brg_error_set(error, BRG_INVALID, "pool",
                              "tasks of this pool ask for more than %d different sets of tags", BRG__LANES_MAX);
@@ -103,19 +105,19 @@ static brg_status submit_error(const brg_pool *pool, const brg_submit_options *o
 /* ---- submit ------------------------------------------------------------------------------------------------------ */
 
 /* The task is the pool's: from here on it settles. */
-static void submit_accept_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
+void brg__submit_accept_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
 {
     if (options->done != NULL) {
         pool->with_done++;
         brg__loop_hold(pool->options.loop);
     }
-    if (brg__task_is(task, BRG__TASK_HANDLE))
-        brg__pool_ref(pool);
+    if (brg__task_is(task, BRG__TASK_HANDLE) && task->xreferences == 2)
+        brg__pool_ref(pool); /* the handle's */
     pool->submitted++;
 }
 
 /* What it takes beside the task itself: a lane for its tags, its extras. */
-static brg_status submit_prepare_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
+brg_status brg__submit_prepare_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
 {
     task->item.reserved_1 = 0;
     if (BRG__LIKELY((options->tags | options->after_count) == 0 && options->token == NULL && options->group == NULL &&
@@ -134,6 +136,7 @@ static void submit_queue_locked(brg_pool *pool, brg_task *task, const brg_submit
     if (brg__task_is(task, BRG__TASK_EXTRAS) && brg__extras_is_blocked_locked(task)) {
         task->start_delay_ns = options->delay_ns;
         brg__task_block_locked(pool, task);
+        brg__extras_settle_doomed_locked(task);
     } else if (BRG__UNLIKELY(options->delay_ns != 0)) {
         brg__task_delay_locked(pool, task, brg__add_saturated(task->submitted_ns, options->delay_ns));
     } else {
@@ -141,37 +144,47 @@ static void submit_queue_locked(brg_pool *pool, brg_task *task, const brg_submit
     }
 }
 
-static brg_status submit_task(brg_pool *pool, const submit_work *work, const brg_submit_options *options,
+static brg_status submit_task(brg_pool *pool, const brg__work *work, const brg_submit_options *options,
                               brg_task **handle)
 {
-    if (pool->options.admission == BRG_ADMISSION_BLOCK && brg_load_relaxed(&pool->xfull) != 0 &&
-        brg__pool_own_slot(pool) != NULL)
-        return brg_error_set(options->error, BRG_DEADLOCK, "pool",
-                             "a task of this pool must not wait for room in its queue");
     bool may_run_here = pool->options.admission == BRG_ADMISSION_CALLER_RUNS && brg__caller_may_run(pool, options);
     const brg_item wanted = {.band = submit_bands[options->priority]};
+    brg_status status = options->token == NULL ? BRG_OK : brg__bunch_hold(pool, options->token, options->error);
+    if (status != BRG_OK)
+        return status;
     brg__pool_lock(pool);
-    brg_status status = brg__pool_admit_locked(pool, &wanted, work->input_bytes, may_run_here);
+    status = brg__pool_admit_locked(pool, &wanted, work->input_bytes, may_run_here);
     bool run_here = status == BRG_FULL && may_run_here;
     brg_task *task = status == BRG_OK || run_here ? brg__task_new_locked(pool) : NULL;
     if (task != NULL) {
-        submit_fill_locked(pool, task, work, options, handle != NULL);
-        status = submit_prepare_locked(pool, task, options);
+        brg__submit_fill_locked(pool, task, work, options, handle != NULL);
+        status = brg__submit_prepare_locked(pool, task, options);
     } else if (status == BRG_OK || run_here) {
         status = BRG_NO_MEMORY;
     }
     if (status != BRG_OK) {
-        submit_error(pool, options, status);
+        brg__submit_error(pool, options, status);
         if (task != NULL)
             brg__task_discard(task);
+        if (options->token != NULL)
+            brg__bunch_unhold_locked(pool, options->token);
         brg__pool_unlock(pool);
         return status == BRG_RANGE ? BRG_INVALID : status;
     }
-    submit_accept_locked(pool, task, options);
+    brg__submit_accept_locked(pool, task, options);
     if (handle != NULL)
         *handle = task;
-    if (!run_here)
+    if (BRG__UNLIKELY(run_here && brg__task_is(task, BRG__TASK_EXTRAS)))
+        run_here = !brg__extras_is_blocked_locked(task);
+    if (run_here) {
+        task->place = BRG__PLACE_NESTED;
+        task->xcancel = NULL;
+        pool->inline_run++;
+    } else {
         submit_queue_locked(pool, task, options);
+    }
+    if (options->token != NULL)
+        brg__bunch_unhold_locked(pool, options->token);
     brg__pool_unlock(pool);
     if (run_here)
         brg__caller_run(pool, task);
@@ -184,6 +197,21 @@ static bool submit_fits_a_worker(const brg_pool *pool, uint64_t tags)
         if ((pool->options.worker_tags[i] & tags) == tags)
             return true;
     return false;
+}
+
+/* Tasks and groups of this pool, and of no other. */
+static brg_status submit_check_others(const brg_pool *pool, const brg_submit_options *options)
+{
+    if (options->group != NULL && brg__group_pool(options->group) != pool)
+        return brg_error_set(options->error, BRG_INVALID, "pool", "the group is of another pool");
+    if (options->after_count != 0 && options->after == NULL)
+        return brg_error_set(options->error, BRG_INVALID, "pool", "after_count is %zu, but after is NULL",
+                             options->after_count);
+    for (size_t i = 0; i < options->after_count; i++)
+        if (options->after[i] == NULL || options->after[i]->pool != pool)
+            return brg_error_set(options->error, BRG_INVALID, "pool", "after[%zu] is %s", i,
+                                 options->after[i] == NULL ? "NULL" : "a task of another pool");
+    return BRG_OK;
 }
 
 static brg_status submit_read_options(const brg_pool *pool, const brg_submit_options *from, brg_submit_options *to)
@@ -204,6 +232,39 @@ static brg_status submit_read_options(const brg_pool *pool, const brg_submit_opt
         return brg_error_set(error, BRG_INVALID, "pool",
                              "no worker of the pool has all the tags 0x%llx: see worker_tags",
                              (unsigned long long)to->tags);
+    if (to->on_progress != NULL && to->done == NULL)
+        to->done = brg__progress_no_done;
+    if (BRG__UNLIKELY(to->group != NULL || to->after_count != 0))
+        return submit_check_others(pool, to);
+    return BRG_OK;
+}
+
+brg_status brg__submit_read_named(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *given,
+                                  brg_submit_options *options, brg__work *work)
+{
+    if (pool == NULL)
+        return BRG_INVALID;
+    brg_status status = submit_read_options(pool, given, options);
+    if (status != BRG_OK)
+        return status;
+    if (name == NULL || name[0] == '\0' || strlen(name) > BRG_TASK_NAME_MAX)
+        return brg_error_set(options->error, BRG_INVALID, "pool", "a task name has 1 to %d bytes", BRG_TASK_NAME_MAX);
+    if (name[0] > 0 && name[0] < ' ') /* names of the library's own: internal.h */
+        return brg_error_set(options->error, BRG_INVALID, "pool", "a task name begins with no control character");
+    if (pool->options.module == NULL && pool->options.linked_module == NULL)
+        return brg_error_set(options->error, BRG_INVALID, "pool",
+                             "this pool has no module, so no task named \"%s\": use brg_pool_submit_call", name);
+    *work = (brg__work){.name = name, .input = input};
+    if (input != NULL)
+        work->input_bytes = brg_value_size_with_buffers(input);
+    size_t copied = input == NULL ? 0 : brg__value_copied_bytes(input);
+    if (copied > pool->options.message_bytes_max)
+        return brg_error_set(options->error, BRG_TOO_LARGE, "pool",
+                             "the input has %zu bytes, message_bytes_max is %zu", copied,
+                             pool->options.message_bytes_max);
+    if (input != NULL && !brg__value_is_whole(input))
+        return brg_error_set(options->error, BRG_INVALID, "pool",
+                             "a port or descriptor was taken out of the input; build a new one without it");
     return BRG_OK;
 }
 
@@ -211,28 +272,12 @@ brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, c
                            brg_task **task)
 {
     brg_submit_options options;
-    if (pool == NULL)
-        return BRG_INVALID;
-    brg_status status = submit_read_options(pool, given, &options);
+    brg__work work;
+    brg_status status = brg__submit_read_named(pool, name, input, given, &options, &work);
     if (status != BRG_OK)
         return status;
-    if (name == NULL || name[0] == '\0' || strlen(name) > BRG_TASK_NAME_MAX)
-        return brg_error_set(options.error, BRG_INVALID, "pool", "a task name has 1 to %d bytes", BRG_TASK_NAME_MAX);
-    if (pool->options.module == NULL && pool->options.linked_module == NULL)
-        return brg_error_set(options.error, BRG_INVALID, "pool",
-                             "this pool has no module, so no task named \"%s\": use brg_pool_submit_call", name);
-    submit_work work = {.name = name, .input = input};
-    if (pool->options.batch_size > 1)
-        work.kind = BRG__TASK_BATCHED;
-    if (input != NULL)
-        work.input_bytes = brg_value_size_with_buffers(input);
-    size_t copied = input == NULL ? 0 : brg__value_copied_bytes(input);
-    if (copied > pool->options.message_bytes_max)
-        return brg_error_set(options.error, BRG_TOO_LARGE, "pool", "the input has %zu bytes, message_bytes_max is %zu",
-                             copied, pool->options.message_bytes_max);
-    if (input != NULL && !brg__value_is_whole(input))
-        return brg_error_set(options.error, BRG_INVALID, "pool",
-                             "a port or descriptor was taken out of the input; build a new one without it");
+    if (pool->options.batch_size > 1 && options.on_progress == NULL && options.progress_max == 0)
+        work.kind = BRG__TASK_BATCHED; /* progress is of one task */
     return submit_task(pool, &work, &options, task);
 }
 
@@ -250,7 +295,7 @@ brg_status brg_pool_submit_call(brg_pool *pool, brg_call_fn call, void *argument
     if (brg__pool_has_processes(pool))
         return brg_error_set(options.error, BRG_UNSUPPORTED, "pool",
                              "process workers cannot see this program's functions: put the task into a module");
-    submit_work work = {.call = call, .argument = argument};
+    brg__work work = {.call = call, .argument = argument};
     return submit_task(pool, &work, &options, task);
 }
 
@@ -260,6 +305,15 @@ brg_status brg_pool_call(brg_pool *pool, brg_call_fn call, void *argument, brg_d
         (done != NULL && pool->options.loop == NULL))
         return brg_pool_submit_call(pool, call, argument, brg_submit_opts(.done = done, .user_data = user_data), NULL);
     brg_submit_options options = {.size = sizeof(options), .done = done, .user_data = user_data};
-    submit_work work = {.call = call, .argument = argument};
+    brg__work work = {.call = call, .argument = argument};
     return submit_task(pool, &work, &options, NULL);
+}
+
+/* FNV-1a (Fowler, Noll, Vo). */
+uint64_t brg_key(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const char *at = text == NULL ? "" : text; *at != '\0'; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
+    return hash != 0 ? hash : 1;
 }

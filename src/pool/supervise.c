@@ -12,6 +12,8 @@
 
 #include "os/clock.h"
 #include "pool/batch.h"
+#include "pool/fork_pool.h"
+#include "pool/help.h"
 #include "pool/pool.h"
 
 #define AHEAD_LONG_NS BRG_MILLISECONDS(2)
@@ -67,7 +69,8 @@ static bool supervise_is_through_locked(brg__slot *slot)
 static void supervise_kill_locked(brg__slot *slot)
 {
     brg_pool *pool = slot->pool;
-    bool runs = brg_load_acquire(&slot->xticket) == slot->kill_ticket;
+    bool runs = brg_load_acquire(&slot->xticket) == slot->kill_ticket ||
+                brg__help_has_ticket_locked(slot, slot->kill_ticket);
     slot->kill_at = UINT64_MAX;
     if (!runs) {
         slot->kill_ticket = 0;
@@ -84,9 +87,14 @@ static void supervise_kill_locked(brg__slot *slot)
     }
     slot->ending = true;
     pool->workers_killed++;
-    brg__worker_end_now(slot->worker, slot->kill_why,
-                        slot->kill_why == BRG_TIMED_OUT ? "the task ran past its run timeout and its grace"
-                                                        : "the task was cancelled and did not end within its grace");
+    if (!brg__pool_has_processes(pool))
+        brg__forks_end_helpers_locked(slot, slot->kill_why);
+    const char *why = "the task was cancelled and did not end within its grace";
+    if (brg_load_relaxed(&slot->xsilent_ticket) == slot->kill_ticket)
+        why = brg__heartbeat_error(slot, slot->kill_ticket, BRG_TIMED_OUT)->message;
+    else if (slot->kill_why == BRG_TIMED_OUT)
+        why = "the task ran past its run timeout and its grace";
+    brg__worker_end_now(slot->worker, slot->kill_why, why);
 }
 
 /* Looks at one slot; returns when to look again. */
@@ -102,6 +110,10 @@ static uint64_t supervise_slot_locked(brg__slot *slot, uint64_t now)
         else
             brg__slot_ask_end_locked(slot, ticket, BRG_TIMED_OUT);
     }
+    if (ticket != 0 && brg_load_acquire(&slot->xbeat_ticket) == ticket)
+        next = brg__min(next, brg__heartbeat_look_locked(slot, ticket, now));
+    if (BRG__UNLIKELY(slot->suspended != NULL))
+        next = brg__min(next, brg__help_deadlines_locked(slot, now));
     if (slot->kill_ticket != 0 && slot->kill_at <= now)
         supervise_kill_locked(slot);
     if (slot->kill_ticket != 0)
@@ -165,8 +177,10 @@ void brg__pool_timer_fire(brg__timer *timer)
 {
     brg_pool *pool = brg__container_of(timer, brg_pool, timer);
     uint64_t now = brg__now(), next = UINT64_MAX;
-    if (brg__pool_has_processes(pool))
+    if (brg__pool_has_processes(pool)) {
         supervise_pump(pool, now);
+        brg__recycle_sample(pool, now);
+    }
     brg__pool_lock(pool);
     brg_store_relaxed(&pool->xtimer_at, UINT64_MAX);
     for (uint32_t i = 0; i < pool->xslot_count; i++) {
@@ -176,6 +190,7 @@ void brg__pool_timer_fire(brg__timer *timer)
     next = brg__min(next, supervise_expiries_locked(pool, now));
     next = brg__min(next, brg__pool_release_delayed_locked(pool, now));
     next = brg__min(next, brg__batches_ripen_locked(pool, now));
+    next = brg__min(next, brg__recycle_locked(pool, now));
     next = brg__min(next, brg__pool_scale_locked(pool, now));
     if (pool->breaker_until != 0 && pool->breaker_until <= now)
         pool->breaker_until = 0;

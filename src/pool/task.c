@@ -3,8 +3,10 @@
 #include "os/clock.h"
 #include "os/thread.h"
 #include "pool/batch.h"
+#include "pool/caller.h"
 #include "pool/help.h"
 #include "pool/pool.h"
+#include "pool/progress.h"
 
 #define TASK_PUMPED_MAX 4 /* process workers a waiting thread looks at itself */
 
@@ -28,6 +30,8 @@ brg_task *brg_task_ref(brg_task *task)
 {
     brg_add_relaxed(&task->xreferences, 1u);
     brg__pool_ref(task->pool);
+    if (task->progress != NULL)
+        brg__progress_listen(task->progress, true);
     return task;
 }
 
@@ -36,6 +40,8 @@ void brg_task_unref(brg_task *task)
     if (task == NULL)
         return;
     brg_pool *pool = task->pool;
+    if (task->progress != NULL)
+        brg__progress_listen(task->progress, false);
     brg__task_drop(task, NULL);
     brg__pool_unref(pool);
 }
@@ -136,13 +142,16 @@ brg_status brg_task_wait(brg_task *task, uint64_t timeout_ns)
 /* ---- cancelling ----------------------------------------------------------------------------------------------------
  * */
 
-/* Queued to nobody's: the caller may settle it. */
-static bool task_claim(brg_task *task)
+/* Queued to nobody's: the caller may settle it. The hand keeps a reference until it comes to the task; it may come at
+ * once, so there is one before. */
+static bool task_claim_of_hand(brg_task *task)
 {
+    brg_add_relaxed(&task->xreferences, 1u);
     uint32_t state = brg_load_relaxed(&task->xstate);
     while ((state & BRG__TASK_STATE_MASK) == BRG_TASK_QUEUED)
         if (brg_cas_acq_rel(&task->xstate, &state, state | (uint32_t)BRG_TASK_RUNNING))
             return true;
+    brg_sub_acq_rel(&task->xreferences, 1u); /* never the last: a handle, or what its end needs our lock for, keeps it */
     return false;
 }
 
@@ -161,14 +170,16 @@ brg_status brg__task_cancel_locked(brg_task *task)
     } else if (place == BRG__PLACE_BATCH) {
         brg__batch_cancel_locked(task);
     } else if (place == BRG__PLACE_NESTED) {
-        brg__help_cancel_locked(task);
+        brg__caller_cancel_locked(task);
+    } else if (slot != NULL && brg__help_is_suspended_locked(slot, task)) {
+        task->end_why = BRG_CANCELLED;
+        brg__slot_ask_end_locked(slot, task->ticket, BRG_CANCELLED);
     } else if (brg__pool_has_processes(task->pool)) {
         if (slot != NULL && brg__slot_take_back_locked(slot, task))
             brg__task_settle_plain(task, BRG_CANCELLED, before);
         else if (slot != NULL)
             brg__slot_ask_end_locked(slot, task->ticket, BRG_CANCELLED);
-    } else if (task_claim(task)) {
-        brg_add_relaxed(&task->xreferences, 1u); /* the hand keeps one until it comes to the task */
+    } else if (task_claim_of_hand(task)) {
         brg__task_settle_plain(task, BRG_CANCELLED, before);
     } else if (slot != NULL) { /* it runs: its worker showed it before it could start, see hand_pop */
         uint64_t ticket = brg_load_acquire(&slot->xticket);

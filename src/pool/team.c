@@ -11,14 +11,14 @@
  * Sleeping. Three kinds sleep: idle workers, in the pool's way; workers in a join, on their gate. Who has pushed a fork
  * wakes one of them, if nobody is looking for work already and nobody who was woken is still on the way (Go's and
  * tokio's rule): an idle one, else one that waits in a join of the same task. Who then finds a fork and sees more wakes
- * the next.
+ * the next, and so does who looked and found something else to do.
  *
  * A push followed by a look at who sleeps, against showing oneself as asleep followed by a look at the deques: each
  * needs a fence between its two steps, or both may miss the other. The sleeper has one; the pusher has none, because it
  * pushes every few nanoseconds. It cannot lose more than speed, as the join runs what nobody took. It would lose that
  * only if no push followed for long, and only while its store is under way, for which no CPU needs longer than it takes
- * to get a line of memory: so the sleeper looks once more after TEAM_SETTLE_PAUSES. Nothing in the architecture promises
- * it, but nothing wrong comes of it.
+ * to get a line of memory: so the sleeper looks once more after TEAM_SETTLE_PAUSES. Nothing in the architecture
+ * promises it, but nothing wrong comes of it.
  */
 #include "os/memory.h"
 #include "os/thread.h"
@@ -90,7 +90,7 @@ static void team_leave(brg__forks *forks)
     brg__lock_acquire(&team->lock);
     forks->in_use = false;
     forks->context = NULL;
-    forks->xlost = 0;
+    brg_store_relaxed(&forks->xlost, 0u);
     brg__lock_release(&team->lock);
     leave(owner);
 }
@@ -150,14 +150,16 @@ static bool team_may_rob(const brg__forks *victim, const brg__forks *root)
     return root != NULL ? its_root == root : brg_load_relaxed(&its_root->xlost) == 0;
 }
 
-bool brg__team_could_take(brg__team *team, const brg__forks *root)
+static brg__forks *team_find(brg__team *team, const brg__forks *root)
 {
     uint32_t count = team_count(team);
     for (uint32_t i = 0; i < count; i++)
         if (team_may_rob(brg__team_at(team, i), root))
-            return true;
-    return false;
+            return brg__team_at(team, i);
+    return NULL;
 }
+
+bool brg__team_could_take(brg__team *team, const brg__forks *root) { return team_find(team, root) != NULL; }
 
 /* Marsaglia, Xorshift RNGs (2003). */
 static uint32_t team_random(brg__forks *forks)
@@ -222,18 +224,25 @@ static bool team_wake_waiting(brg__team *team, brg__forks *root)
     return forks != NULL;
 }
 
-bool brg__team_call_help(brg__team *team, brg__forks *root)
+void brg__team_call_help(brg__team *team, brg__forks *root)
 {
     if (brg_load_relaxed(&team->xwaking) != 0 || brg_load_relaxed(&team->xsearching) != 0 ||
         brg_load_relaxed(&root->xlooking) != 0 || brg_exchange_acquire(&team->xwaking, 1u) != 0)
-        return true;
-    /* Who is woken calls brg__team_woke. */
-    if (brg_load_relaxed(&team->xidle) != 0 && team->hooks->wake(team->owner))
-        return true;
-    if (brg_load_relaxed(&root->xwaiting) != 0 && team_wake_waiting(team, root))
-        return true;
-    brg_store_relaxed(&team->xwaking, 0u);
-    return false;
+        return;
+    bool woken = brg_load_relaxed(&team->xidle) != 0 && team->hooks->wake(team->owner);
+    if (!woken && brg_load_relaxed(&root->xwaiting) != 0)
+        woken = team_wake_waiting(team, root);
+    if (!woken) /* else that one does it */
+        brg__team_woke(team);
+}
+
+void brg__team_pass_on(brg__team *team, const brg__forks *root)
+{
+    if (brg_load_relaxed(&team->xidle) == 0 && (root == NULL || brg_load_relaxed(&root->xwaiting) == 0))
+        return;
+    const brg__forks *victim = team_find(team, root);
+    if (victim != NULL)
+        brg__team_call_help(team, brg_load_relaxed(&victim->xroot));
 }
 
 void brg__team_sleep(brg__forks *forks, bool (*ready)(void *argument), void *argument)
@@ -249,9 +258,12 @@ void brg__team_sleep(brg__forks *forks, bool (*ready)(void *argument), void *arg
     if (ready(argument)) {
         brg__gate_cancel(&forks->gate);
     } else {
-        brg__context_idle_begin(forks->context);
+        brg_context *context = forks->context;
+        brg__context_idle_begin(context);
+        brg__usage_beat_held(context->usage, true); /* the task lives as long as its forks do */
         brg__gate_wait(&forks->gate, UINT64_MAX, BRG__FUTEX_PRIVATE);
-        brg__context_idle_end(forks->context);
+        brg__usage_beat_held(context->usage, false);
+        brg__context_idle_end(context);
     }
     brg__lock_acquire(&team->lock);
     if (brg__node_is_linked(&forks->waiting_node)) {

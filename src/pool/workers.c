@@ -83,6 +83,13 @@ brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count)
 
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
 
+void brg__pool_place(const void *slot, uint32_t *index, uint64_t *tags)
+{
+    const brg__slot *place = slot;
+    *index = place->index;
+    *tags = place->seat.seen.tags;
+}
+
 const brg__world *brg__pool_heritage(void *owner) { return &((brg_pool *)owner)->heritage; }
 
 static brg_worker_options workers_worker_options(brg_pool *pool, uint32_t index, char name[64])
@@ -107,19 +114,23 @@ static brg_worker_options workers_worker_options(brg_pool *pool, uint32_t index,
 static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *error)
 {
     char name[64];
-    brg_worker_options options = workers_worker_options(pool, slot->index, name);
     const brg__source *source = brg__pool_has_processes(pool) ? &brg__source_process : &brg__source_thread;
     /* Held from before the start, so that the worker finds its slot filled, whatever it does at once. */
     brg__pool_lock(pool);
     brg__pool_ref(pool);
+    brg_worker_options options = workers_worker_options(pool, slot->index, name);
     brg_value *init_data = options.init_data == NULL ? NULL : brg_value_ref(options.init_data);
-    brg_status status = brg__worker_create(&slot->worker, &options, source, pool, slot, error);
+    brg_status status = brg__events_expect_locked(pool, slot);
+    if (status != BRG_OK)
+        brg__error_memory(error, "a worker");
+    else
+        status = brg__worker_create(&slot->worker, &options, source, pool, slot, error);
     if (status == BRG_OK) {
         slot->ending = slot->retiring = slot->online = false;
         slot->warming = 0;
         slot->kill_ticket = 0;
         slot->kill_at = UINT64_MAX;
-        slot->settled_before = brg_load_relaxed(&slot->xsettled.all);
+        brg__recycle_begin_locked(slot);
         brg_store_relaxed(&slot->xticket, (uint64_t)0);
         brg__seat_open(&pool->schedule, &slot->seat);
         pool->workers_started++;
@@ -139,7 +150,7 @@ static void workers_cancel_pinned_locked(brg_pool *pool)
 {
     for (uint32_t i = 0; i < pool->xslot_count; i++) {
         brg__slot *slot = pool->slots[i];
-        while (slot->worker == NULL && slot->restart_at == 0 && slot->seat.pinned_count != 0) {
+        while (slot->worker == NULL && slot->restart_at != UINT64_MAX && slot->seat.pinned_count != 0) {
             brg_task *task = brg__task_of((brg_item *)(void *)slot->seat.pinned.head.next);
             brg__task_unwait_locked(pool, task);
             brg__task_settle_plain(task, BRG_CANCELLED, "the worker went away before the task started");
@@ -160,18 +171,21 @@ static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *n
     }
     if (brg__pool_add_slots_locked(pool, target) != BRG_OK)
         *next = now + BRG_MILLISECONDS(100);
+    brg__slot *claimed = NULL;
     for (uint32_t i = 0; i < brg__min(pool->xslot_count, pool->options.workers_max); i++) {
         brg__slot *slot = pool->slots[i];
         if (slot->worker != NULL || slot->restart_at == UINT64_MAX)
             continue;
-        if (slot->restart_at <= now) {
-            slot->restart_at = UINT64_MAX; /* being started */
-            pool->workers++;
-            return slot;
-        }
-        *next = brg__min(*next, slot->restart_at);
+        if (slot->restart_at > now)
+            *next = brg__min(*next, slot->restart_at);
+        else if (claimed == NULL || (slot->seat.pinned_count != 0 && claimed->seat.pinned_count == 0))
+            claimed = slot; /* first where tasks wait for that worker alone */
     }
-    return NULL;
+    if (claimed != NULL) {
+        claimed->restart_at = UINT64_MAX; /* being started */
+        pool->workers++;
+    }
+    return claimed;
 }
 
 /* One more start failed: back off, and open the breaker after too many. Lock held; the slot is empty. */
@@ -233,7 +247,8 @@ void brg__slot_online_locked(brg__slot *slot)
     for (uint32_t i = 0; half_open && i < pool->xslot_count; i++)
         if (pool->slots[i]->worker == NULL && pool->slots[i]->restart_at != UINT64_MAX)
             pool->slots[i]->restart_at = 0;
-    brg__events_worker_locked(pool, slot->worker->id, NULL);
+    brg__events_started_locked(pool, slot);
+    brg__recycle_watch_locked(slot);
     if (brg__pool_has_processes(pool))
         brg__slot_feed_locked(slot);
 }
@@ -335,8 +350,12 @@ static bool workers_end_tasks_locked(brg__slot *slot, const brg_exit *exit)
         return false;
     brg_task *task = brg_load_relaxed(&slot->xrunning); /* the thread was abandoned in it */
     brg_store_relaxed(&slot->xticket, (uint64_t)0);
+    brg_task *suspended = slot->suspended;
+    slot->suspended = slot->waiting_for = NULL;
+    slot->depth = 0;
     while (task != NULL) { /* and in those that wait for it */
-        brg_task *outer = task->outer;
+        brg_task *outer = suspended;
+        suspended = outer == NULL ? NULL : outer->outer;
         if (task->input != NULL)
             brg_value_ref(task->input); /* for the thread, which reads it still */
         workers_end_task_locked(slot, task, exit);
@@ -350,8 +369,11 @@ static void workers_leave_seat_locked(brg__slot *slot)
 {
     brg_pool *pool = slot->pool;
     brg__pool_account_locked(pool, brg__now());
-    if (slot->online)
+    if (slot->online) {
         pool->online--;
+        pool->leaving -= slot->retiring;
+    }
+    brg__slot_unpark_locked(slot);
     brg__slot_set_idle_locked(slot, false);
     brg__seat_hold(&slot->seat, 0);
     brg__seat_close(&pool->schedule, &slot->seat, 0);
@@ -375,8 +397,8 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
     brg__pool_lock(pool);
     bool was_online = slot->online;
     workers_leave_seat_locked(slot);
-    bool fruitful = workers_end_tasks_locked(slot, exit) ||
-                    brg_load_relaxed(&slot->xsettled.all) != slot->settled_before;
+    bool fruitful = workers_end_tasks_locked(slot, exit) || brg__slot_served(slot) != 0;
+    brg__warm_end_locked(pool, slot);
     if (exit->signal != 0 && !slot->kill_ticket && !exit->requested)
         pool->workers_crashed++;
     slot->worker = NULL;
@@ -385,7 +407,7 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
     slot->restart_at = 0;
     pool->workers--;
     if (was_online)
-        brg__events_worker_locked(pool, worker->id, exit);
+        brg__events_ended_locked(pool, slot, exit);
     if (!was_online && (!exit->requested || slot->warm_failed))
         workers_failed_locked(pool, slot, slot->warm_failed ? &slot->warm_error : &exit->error);
     else if (!fruitful && !exit->requested)

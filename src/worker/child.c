@@ -398,6 +398,8 @@ static void child_context(brg__child *self, const brg_module *module)
     context->worker_name = self->segment->name;
     context->isolation = BRG_ISOLATION_PROCESS;
     context->is_pooled = self->segment->is_pooled != 0;
+    context->pool_index = (uint32_t)self->segment->pool_index;
+    context->pool_tags = self->segment->pool_tags;
     context->xcancel = &self->segment->xcancel;
     context->arena_max = (size_t)self->segment->limits.arena_bytes_max;
     context->usage = &self->segment->usage;

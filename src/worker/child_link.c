@@ -47,6 +47,8 @@ static void child_mail(brg__child *self, const brg__frame *frame, const void *pa
         child_mail_message(self, frame, payload);
     else if (frame->kind == BRG__REQUEST_INPUT)
         brg__child_input(self, frame, payload);
+    else if (frame->kind == BRG__REQUEST_CANCEL)
+        brg__child_cancel_part(self, frame);
     else if (brg__link_frame(&self->link, frame, payload) != BRG_OK)
         brg__process_exit_now(1);
 }
@@ -189,6 +191,7 @@ void brg__child_link_init(brg__child *self, int socket)
     brg__lock_init(&self->calls_lock, BRG__RANK_LEAF, "calls to the program");
     brg__list_init(&self->calls);
     brg__list_init(&self->inputs);
+    brg__list_init(&self->cancels);
     brg__link_init(&self->link, &child_link_ops, false, &self->reply, socket);
     brg__uplink_set(&child_uplink_ops);
     brg__waiter_set_other(brg__child_look, CHILD_ELSEWHERE_NS, self);

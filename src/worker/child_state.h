@@ -14,10 +14,18 @@
 
 #include "message/mailbox.h"
 #include "os/waiter.h"
+#include "worker/batch.h"
 #include "worker/context.h"
 #include "worker/direct.h"
 #include "worker/link.h"
 #include "worker/protocol.h"
+
+/* Where the progress of the running task goes. Main thread. */
+typedef struct brg__child_teller {
+    brg__teller teller;
+    uint64_t ticket;
+    uint32_t window, sent; /* how many may be on their way */
+} brg__child_teller;
 
 typedef struct brg__child {
     brg__segment *segment;
@@ -35,6 +43,10 @@ typedef struct brg__child {
     brg__waiter *waiter; /* of the main thread */
     int event, cancel_event, bell;
     brg_context context;
+    brg__child_teller progress;
+    struct brg_batch *batch; /* the one that runs; under look_lock, as these */
+    uint64_t batch_ticket;   /* of the latest */
+    brg__list cancels;       /* members of later ones that were asked to end: child_batch.c */
     brg_value *init_data, *world;
     brg__direct_target direct;
 } brg__child;
@@ -60,6 +72,9 @@ brg_status brg__child_retry(brg__child *self, brg_status (*attempt)(brg__child *
 /* Room for mail or messages came up: wakes senders in the owner, and a backlog of its link. */
 void brg__child_tell_room(brg__child *self);
 
+/* The context's teller, for a task whose progress may be so far ahead of who listens; 0: nobody does. Main thread. */
+void brg__child_progress_begin(brg__child *self, uint64_t ticket, uint32_t window);
+
 /* Makes the main thread look, which may sleep. Any thread. */
 void brg__child_wake(brg__child *self);
 
@@ -68,6 +83,15 @@ void brg__child_wake_owner(brg__child *self);
 
 /* The input of a task, in the mail; under look_lock. */
 void brg__child_input(brg__child *self, const brg__frame *frame, const void *payload);
+brg_status brg__child_mailed_input(brg__child *self, uint64_t ticket, brg_value **out, brg_error *error);
+/* A member of a batch is asked to end. Under look_lock. */
+void brg__child_cancel_part(brg__child *self, const brg__frame *frame);
+/* Main thread: before a task runs; its result; that of one in a batch, error included. */
+void brg__child_task_begin(brg__child *self, uint64_t ticket, uint32_t attempt);
+void brg__child_answer(brg__child *self, uint64_t ticket, brg_status status, brg_value *output, uint64_t run_ns);
+void brg__child_answer_part(brg__child *self, uint64_t ticket, const brg__batch_entry *entry);
+/* A peeked batch; unless it `runs`, it was taken back. Main thread. */
+void brg__child_batch(brg__child *self, const brg__frame *frame, const void *payload, bool runs);
 /* A frame of the request ring. Main thread. */
 void brg__child_task(brg__child *self, const brg__frame *frame, brg__frame *in_place, const void *payload);
 

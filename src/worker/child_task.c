@@ -15,7 +15,9 @@ typedef struct child_result {
     brg_status status;
     brg_value *output, *detail;
     uint64_t run_ns;
-    brg_error why; /* of a failed attempt */
+    uint32_t part;            /* one more than which of its batch; 0: the task itself */
+    const brg_error *failure; /* unless status is BRG_OK */
+    brg_error why;            /* of a failed attempt */
 } child_result;
 
 static size_t child_result_bytes(const brg__export *output, const brg__export *detail, size_t error_bytes)
@@ -25,7 +27,7 @@ static size_t child_result_bytes(const brg__export *output, const brg__export *d
 }
 
 static void child_write_result(const child_result *result, const brg__export *output, const brg__export *detail,
-                               const brg_error *failure, brg__frame *frame)
+                               brg__frame *frame)
 {
     size_t output_bytes = brg__wire_size(output->value, output->objects);
     size_t detail_bytes = brg__wire_size(detail->value, detail->objects);
@@ -36,12 +38,13 @@ static void child_write_result(const child_result *result, const brg__export *ou
     frame->word[1] = detail_bytes;
     frame->word[2] = result->status == BRG_OK ? 0 : sizeof(brg__wire_error);
     frame->word[3] = result->run_ns;
+    frame->word[4] = result->part;
     brg__wire_write(output->value, output->objects, at);
     at += brg__align_up(output_bytes, 8);
     brg__wire_write(detail->value, detail->objects, at);
     at += brg__align_up(detail_bytes, 8);
     if (result->status != BRG_OK)
-        brg__wire_error_from((brg__wire_error *)at, failure);
+        brg__wire_error_from((brg__wire_error *)at, result->failure);
 }
 
 /* With both values prepared. */
@@ -62,7 +65,7 @@ static brg_status child_send_result_locked(brg__child *self, const child_result 
         status = brg__export_packets(&self->link, detail, error);
     frame->kind = status == BRG_OK ? (uint32_t)BRG__REPLY_RESULT : (uint32_t)BRG__LINK_NOTHING;
     if (status == BRG_OK)
-        child_write_result(result, output, detail, &self->context.failure, frame);
+        child_write_result(result, output, detail, frame);
     else
         brg__link_nothing(&self->link, frame, packets);
     brg__ring_publish(&self->reply);
@@ -98,21 +101,54 @@ static brg_status child_try_result(brg__child *self, void *argument)
 }
 
 /* Writes the result; a value that is too large, or cannot travel, turns it into an error. */
-static void child_answer(brg__child *self, uint64_t ticket, brg_status status, brg_value *output, uint64_t run_ns)
+static void child_send_result(brg__child *self, child_result *result)
 {
-    child_result result = {
-        .ticket = ticket, .status = status, .output = output, .detail = self->context.failure_detail, .run_ns = run_ns};
-    brg_status sent = brg__child_retry(self, child_try_result, &result, UINT64_MAX, false);
+    brg_status sent = brg__child_retry(self, child_try_result, result, UINT64_MAX, false);
     if (sent == BRG_OK)
         return;
-    size_t bytes = (result.output == NULL ? 0 : brg_value_size_with_buffers(result.output)) +
-                   (result.detail == NULL ? 0 : brg_value_size_with_buffers(result.detail));
-    result.status = sent;
-    brg_error_set(&self->context.failure, sent, "worker", "the result of %zu bytes: %s", bytes,
-                  result.why.message[0] != '\0' ? result.why.message : brg_status_text(sent));
-    result.output = result.detail = NULL;
-    if (brg__child_retry(self, child_try_result, &result, UINT64_MAX, false) != BRG_OK)
+    size_t bytes = (result->output == NULL ? 0 : brg_value_size_with_buffers(result->output)) +
+                   (result->detail == NULL ? 0 : brg_value_size_with_buffers(result->detail));
+    brg_error failure;
+    memset(&failure, 0, sizeof(failure));
+    brg_error_set(&failure, sent, "worker", "the result of %zu bytes: %s", bytes,
+                  result->why.message[0] != '\0' ? result->why.message : brg_status_text(sent));
+    result->status = sent;
+    result->failure = &failure;
+    result->output = result->detail = NULL;
+    if (brg__child_retry(self, child_try_result, result, UINT64_MAX, false) != BRG_OK)
         brg__process_exit_now(1); /* not even an error fits: the owner reports the exit */
+}
+
+void brg__child_answer(brg__child *self, uint64_t ticket, brg_status status, brg_value *output, uint64_t run_ns)
+{
+    child_result result = {.ticket = ticket,
+                           .status = status,
+                           .output = output,
+                           .detail = self->context.failure_detail,
+                           .run_ns = run_ns,
+                           .failure = &self->context.failure};
+    child_send_result(self, &result);
+}
+
+void brg__child_answer_part(brg__child *self, uint64_t ticket, const brg__batch_entry *entry)
+{
+    brg_error none;
+    memset(&none, 0, sizeof(none));
+    child_result result = {.ticket = ticket,
+                           .status = entry->status,
+                           .output = entry->output,
+                           .detail = entry->detail,
+                           .part = entry->part + 1,
+                           .failure = entry->error != NULL ? entry->error : &none};
+    child_send_result(self, &result);
+}
+
+void brg__child_task_begin(brg__child *self, uint64_t ticket, uint32_t attempt)
+{
+    if (brg_load_relaxed(&self->segment->xcancel) != ticket && brg_load_relaxed(&self->segment->xstop) == 0)
+        brg__event_clear(self->cancel_event); /* it told an earlier task */
+    brg_store_relaxed(&self->segment->xmemory_failed, 0u);
+    brg__context_begin(&self->context, ticket, attempt);
 }
 
 static void child_run_task(brg__child *self, uint64_t ticket, uint32_t attempt, const char *name, size_t name_bytes,
@@ -120,14 +156,11 @@ static void child_run_task(brg__child *self, uint64_t ticket, uint32_t attempt, 
 {
     brg_context *context = &self->context;
     brg_value *output = NULL;
-    if (brg_load_relaxed(&self->segment->xcancel) != ticket && brg_load_relaxed(&self->segment->xstop) == 0)
-        brg__event_clear(self->cancel_event); /* it told an earlier task */
-    brg_store_relaxed(&self->segment->xmemory_failed, 0u);
-    brg__context_begin(context, ticket, attempt);
+    brg__child_task_begin(self, ticket, attempt);
     uint64_t start = brg__now();
     brg_status status = brg__context_run_named(context, name, name_bytes, input, &output);
     uint64_t run_ns = brg__now() - start;
-    child_answer(self, ticket, status, output, run_ns);
+    brg__child_answer(self, ticket, status, output, run_ns);
     brg_value_unref(output);
     brg__context_end(context);
 }
@@ -164,7 +197,7 @@ static bool child_has_input(void *argument)
     return has || brg_load_acquire(&self->segment->xstop) != 0;
 }
 
-static brg_status child_mailed_input(brg__child *self, uint64_t ticket, brg_value **out, brg_error *error)
+brg_status brg__child_mailed_input(brg__child *self, uint64_t ticket, brg_value **out, brg_error *error)
 {
     brg__child_look(self);
     (void)brg__child_wait(self, child_has_input, UINT64_MAX);
@@ -190,7 +223,7 @@ static brg_status child_take_input(brg__child *self, const brg__frame *frame, co
                                    brg_error *error)
 {
     size_t name_room = brg__align_up(frame->word[1], 8);
-    brg_status status = frame->word[2] != 0 ? child_mailed_input(self, frame->id, out, error)
+    brg_status status = frame->word[2] != 0 ? brg__child_mailed_input(self, frame->id, out, error)
                                             : brg__wire_read(out, NULL, (const char *)payload + name_room,
                                                              frame->payload_bytes - name_room, error);
     brg__ring_consume(&self->request);
@@ -203,7 +236,12 @@ void brg__child_task(brg__child *self, const brg__frame *frame, brg__frame *in_p
     brg_error error;
     error.message[0] = '\0';
     uint32_t free_claim = BRG__CLAIM_FREE;
-    if (!brg_cas_acq_rel(&in_place->xclaim, &free_claim, (uint32_t)BRG__CLAIM_TAKEN)) {
+    bool runs = brg_cas_acq_rel(&in_place->xclaim, &free_claim, (uint32_t)BRG__CLAIM_TAKEN);
+    if (frame->word[4] != 0) {
+        brg__child_batch(self, frame, payload, runs);
+        return;
+    }
+    if (!runs) {
         (void)child_take_input(self, frame, payload, &input, &error); /* taken back; what it holds on is let go of */
         brg_value_unref(input);
         return;
@@ -215,12 +253,14 @@ void brg__child_task(brg__child *self, const brg__frame *frame, brg__frame *in_p
     memcpy(name, payload, name_bytes);
     brg_status status = child_take_input(self, frame, payload, &input, &error);
     if (status == BRG_OK) {
+        brg__child_progress_begin(self, ticket, (uint32_t)frame->word[3]);
         child_run_task(self, ticket, attempt, name, name_bytes, input);
+        brg__child_progress_begin(self, 0, 0);
     } else {
         brg__context_begin(&self->context, ticket, attempt);
         brg_error_set(&self->context.failure, status, "worker", "the input could not be read: %s",
                       error.message[0] != '\0' ? error.message : brg_status_text(status));
-        child_answer(self, ticket, status, NULL, 0);
+        brg__child_answer(self, ticket, status, NULL, 0);
         brg__context_end(&self->context);
     }
     brg_value_unref(input);

@@ -8,6 +8,7 @@
 #include "base/util.h"
 #include "os/atomic.h"
 #include "os/memory.h"
+#include "worker/batch.h"
 
 /* A bump arena: chunks of at least ARENA_CHUNK bytes; one chunk is kept from task to task. */
 #define ARENA_CHUNK ((size_t)16 << 10)
@@ -28,6 +29,7 @@ void brg__context_init(brg_context *context, const brg__context_ops *ops, void *
     context->module = module;
     context->world = brg__world_of_program();
     context->usage = &context->own_usage;
+    context->pool_index = UINT32_MAX;
 }
 
 /* Frees all chunks but, if `keep`, one of the usual size; zeroes what was used of that one. */
@@ -50,6 +52,8 @@ static void context_arena_reset(brg_context *context, bool keep)
     context->arena = kept;
     context->arena_used = 0;
 }
+
+void brg__context_arena_free(brg_context *context) { context_arena_reset(context, false); }
 
 void brg__context_arena_rewind(brg_context *context, const brg__arena_mark *mark)
 {
@@ -81,6 +85,8 @@ void brg__context_done(brg_context *context)
     context_arena_reset(context, false);
     brg_value_unref(context->failure_detail);
     context->failure_detail = NULL;
+    brg_value_unref(context->config);
+    context->config = NULL;
 }
 
 void *brg_context_alloc(brg_context *context, size_t size_bytes)
@@ -136,6 +142,8 @@ static bool context_status_is_known(brg_status status)
     return status < 0 && strcmp(brg_status_name(status), "BRG_?") != 0;
 }
 
+brg_status brg__context_status(brg_status given) { return context_status_is_known(given) ? given : BRG_FAILED; }
+
 brg_status brg__context_conclude(brg_context *context, brg_status returned, const char *what)
 {
     if (BRG__LIKELY(returned == BRG_OK))
@@ -168,6 +176,11 @@ brg_status brg__context_run_named(brg_context *context, const char *name, size_t
                                   brg_value **output)
 {
     const brg_module_task *task = context_find(context->module, name, name_size);
+    const brg_module_batch_task *batch_task = task != NULL ? NULL : brg__batch_find(context->module, name, name_size);
+    if (batch_task != NULL)
+        return brg__batch_run_one(context, batch_task, input, output);
+    if (task == NULL && brg__context_names_config(name, name_size))
+        return brg__context_configure(context, input);
     if (task == NULL)
         return brg_error_set(&context->failure, BRG_NOT_FOUND, "worker", "the module has no task named \"%.*s\"",
                              (int)name_size, name);

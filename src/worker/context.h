@@ -27,6 +27,13 @@ typedef struct brg__context_ops {
     void (*loop_woke)(brg_context *context);
 } brg__context_ops;
 
+/* Where brg_context_progress of the running task goes; the worker's thread. `value` is taken on success. */
+typedef struct brg__teller {
+    brg_status (*send)(struct brg__teller *teller, brg_context *context, brg_value *value, uint64_t timeout_ns,
+                       brg_error *error);
+} brg__teller;
+extern brg__teller brg__teller_refuses; /* BRG_STATE: of a batch */
+
 typedef struct brg__at_exit brg__at_exit;
 
 typedef struct brg__arena_chunk {
@@ -48,6 +55,7 @@ struct brg_context {
     const uint64_t *xcancel; /* ticket asked to end, or UINT64_MAX for all; written by the owner */
     uint64_t ticket;         /* of the running task; 0 between tasks, never in xcancel then */
     uint32_t attempt;
+    brg__teller *teller; /* of the running task; NULL: nobody listens */
 
     brg__arena_chunk *arena; /* newest chunk first */
     size_t arena_used, arena_max;
@@ -68,6 +76,9 @@ struct brg_context {
     struct brg__direct_target *direct; /* messages by id wait there; may be NULL */
     struct brg__forks *forks;          /* a pool's thread worker that has forked, or run a fork: fork.c; else NULL */
     void (*forks_done)(struct brg__forks *forks); /* when the thread ends, abandoned or not */
+    brg_value *config;                            /* of brg_pool_configure; NULL: none */
+    uint32_t pool_index;                          /* UINT32_MAX outside a pool */
+    uint64_t pool_tags;
 };
 
 void brg__context_init(brg_context *context, const brg__context_ops *ops, void *owner, const brg_module *module);
@@ -82,6 +93,7 @@ typedef struct brg__arena_mark {
     brg__arena_chunk *chunk;
     size_t chunk_used, used;
 } brg__arena_mark;
+void brg__context_arena_free(brg_context *context); /* all of it */
 void brg__context_arena_rewind(brg_context *context, const brg__arena_mark *mark);
 static inline brg__arena_mark brg__context_arena_mark(const brg_context *context)
 {
@@ -99,6 +111,16 @@ static inline void brg__context_arena_back(brg_context *context, const brg__aren
  * it is no known one. Returns the status that counts; failure is filled unless it is BRG_OK.
  */
 brg_status brg__context_conclude(brg_context *context, brg_status returned, const char *what);
+
+/* The status that a task which gave this one settles with: never BRG_OK. */
+brg_status brg__context_status(brg_status given);
+
+/* The name of the task whose input becomes the worker's configuration. No user's task begins with such a character. */
+#define BRG__TASK_CONFIGURE "\001configure"
+
+bool brg__context_names_config(const char *name, size_t name_size);
+/* Makes `config` (may be NULL) the worker's, by reference, and runs the module's hook, if it has one; concluded. */
+brg_status brg__context_configure(brg_context *context, const brg_value *config);
 
 /* Runs the module's task `name` (not terminated, `name_size` bytes); concluded. *output is the caller's. */
 brg_status brg__context_run_named(brg_context *context, const char *name, size_t name_size, const brg_value *input,

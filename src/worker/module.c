@@ -10,6 +10,30 @@
 #include "os/lock.h"
 #include "os/memory.h"
 
+static bool module_has_task(const brg_module *module, const char *name)
+{
+    for (const brg_module_task *task = module->tasks; task != NULL && task->name != NULL; task++)
+        if (strcmp(task->name, name) == 0)
+            return true;
+    return false;
+}
+
+static brg_status module_check_batch_tasks(const brg_module *module, brg_error *error)
+{
+    if (module->size < offsetof(brg_module, batch_tasks) + sizeof(module->batch_tasks))
+        return BRG_OK;
+    for (const brg_module_batch_task *task = module->batch_tasks; task != NULL && task->name != NULL; task++) {
+        if (task->run == NULL || strlen(task->name) > BRG_TASK_NAME_MAX || task->name[0] == '\0')
+            return brg_error_set(error, BRG_INVALID, "worker",
+                                 "batch task \"%.70s\" of the module needs a function and a name of 1 to %d bytes",
+                                 task->name, BRG_TASK_NAME_MAX);
+        if (module_has_task(module, task->name))
+            return brg_error_set(error, BRG_INVALID, "worker",
+                                 "the module has both a task and a batch task named \"%s\"", task->name);
+    }
+    return BRG_OK;
+}
+
 brg_status brg__module_check(const brg_module *module, brg_error *error)
 {
     if (module->abi != BRG_MODULE_ABI ||
@@ -22,7 +46,7 @@ brg_status brg__module_check(const brg_module *module, brg_error *error)
             return brg_error_set(error, BRG_INVALID, "worker",
                                  "task \"%.70s\" of the module needs a function and a name of 1 to %d bytes",
                                  task->name, BRG_TASK_NAME_MAX);
-    return BRG_OK;
+    return module_check_batch_tasks(module, error);
 }
 
 brg_status brg__module_open(const char *path, const brg_module **out, void **library, brg_error *error)

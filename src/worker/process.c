@@ -79,7 +79,7 @@ static brg_status process_post(brg_worker *worker, brg_value *message, uint64_t 
 
 /* Whether anything in it has a number on the link: then it goes through the mail, where such numbers have their order.
  * */
-static bool process_goes_by_mail(const brg_value *input)
+bool brg__process_goes_by_mail(const brg_value *input)
 {
     for (uint32_t i = 0; input != NULL && i < input->object_count; i++)
         if (input->objects[i].type != BRG_TYPE_BUFFER || brg_buffer_is_region(input->objects[i].xpointer))
@@ -87,18 +87,17 @@ static bool process_goes_by_mail(const brg_value *input)
     return false;
 }
 
-static brg_status process_write_task_locked(brg__process *process, const brg_value *input, uint64_t ticket,
-                                            uint32_t attempt, const char *name, brg__departures *departures,
-                                            brg__sent *sent)
+static brg_status process_write_task_locked(brg__process *process, const brg_value *input, const brg__frame *given,
+                                            const char *name, brg__departures *departures, brg__sent *sent)
 {
-    bool by_mail = process_goes_by_mail(input);
+    bool by_mail = brg__process_goes_by_mail(input);
     size_t name_bytes = strlen(name), name_room = brg__align_up(name_bytes, 8);
     brg__frame *frame = NULL;
     brg_status status = brg__ring_reserve(&process->request, name_room + (by_mail ? 0 : brg__wire_size(input, NULL)),
                                           &frame);
     if (status != BRG_OK)
         return status;
-    const brg__frame head = {.kind = BRG__REQUEST_INPUT, .id = ticket};
+    const brg__frame head = {.kind = BRG__REQUEST_INPUT, .id = given->id};
     if (by_mail)
         status = brg__link_queue_locked(&process->link, &head, input, departures, NULL);
     if (status != BRG_OK) {
@@ -107,10 +106,11 @@ static brg_status process_write_task_locked(brg__process *process, const brg_val
         return status;
     }
     frame->kind = BRG__REQUEST_TASK;
-    frame->id = ticket;
-    frame->word[2] = by_mail;
-    frame->word[0] = attempt;
+    frame->id = given->id;
+    frame->word[0] = given->word[0];
     frame->word[1] = name_bytes;
+    frame->word[2] = by_mail;
+    frame->word[3] = given->word[3];
     memcpy(frame + 1, name, name_bytes);
     if (!by_mail)
         brg__wire_write(input, NULL, (char *)(frame + 1) + name_room);
@@ -120,13 +120,14 @@ static brg_status process_write_task_locked(brg__process *process, const brg_val
     return BRG_OK;
 }
 
-brg_status brg__process_send_task(brg_worker *worker, uint64_t ticket, uint32_t attempt, const char *name,
-                                  const brg_value *input, brg__sent *sent)
+brg_status brg__process_send_task(brg_worker *worker, uint64_t ticket, uint32_t attempt, uint32_t progress_max,
+                                  const char *name, const brg_value *input, brg__sent *sent)
 {
     brg__process *process = process_of(worker);
     brg__departures departures = {0};
+    const brg__frame given = {.id = ticket, .word = {[0] = attempt, [3] = progress_max}};
     brg__lock_acquire(&process->link.send_lock);
-    brg_status status = process_write_task_locked(process, input, ticket, attempt, name, &departures, sent);
+    brg_status status = process_write_task_locked(process, input, &given, name, &departures, sent);
     brg__lock_release(&process->link.send_lock);
     brg__departures_run(&departures);
     return status;

@@ -54,6 +54,8 @@ typedef struct brg__process {
 
 static inline brg__process *brg__process_of(const brg_worker *worker) { return worker->process; }
 
+/* Whether the input of a task goes through the mail. */
+bool brg__process_goes_by_mail(const brg_value *input);
 /* The worker looks at its rings. Any thread. */
 void brg__process_wake(brg__process *process);
 /* It lied, or cannot be told the truth for want of memory. Any thread. */

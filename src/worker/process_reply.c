@@ -25,6 +25,13 @@ void brg__process_took(brg_worker *worker)
     process_tell_room(process);
 }
 
+void brg__process_progress_taken(brg_worker *worker, uint64_t ticket, uint32_t taken)
+{
+    brg__process *process = brg__process_of(worker);
+    brg_store_release(&process->segment->xprogress_taken, ticket << 32 | taken); /* pairs with child_try_progress */
+    process_tell_room(process);
+}
+
 /* A message with objects was lost for want of memory or descriptors here; the worker is not to blame. */
 static brg_status process_garbled(brg__process *process, const brg_error *error)
 {
@@ -100,8 +107,9 @@ static brg_status process_result(brg__process *process, const brg__frame *frame,
     brg_worker *worker = process->worker;
     brg__task_reply reply = {.ticket = frame->id, .status = (brg_status)frame->status, .run_ns = frame->word[3]};
     const char *at = payload, *end = at + frame->payload_bytes;
-    if (worker->source == NULL || frame->status > 0)
+    if (worker->source == NULL || frame->status > 0 || frame->word[4] > UINT32_MAX)
         return BRG_PROTOCOL;
+    reply.part = (uint32_t)frame->word[4];
     brg_status status = BRG_OK;
     if (frame->payload_bytes != 0) {
         brg_error error;
@@ -122,6 +130,31 @@ static brg_status process_result(brg__process *process, const brg__frame *frame,
     brg_value_unref(reply.output);
     brg_value_unref(reply.detail);
     brg__mfree(reply.error);
+    return status;
+}
+
+/* BRG_FULL: no memory for it now, keep the frame. One with objects, which are imported once, cannot be tried again: its
+ * task must not go on as if it had been delivered. */
+static brg_status process_progress(brg__process *process, const brg__frame *frame, const void *payload)
+{
+    brg_worker *worker = process->worker;
+    brg_value *value = NULL;
+    brg_error error;
+    if (worker->source == NULL)
+        return BRG_PROTOCOL;
+    brg_status status = brg__wire_read(&value, &process->link.carrier, payload, frame->payload_bytes, &error);
+    if (status == BRG_OK && value != NULL)
+        status = worker->source->progress(worker->source_owner, worker, frame->id, value);
+    else if (status == BRG_OK || (status != BRG_NO_MEMORY && status != BRG_SYSTEM))
+        status = BRG_PROTOCOL;
+    if (status != BRG_OK)
+        brg_value_unref(value);
+    if (status == BRG_NO_MEMORY && brg__wire_is_plain(payload, frame->payload_bytes))
+        return BRG_FULL;
+    if (status != BRG_OK && status != BRG_PROTOCOL) {
+        brg__process_break(process, status, "a value of its task's progress could not be taken in");
+        return BRG_OK;
+    }
     return status;
 }
 
@@ -161,6 +194,8 @@ static brg_status process_frame(brg__process *process, const brg__frame *frame, 
     switch (frame->kind) {
     case BRG__REPLY_RESULT:
         return process_result(process, frame, payload);
+    case BRG__REPLY_PROGRESS:
+        return process_progress(process, frame, payload);
     case BRG__REPLY_MESSAGE:
         return process_message(process, frame, payload);
     case BRG__REPLY_ONLINE:

@@ -204,6 +204,8 @@ static void process_fill_segment(brg__process *process, uint64_t area)
     segment->owner_pid = brg__process_id();
     segment->spin_ns = options->spin_ns;
     segment->is_pooled = process->worker->source != NULL;
+    segment->pool_index = process->worker->pool_index;
+    segment->pool_tags = process->worker->pool_tags;
     segment->limits = (brg__segment_limits){.arena_bytes_max = options->limits.arena_bytes_max,
                                             .memory_bytes_max = options->limits.memory_bytes_max,
                                             .address_bytes_max = options->limits.address_bytes_max,

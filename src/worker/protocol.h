@@ -18,7 +18,7 @@
 #include "os/crash.h"
 #include "worker/usage.h"
 
-#define BRG__PROTOCOL_VERSION 2u
+#define BRG__PROTOCOL_VERSION 3u
 #define BRG__SEGMENT_MAGIC 0x62726967u
 
 typedef struct brg__segment_limits {
@@ -42,6 +42,7 @@ typedef struct brg__segment {
     int64_t owner_pid;
     uint64_t spin_ns;
     uint64_t is_pooled; /* its owner takes no messages */
+    uint64_t pool_index, pool_tags;
     brg__segment_limits limits;
     char name[64];
 
@@ -49,6 +50,7 @@ typedef struct brg__segment {
     uint32_t xstop;                    /* owner: finish what you have and exit */
     uint32_t xwants_room;              /* owner: write the event when mail was taken; the worker clears it */
     uint64_t xinbox_taken;             /* owner: messages of the worker that were received */
+    uint64_t xprogress_taken;          /* owner: values of progress delivered: low half of the ticket, count */
     BRG__ALIGNED(64) uint32_t xwatch;  /* owner sets: write the event on the next reply; the worker takes it */
 
     BRG__ALIGNED(64) uint32_t xmemory_failed;  /* worker: an allocation of this task failed */
@@ -73,9 +75,16 @@ typedef enum brg__request_kind {
     BRG__REQUEST_MESSAGE,   /* payload: value */
     BRG__REQUEST_NOTHING,   /* a frame that could not be finished */
     BRG__REQUEST_INPUT,     /* id: ticket; payload: value: a task's, in the mail */
+    BRG__REQUEST_CANCEL,    /* id: ticket of a batch; word[0]: which of its tasks is asked to end */
     BRG__REQUEST_TASK       /* id: ticket; word[0]: attempt; word[1]: bytes of the name; word[2]: its input comes in the
-                               mail; payload: name padded to 8, value */
+                               mail; word[3]: how many values of progress may be on their way; 0: nobody listens;
+                               payload: name padded to 8, value. A batch: word[4]: how many inputs; after the name for
+                               each its bytes or one of BRG__PART_, and it padded to 8 */
 } brg__request_kind;
+
+/* Of an input in a batch. */
+#define BRG__PART_MAILED UINT64_MAX       /* it comes in the mail */
+#define BRG__PART_ABSENT (UINT64_MAX - 1) /* there is no such task */
 
 /* xclaim of a TASK frame: the first to swap it from FREE wins. */
 typedef enum brg__claim { BRG__CLAIM_FREE = 0, BRG__CLAIM_TAKEN, BRG__CLAIM_RECALLED } brg__claim;
@@ -86,8 +95,10 @@ typedef enum brg__reply_kind {
     BRG__REPLY_START_FAILED,  /* payload: brg__wire_error */
     BRG__REPLY_MESSAGE,       /* payload: value */
     BRG__REPLY_HANDLER_ERROR, /* payload: brg__wire_error */
+    BRG__REPLY_PROGRESS,      /* id: ticket; payload: value */
     BRG__REPLY_RESULT         /* id: ticket; status; word[0]: bytes of output; word[1]: of detail; word[2]: of error;
-                                 word[3]: run ns; payload: the three, each padded to 8 */
+                                 word[3]: run ns; word[4]: which task of a batch, plus 1; 0: all of it;
+                                 payload: the three, each padded to 8 */
 } brg__reply_kind;
 
 /* In mail and replies alike: channels, memory, services (worker/link.h). All about `id` */

@@ -304,6 +304,8 @@ static void thread_main(void *argument)
     context.worker_name = worker->name;
     context.isolation = BRG_ISOLATION_THREAD;
     context.is_pooled = worker->source != NULL;
+    context.pool_index = worker->pool_index;
+    context.pool_tags = worker->pool_tags;
     context.init_data = worker->options.init_data;
     context.xcancel = &worker->xcancel;
     context.arena_max = worker->options.limits.arena_bytes_max;

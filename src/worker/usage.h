@@ -12,8 +12,8 @@
 #include "os/clock.h"
 
 typedef struct brg__usage_shared {
-    uint32_t xsequence; /* odd while the times change (a sequence lock: Boehm, MSPC 2012) */
-    uint32_t unused;
+    uint32_t xsequence;   /* odd while the times change (a sequence lock: Boehm, MSPC 2012) */
+    uint32_t xbeats;      /* steps of two: signs of life; odd: its task waits for who its progress goes to */
     uint64_t xonline_at;  /* CLOCK_MONOTONIC; 0: not yet */
     uint64_t xidle_since; /* 0: busy */
     uint64_t xidle_ns;    /* of the waits that are over */
@@ -38,6 +38,18 @@ static inline void brg__usage_count_task(brg__usage_shared *usage)
 static inline void brg__usage_count_message(brg__usage_shared *usage)
 {
     brg_store_relaxed(&usage->xmessages, brg_load_relaxed(&usage->xmessages) + 1);
+}
+
+static inline void brg__usage_beat(brg__usage_shared *usage)
+{
+    brg_store_relaxed(&usage->xbeats, brg_load_relaxed(&usage->xbeats) + 2);
+}
+
+/* Around a wait that is no silence of the task's own. */
+static inline void brg__usage_beat_held(brg__usage_shared *usage, bool held)
+{
+    uint32_t beats = brg_load_relaxed(&usage->xbeats) + 2;
+    brg_store_relaxed(&usage->xbeats, held ? beats | 1u : beats & ~1u);
 }
 
 /* A thread worker's thread: when it begins and when it ends. */

@@ -194,6 +194,9 @@ static brg_worker *worker_new(const brg_worker_options *options, const brg__sour
     worker->source = source;
     worker->source_owner = source_owner;
     worker->slot = slot;
+    worker->pool_index = UINT32_MAX;
+    if (source != NULL && source->place != NULL)
+        source->place(slot, &worker->pool_index, &worker->pool_tags);
     worker->xcancel_event = worker->xbell = -1;
     worker->usage = &worker->own_usage;
     brg__lock_init(&worker->life_lock, BRG__RANK_LEAF, "worker life");

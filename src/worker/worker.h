@@ -34,6 +34,7 @@ typedef struct brg__task_reply {
     brg_value *detail;
     brg_error *error; /* filled unless status is BRG_OK */
     uint64_t run_ns;
+    uint32_t part; /* which task of a batch it is for, plus 1; 0: the task, or all of the batch */
 } brg__task_reply;
 
 /*
@@ -48,9 +49,13 @@ typedef struct brg__source {
     void (*wake)(void *owner, brg_worker *worker);                      /* does not sleep any more */
     bool (*reply)(void *owner, brg_worker *worker,
                   brg__task_reply *reply); /* false: it answers nothing that was asked */
+    /* A value of the running task, taken on success. BRG_PROTOCOL: it has no such task, or may not send one;
+     * BRG_NO_MEMORY. Under pump_lock. */
+    brg_status (*progress)(void *owner, brg_worker *worker, uint64_t ticket, brg_value *value);
     void (*started)(void *owner, brg_worker *worker);
     void (*ended)(void *owner, brg_worker *worker, const brg_exit *exit); /* exactly once, after the last reply */
     const brg__world *(*heritage)(void *owner); /* what its workers are born with, whenever they are */
+    void (*place)(const void *slot, uint32_t *index, uint64_t *tags); /* where the slot is in it; may be NULL */
 } brg__source;
 
 /* Where the thread of a worker is. Leaving user code and being abandoned are the two ends of one compare-and-swap. */
@@ -78,6 +83,8 @@ struct brg_worker {
     const brg__source *source;
     void *source_owner;
     void *slot; /* the source's own */
+    uint32_t pool_index; /* where that is; UINT32_MAX: in no pool */
+    uint64_t pool_tags;
     bool is_registered;
 
     brg__lock life_lock;
@@ -177,7 +184,7 @@ void brg__worker_ask(brg_worker *worker);
 /* Thread workers, around user code. leave returns false when the thread was abandoned meanwhile: touch nothing then. */
 static inline void brg__worker_enter_user(brg_worker *worker)
 {
-    brg_store_relaxed(&worker->xwhere, (uint32_t)BRG__IN_USER_CODE);
+    brg_store_release(&worker->xwhere, (uint32_t)BRG__IN_USER_CODE); /* pairs with the swap in thread_end */
 }
 static inline bool brg__worker_leave_user(brg_worker *worker)
 {
@@ -195,11 +202,26 @@ typedef struct brg__sent {
     uint64_t position; /* in the ring */
     uint32_t *xclaim;
 } brg__sent;
-brg_status brg__process_send_task(brg_worker *worker, uint64_t ticket, uint32_t attempt, const char *name,
-                                  const brg_value *input, brg__sent *sent);
+brg_status brg__process_send_task(brg_worker *worker, uint64_t ticket, uint32_t attempt, uint32_t progress_max,
+                                  const char *name, const brg_value *input, brg__sent *sent);
+/* One task of a batch. */
+typedef struct brg__part {
+    const brg_value *input; /* may be NULL */
+    brg_status status;      /* filled: BRG_OK, or why it could not be sent, and its batch went without it */
+} brg__part;
+/* The same for a batch of `count`; it fails for all of them, or for those whose status says so. */
+brg_status brg__process_send_batch(brg_worker *worker, uint64_t ticket, const char *name, brg__part *parts,
+                                   uint32_t count, brg__sent *sent);
+/* How many bytes an input adds to what is sent. */
+size_t brg__part_bytes(const brg_value *input);
+/* One task of a batch that was sent, and not answered, is asked to end. */
+void brg__process_cancel_part(brg_worker *worker, uint64_t ticket, uint32_t part);
 void brg__process_publish(brg_worker *worker); /* wakes the worker if it sleeps */
 int64_t brg__process_worker_id(const brg_worker *worker);
 void brg__process_cancel(brg_worker *worker, uint64_t ticket);
+/* So many values of the task's progress were delivered. One caller at a time; any thread, under the pool's lock or
+ * none. */
+void brg__process_progress_taken(brg_worker *worker, uint64_t ticket, uint32_t taken);
 /* Takes an unstarted task back; false when the worker has it. */
 bool brg__process_recall(brg_worker *worker, const brg__sent *sent);
 
