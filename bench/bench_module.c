@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The module the benchmarks run: a task that does nothing, one that never ends, and a message that comes back. */
+/* The module the benchmarks run: tasks that do nothing, take time or never end, and a message that comes back. */
 #include <brigade.h>
+
+#include "load.h"
 
 static brg_status module_noop(brg_context *context, const brg_value *input, brg_value **output)
 {
@@ -8,6 +10,24 @@ static brg_status module_noop(brg_context *context, const brg_value *input, brg_
     (void)input;
     (void)output;
     return BRG_OK;
+}
+
+static brg_status module_noop_batch(brg_context *context, brg_batch *batch)
+{
+    (void)context;
+    (void)batch;
+    return BRG_OK;
+}
+
+/* As many turns as the input says. */
+static brg_status module_turn(brg_context *context, const brg_value *input, brg_value **output)
+{
+    uint64_t turns = 0;
+    (void)context;
+    (void)output;
+    brg_status status = brg_view_uint(brg_value_root(input), &turns);
+    bench_load_turn(turns);
+    return status;
 }
 
 /* Deaf to every request to end. */
@@ -31,4 +51,5 @@ static brg_status module_echo(brg_context *context, const brg_value *message)
     return status;
 }
 
-BRG_MODULE(bench, .tasks = BRG_TASKS({"noop", module_noop}, {"stuck", module_stuck}), .message = module_echo);
+BRG_MODULE(bench, .tasks = BRG_TASKS({"noop", module_noop}, {"stuck", module_stuck}, {"turn", module_turn}),
+           .batch_tasks = BRG_BATCH_TASKS({"noop-batch", module_noop_batch}), .message = module_echo);

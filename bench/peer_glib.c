@@ -6,6 +6,10 @@
 #include <glib.h>
 
 #include "harness.h"
+#include "load.h"
+#include "queued.h"
+
+static gint glib_peer_left; /* tasks that have not run */
 
 static void glib_peer_work(gpointer data, gpointer user_data)
 {
@@ -103,8 +107,89 @@ static void glib_peer_flow(int argc, char **argv)
     g_thread_pool_free(flow->pool, FALSE, TRUE);
 }
 
+static void glib_peer_round(void *state) { glib_peer_batch(state, &glib_peer_left, 1); }
+
+static void glib_peer_hot(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    GThreadPool *pool = glib_peer_pool(glib_peer_work, &glib_peer_left);
+    bench_round_trips("hot", glib_peer_round, pool);
+    g_thread_pool_free(pool, FALSE, TRUE);
+}
+
+static void glib_peer_turn(gpointer data, gpointer user_data)
+{
+    bench_load_turn(*(const guint64 *)data);
+    glib_peer_work(data, user_data);
+}
+
+static void glib_peer_run_load(void *state, const uint64_t *turns)
+{
+    g_atomic_int_set(&glib_peer_left, (gint)BENCH_LOAD_TASKS);
+    for (size_t i = 0; i < BENCH_LOAD_TASKS; i++)
+        g_thread_pool_push(state, (gpointer)(uintptr_t)&turns[i], NULL);
+    while (g_atomic_int_get(&glib_peer_left) != 0)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+static void glib_peer_load(int argc, char **argv)
+{
+    GThreadPool *pool = glib_peer_pool(glib_peer_turn, &glib_peer_left);
+    bench_load_measure(argc, argv, glib_peer_run_load, pool);
+    g_thread_pool_free(pool, FALSE, TRUE);
+}
+
+static gchar glib_peer_held; /* its address tells the task that goes to the gate */
+
+static void glib_queued_work(gpointer data, gpointer user_data)
+{
+    if (data == &glib_peer_held)
+        bench_gate_pass();
+    glib_peer_work(data, user_data);
+}
+
+static void glib_queued_hold(void *state)
+{
+    g_atomic_int_inc(&glib_peer_left);
+    g_thread_pool_push(state, &glib_peer_held, NULL);
+}
+
+static void glib_queued_push(void *state, uint64_t index)
+{
+    (void)index;
+    g_atomic_int_inc(&glib_peer_left);
+    g_thread_pool_push(state, GINT_TO_POINTER(1), NULL);
+}
+
+static void glib_queued_wait(void *state)
+{
+    (void)state;
+    while (g_atomic_int_get(&glib_peer_left) != 0)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+/* Meaningful as a difference, while nothing is pushed. */
+static uint64_t glib_queued_finished(void *state)
+{
+    (void)state;
+    return (uint64_t)(G_MAXINT - g_atomic_int_get(&glib_peer_left));
+}
+
+static void glib_peer_queued(int argc, char **argv)
+{
+    size_t count = g_ascii_strtoull(bench_argument(argc, argv, 0, "tasks"), NULL, 10);
+    bench_queued_warm(count, 2 * sizeof(GList));
+    GThreadPool *pool = glib_peer_pool(glib_queued_work, &glib_peer_left);
+    bench_queued_measure(
+        count, &(bench_queued){pool, glib_queued_hold, glib_queued_push, glib_queued_wait, glib_queued_finished});
+    g_thread_pool_free(pool, FALSE, TRUE);
+}
+
 int main(int argc, char **argv)
 {
-    static const bench_command commands[] = {{"empty", glib_peer_empty}, {"flow", glib_peer_flow}, {NULL, NULL}};
+    static const bench_command commands[] = {{"empty", glib_peer_empty},   {"hot", glib_peer_hot},
+                                             {"flow", glib_peer_flow},     {"load", glib_peer_load},
+                                             {"queued", glib_peer_queued}, {NULL, NULL}};
     return bench_main(commands, argc, argv);
 }
