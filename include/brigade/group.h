@@ -36,7 +36,8 @@ typedef void (*brg_group_done_fn)(brg_group *group, void *user_data);
 
 /*
  * Runs done(group, user_data) once on the pool's loop, after the callbacks of its tasks, when none is left to settle; soon
- * if none is now. Errors: BRG_INVALID (a pool without a loop, or one that waits already); BRG_FORKED. Any thread.
+ * if none is now. Errors: BRG_INVALID (a pool without a loop, or a function that waits already); BRG_CLOSED (the pool has
+ * ended); BRG_FORKED. Any thread.
  */
 BRG_API brg_status brg_group_when_done(brg_group *group, brg_group_done_fn done, void *user_data, brg_error *error);
 

@@ -75,7 +75,7 @@ typedef struct brg_seats {
     uint32_t usable_count;
     uint32_t from;  /* the worker that submits, or BRG_SEAT_ANY */
     uint64_t needs; /* the tags the task asks for: brg_seat_fits */
-    uint64_t now_ns;
+    uint64_t now_ns; /* 0 unless the queue policy wants_time */
 } brg_seats;
 
 static inline bool brg_seat_fits(const brg_seats *seats, uint32_t index)

@@ -188,6 +188,12 @@ void brg__pool_options_default(brg_pool_options *options)
     options_default_more(options);
 }
 
+bool brg__pool_options_are_plain(const brg_pool_options *options)
+{
+    return !options->timing && options->queue_timeout_ns == BRG_FOREVER && options->run_timeout_ns == BRG_FOREVER &&
+           options->heartbeat_ns == 0 && options->admission <= BRG_ADMISSION_CALLER_RUNS;
+}
+
 /* ---- changes ----------------------------------------------------------------------------------------------------- */
 
 typedef struct options_field {
@@ -329,6 +335,7 @@ static void options_store(brg_pool_options *to, const brg_pool_options *from)
 static void options_apply_locked(brg_pool *pool, const brg_pool_options *merged)
 {
     options_store(&pool->options, merged);
+    pool->is_plain = brg__pool_options_are_plain(merged);
     brg__schedule_tune(&pool->schedule);
     brg__pool_room_locked(pool);
     brg__pool_level_locked(pool);

@@ -66,6 +66,7 @@ static brg_pool *pool_new(const brg_pool_options *options)
         return NULL;
     pool->options = *options;
     pool->options.init_data = pool->options.prewarm_input = NULL; /* taken once nothing can fail any more */
+    pool->is_plain = brg__pool_options_are_plain(options);
     pool->generation = brg__fork_generation();
     pool->xreferences = 1;
     pool->xtimer_at = UINT64_MAX;

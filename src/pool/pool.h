@@ -26,12 +26,12 @@
 #include "os/atomic.h"
 #include "os/lock.h"
 #include "pool/fork.h"
+#include "pool/rules.h"
 #include "pool/schedule.h"
 #include "worker/worker.h"
 
 typedef struct brg__slot brg__slot;
 
-#define BRG__HAND_MAX 32  /* tasks a thread worker takes at once */
 #define BRG__AHEAD_MAX 64 /* tasks a process worker has in its ring, the running one included */
 
 /* brg_pool.xfull */
@@ -226,6 +226,7 @@ struct brg_pool {
     brg__list ended;                   /* after.c: ends whose followers are to be told */
     struct brg__bunch *bunches_left;   /* bunch.c: those without tasks */
     brg__pool_mode mode;
+    bool is_plain; /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
     uint64_t waiting_bytes, waiting_peak, submitted, rejected, dropped, inline_run;
     uint64_t internal, internal_ended; /* of the library's own, in submitted and settled.all */
@@ -275,8 +276,15 @@ struct brg_pool {
 };
 
 /* ready.c */
-void brg__pool_lock(brg_pool *pool);
-void brg__pool_unlock(brg_pool *pool); /* and wakes and asks whom the section chose */
+static inline void brg__pool_lock(brg_pool *pool) { brg__lock_acquire(&pool->lock); }
+void brg__pool_unlock_and_wake(brg_pool *pool);
+static inline void brg__pool_unlock(brg_pool *pool) /* and wakes and asks whom the section chose */
+{
+    if (BRG__LIKELY((pool->wakes.count | pool->asks.count | (uint32_t)pool->has_chores) == 0))
+        brg__lock_release(&pool->lock);
+    else
+        brg__pool_unlock_and_wake(pool);
+}
 /* The task is taken for a worker: out of the counts. Its item is out of the schedule already. */
 brg_task *brg__task_take_locked(brg_pool *pool, brg__slot *slot); /* the next for this slot; NULL */
 /* Accepted: counts it as waiting, and its bound. Then one of these: it is ready, delayed or blocked. */
@@ -298,7 +306,7 @@ void brg__pool_wake_next_locked(brg_pool *pool);                  /* who takes a
 void brg__pool_dispatch_locked(brg_pool *pool);                   /* whatever became ready: wakes or feeds who fits */
 void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot);       /* asks its worker to end, at the unlock */
 uint64_t brg__pool_release_delayed_locked(brg_pool *pool, uint64_t now); /* when the next is due */
-static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->options.queue->wants_time; }
+static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->schedule.wants_time; }
 
 /* admission.c */
 /* Whether a task may come in; may unlock meanwhile. `may_run_here`: BRG_FULL lets the caller run it. */
@@ -412,6 +420,7 @@ brg_status brg__pool_scale_init(brg_pool *pool); /* BRG_NO_MEMORY */
 /* options.c */
 brg_status brg__pool_options_check(const brg_pool_options *options, brg_error *error);
 void brg__pool_options_default(brg_pool_options *options);
+bool brg__pool_options_are_plain(const brg_pool_options *options); /* for pool->is_plain */
 
 /* shutdown.c */
 void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char *message);

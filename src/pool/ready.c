@@ -14,8 +14,6 @@
 #include "pool/help.h"
 #include "pool/pool.h"
 
-void brg__pool_lock(brg_pool *pool) { brg__lock_acquire(&pool->lock); }
-
 /* ---- waking ------------------------------------------------------------------------------------------------------ */
 
 static bool ready_note(brg__wakes *wakes, brg_worker *worker)
@@ -41,7 +39,7 @@ static void ready_wake(const brg__wakes *wakes, const brg__wakes *asks)
     }
 }
 
-static void ready_unlock_slowly(brg_pool *pool)
+void brg__pool_unlock_and_wake(brg_pool *pool)
 {
     for (;;) {
         brg__wakes wakes = pool->wakes, asks = pool->asks;
@@ -62,14 +60,6 @@ static void ready_unlock_slowly(brg_pool *pool)
         if (wakes.is_over)
             brg__pool_dispatch_locked(pool);
     }
-}
-
-void brg__pool_unlock(brg_pool *pool)
-{
-    if (BRG__LIKELY((pool->wakes.count | pool->asks.count | (uint32_t)pool->has_chores) == 0))
-        brg__lock_release(&pool->lock);
-    else
-        ready_unlock_slowly(pool);
 }
 
 void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot)
@@ -112,7 +102,7 @@ static void ready_wake_for_locked(brg_pool *pool, brg__slot *slot)
     brg__pool_wake_slot_locked(pool, slot);
     if (was_idle)
         return;
-    if (pool->options.placement->steals && slot->seat.count != 0)
+    if (pool->schedule.steals && slot->seat.count != 0)
         brg__pool_wake_next_locked(pool);
     else if (BRG__UNLIKELY(pool->may_hint) && brg__list_is_empty(&pool->schedule.idle))
         brg__pool_hint_locked(pool);
@@ -184,7 +174,7 @@ void brg__pool_uncount_locked(brg_pool *pool, brg_task *task)
 
 static uint32_t ready_from(const brg_pool *pool)
 {
-    if (!pool->options.placement->steals)
+    if (!pool->schedule.steals)
         return BRG_SEAT_ANY;
     const brg__slot *own = brg__pool_own_slot(pool);
     return own == NULL ? BRG_SEAT_ANY : own->index;

@@ -9,13 +9,14 @@
 #define BRG__HAND_NS 5000 /* that a hand should last */
 #define BRG__RUN_UNKNOWN_NS UINT64_MAX
 
-/* How many tasks the thread worker in `seat` takes at once: as many as run in BRG__HAND_NS, one when tasks are long or
- * unknown, and no more than its share of the queue. 0: nothing waits. */
-static inline uint32_t brg__hand_count(const brg__schedule *schedule, const brg__seat *seat, uint64_t run_ewma_ns)
+/* How many tasks the thread worker in `seat` takes at once: as many as run in BRG__HAND_NS and at most `most`, one when
+ * tasks are long or unknown, and no more than its share of the queue. 0: nothing waits. */
+static inline uint32_t brg__hand_count(const brg__schedule *schedule, const brg__seat *seat, uint64_t run_ewma_ns,
+                                       uint64_t most)
 {
     if (schedule->xready <= 1 || run_ewma_ns > BRG__HAND_NS)
         return schedule->xready == 0 ? 0 : 1;
-    uint32_t fits = (uint32_t)(BRG__HAND_NS / (run_ewma_ns + 1)) + 1;
+    uint64_t fits = brg__min(BRG__HAND_NS / (run_ewma_ns + 1) + 1, most);
     return brg__schedule_portion(schedule, seat, (uint32_t)brg__min(fits, BRG__HAND_MAX));
 }
 

@@ -2,8 +2,8 @@
 /*
  * Tasks on thread workers: they pull.
  *
- * A worker takes a handful of tasks under the pool's lock, as many as run in HAND_NS by its running average, one when
- * tasks are long or unknown, and never more than its share of the queue. It then starts them one by one without
+ * A worker takes a handful of tasks under the pool's lock, as many as run in BRG__HAND_NS by its running average, one
+ * when tasks are long or unknown, and never more than its share of the queue. It then starts them one by one without
  * the lock. A hand is a small ring claimed by compare-and-swap on (epoch, next, end): the worker takes from the front,
  * and under the pool's lock an idle worker, or the supervisor when the worker is stuck, takes the rest back to the
  * queue's front. So no task waits behind a long one that was taken with it while somebody is idle.
@@ -23,9 +23,6 @@
 #include "pool/pool.h"
 #include "worker/batch.h"
 #include "pool/progress.h"
-
-#define HAND_NS 5000
-#define RUN_UNKNOWN_NS UINT64_MAX
 
 /* ---- hands ------------------------------------------------------------------------------------------------------- */
 
@@ -114,18 +111,14 @@ void brg__hand_reclaim_locked(brg__slot *slot)
 
 static uint32_t take_count_locked(const brg_pool *pool, const brg__slot *slot)
 {
-    if (pool->schedule.xready <= 1 || slot->run_ewma_ns > HAND_NS)
-        return pool->schedule.xready == 0 ? 0 : 1;
-    uint64_t fits = HAND_NS / (slot->run_ewma_ns + 1) + 1;
-    fits = brg__min(fits, brg__slot_left_locked(slot));
-    return brg__schedule_portion(&pool->schedule, &slot->seat, (uint32_t)brg__min(fits, BRG__HAND_MAX));
+    return brg__hand_count(&pool->schedule, &slot->seat, slot->run_ewma_ns, brg__slot_left_locked(slot));
 }
 
 /* Takes back what busy workers hold but have not started, so that the caller has something to do. Where the placement
  * gave each worker its own, it stays its own. */
 static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
 {
-    if (pool->options.placement->choose != NULL && !pool->options.placement->steals)
+    if (pool->schedule.assigns && !pool->schedule.steals)
         return;
     for (uint32_t i = 0; i < pool->xslot_count && pool->schedule.xready == 0; i++)
         if (pool->slots[i] != self)
@@ -137,7 +130,7 @@ static bool search_begin(brg_pool *pool, brg__slot *slot)
 {
     if (slot->searching)
         return true;
-    uint32_t allowed = (uint32_t)brg__max(1, brg__cpu_online() / 2);
+    uint32_t allowed = brg__searchers_max(brg__cpu_online());
     if (brg_load_relaxed(&pool->team.xsearching) >= allowed)
         return false;
     if (brg_add_seq_cst(&pool->team.xsearching, 1u) < allowed) {
@@ -348,12 +341,10 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
     return true;
 }
 
-/* The running average of a task's cost, from one clock reading a hand (Jacobson's gain of 1/8). */
+/* From one clock reading a hand. */
 static void run_learn(brg__slot *slot, uint64_t elapsed_ns, uint32_t count)
 {
-    uint64_t each = elapsed_ns / count;
-    slot->run_ewma_ns = slot->run_ewma_ns == RUN_UNKNOWN_NS ? each
-                                                            : slot->run_ewma_ns - slot->run_ewma_ns / 8 + each / 8;
+    slot->run_ewma_ns = brg__run_learn(slot->run_ewma_ns, elapsed_ns, count);
 }
 
 /* Runs what is in its hand. */
@@ -414,7 +405,7 @@ static bool thread_ready(void *owner, brg_worker *worker)
         return true;
     if (BRG__UNLIKELY(brg_load_relaxed(&slot->xparked) != 0))
         return false;
-    if (pool->options.placement->steals && brg_load_relaxed(&pool->schedule.xassigned) != 0)
+    if (pool->schedule.steals && brg_load_relaxed(&pool->schedule.xassigned) != 0)
         return true;
     if (brg_load_relaxed(&pool->schedule.xshared) == 0)
         return brg__team_has_forks(&pool->team);

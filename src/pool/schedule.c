@@ -55,6 +55,9 @@ brg_status brg__schedule_init(brg__schedule *schedule, const brg_pool_options *o
     schedule->options = options;
     schedule->queue = options->queue;
     schedule->placement = options->placement;
+    schedule->assigns = options->placement->choose != NULL;
+    schedule->steals = options->placement->steals;
+    schedule->wants_time = options->queue->wants_time;
     brg__list_init(&schedule->idle);
     if (schedule->placement->state_bytes != 0) {
         schedule->placement_state = brg__calloc(1, schedule->placement->state_bytes);
@@ -154,7 +157,7 @@ void brg__seat_set_idle(brg__schedule *schedule, brg__seat *seat, bool idle)
 static brg__seat *schedule_choose(brg__schedule *schedule, const brg_item *item, int lane, uint32_t from,
                                   uint64_t now_ns)
 {
-    if (schedule->placement->choose == NULL || schedule->usable_count == 0)
+    if (schedule->usable_count == 0)
         return NULL;
     brg_seats seats = {.seats = schedule->seats,
                        .count = schedule->seat_count,
@@ -168,18 +171,24 @@ static brg__seat *schedule_choose(brg__schedule *schedule, const brg_item *item,
     return brg__seat_of(schedule->seats[index]);
 }
 
+static void schedule_push_shared(brg__schedule *schedule, brg_item *item, void (*push)(void *state, brg_item *item))
+{
+    brg__lane *lane = &schedule->lanes[item->reserved_1];
+    schedule_count(schedule, 1);
+    item->reserved_2 = BRG_SEAT_ANY;
+    push(lane->state, item);
+    lane->count++;
+    brg_store_relaxed(&schedule->xshared, schedule->xshared + 1);
+}
+
 static void schedule_push(brg__schedule *schedule, brg__seat *seat, brg_item *item,
                           void (*push)(void *state, brg_item *item))
 {
-    schedule_count(schedule, 1);
     if (seat == NULL) {
-        brg__lane *lane = &schedule->lanes[item->reserved_1];
-        item->reserved_2 = BRG_SEAT_ANY;
-        push(lane->state, item);
-        lane->count++;
-        brg_store_relaxed(&schedule->xshared, schedule->xshared + 1);
+        schedule_push_shared(schedule, item, push);
         return;
     }
+    schedule_count(schedule, 1);
     item->reserved_2 = seat->seen.index;
     push(seat->state, item);
     seat_count_add(schedule, seat, 1);
@@ -188,6 +197,10 @@ static void schedule_push(brg__schedule *schedule, brg__seat *seat, brg_item *it
 brg__seat *brg__schedule_put(brg__schedule *schedule, brg_item *item, int lane, uint32_t from, uint64_t now_ns)
 {
     item->reserved_1 = (uint8_t)lane;
+    if (BRG__LIKELY(!schedule->assigns)) {
+        schedule_push_shared(schedule, item, schedule->queue->push);
+        return NULL;
+    }
     brg__seat *seat = schedule_choose(schedule, item, lane, from, now_ns);
     schedule_push(schedule, seat, item, schedule->queue->push);
     return seat;
@@ -311,7 +324,7 @@ static brg__lane *schedule_lane_for(const brg__schedule *schedule, const brg__se
 static brg__seat *schedule_victim(const brg__schedule *schedule, const brg__seat *thief)
 {
     brg__seat *victim = NULL;
-    if (!schedule->placement->steals || schedule->xassigned == 0)
+    if (!schedule->steals || schedule->xassigned == 0)
         return NULL;
     for (uint32_t i = 0; i < schedule->seat_count; i++) {
         brg__seat *seat = brg__seat_of(schedule->seats[i]);
@@ -348,6 +361,8 @@ brg_item *brg__schedule_take(brg__schedule *schedule, brg__seat *seat, uint64_t 
     if (seat->pinned_count != 0)
         return take_pinned(schedule, seat);
     schedule->turns++;
+    if (BRG__LIKELY(!schedule->assigns && schedule->xlane_count == 1))
+        return schedule->xshared == 0 ? NULL : take_lane(schedule, &schedule->lanes[0], now_ns);
     brg__lane *lane = schedule_lane_for(schedule, seat, now_ns);
     if (seat->count == 0)
         return lane != NULL ? take_lane(schedule, lane, now_ns) : take_stolen(schedule, seat, now_ns);
@@ -385,7 +400,7 @@ uint32_t brg__schedule_portion(const brg__schedule *schedule, const brg__seat *s
 {
     uint32_t workers = (uint32_t)brg__max(schedule->usable_count, 1u);
     uint32_t own = seat->xready, shared = (schedule->xshared + workers - 1) / workers;
-    if (schedule->placement->steals)
+    if (schedule->steals)
         own = (own + 1) / 2;
     return (uint32_t)brg__min(wanted, brg__max(own + shared, 1u));
 }

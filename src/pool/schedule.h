@@ -43,6 +43,7 @@ typedef struct brg__schedule {
     const brg_pool_options *options;
     const brg_queue_policy *queue;
     const brg_placement_policy *placement;
+    bool assigns, steals, wants_time; /* as the policies say */
     void *placement_state;
     brg__lane lanes[BRG__LANES_MAX];
     uint32_t xlane_count;

@@ -33,20 +33,20 @@ static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_
                             : brg__add_saturated(task->submitted_ns, queue_timeout + options->delay_ns);
 }
 
-void brg__submit_fill_locked(brg_pool *pool, brg_task *task, const brg__work *work,
-                               const brg_submit_options *options, bool has_handle)
+/* What every task has. */
+static void submit_fill_plain(brg_pool *pool, brg_task *task, const brg__work *work)
 {
-    const brg_pool_options *defaults = &pool->options;
-    task->item.key = options->key;
+    task->item.key = 0;
     task->item.due_ns = UINT64_MAX;
     task->item.since_ns = 0;
-    task->item.reserved_2 = BRG_SEAT_ANY; /* until it is put somewhere */
     task->item.cost = 1;
-    task->item.band = submit_bands[options->priority];
+    task->item.band = submit_bands[BRG_PRIORITY_NORMAL];
+    task->item.reserved_1 = 0;            /* its lane */
+    task->item.reserved_2 = BRG_SEAT_ANY; /* until it is put somewhere */
     task->call = work->call;
     task->argument = work->argument;
-    task->done = options->done;
-    task->user_data = options->user_data;
+    task->done = work->done;
+    task->user_data = work->user_data;
     task->xstate = BRG_TASK_QUEUED;
     task->kind = work->kind;
     task->cancel_asked = task->has_result = task->goes_alone = false;
@@ -54,10 +54,23 @@ void brg__submit_fill_locked(brg_pool *pool, brg_task *task, const brg__work *wo
     task->input = work->input;
     task->input_bytes = work->input_bytes;
     task->attempts = task->crashes = 0;
-    task->attempts_max = options->attempts_max != 0 ? options->attempts_max : defaults->attempts_max;
+    task->attempts_max = pool->options.attempts_max;
     task->extras = NULL;
     task->end_why = BRG_OK;
     task->outer = NULL;
+}
+
+void brg__submit_fill_locked(brg_pool *pool, brg_task *task, const brg__work *work, const brg_submit_options *options,
+                             bool has_handle)
+{
+    const brg_pool_options *defaults = &pool->options;
+    submit_fill_plain(pool, task, work);
+    task->item.key = options->key;
+    task->item.band = submit_bands[options->priority];
+    task->done = options->done;
+    task->user_data = options->user_data;
+    if (options->attempts_max != 0)
+        task->attempts_max = options->attempts_max;
     if (has_handle || options->token != NULL || options->group != NULL) { /* it may be cancelled in a worker's hand */
         task->kind |= BRG__TASK_HANDLE;
         task->xreferences = has_handle ? 2 : 1;
@@ -119,7 +132,6 @@ void brg__submit_accept_locked(brg_pool *pool, brg_task *task, const brg_submit_
 /* What it takes beside the task itself: a lane for its tags, its extras. */
 brg_status brg__submit_prepare_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
 {
-    task->item.reserved_1 = 0;
     if (BRG__LIKELY((options->tags | options->after_count) == 0 && options->token == NULL && options->group == NULL &&
                     options->on_progress == NULL && options->progress_max == 0))
         return BRG_OK;
@@ -299,14 +311,40 @@ brg_status brg_pool_submit_call(brg_pool *pool, brg_call_fn call, void *argument
     return submit_task(pool, &work, &options, task);
 }
 
+/* The short way, for a function and nothing more in a pool that has room; false: the long way is needed. */
+static bool submit_plain(brg_pool *pool, const brg__work *work)
+{
+    brg__pool_lock(pool);
+    brg_task *task = NULL;
+    if (BRG__LIKELY(pool->is_plain && pool->mode == BRG__POOL_OPEN && pool->breaker_until == 0 &&
+                    pool->waiting + 1 < pool->options.queue_high && pool->waiting < pool->options.queue_max))
+        task = brg__task_new_locked(pool);
+    if (BRG__UNLIKELY(task == NULL)) {
+        brg__pool_unlock(pool);
+        return false;
+    }
+    submit_fill_plain(pool, task, work);
+    if (work->done != NULL) {
+        pool->with_done++;
+        brg__loop_hold(pool->options.loop);
+    }
+    pool->submitted++;
+    task->expiry_if_linked = NULL;
+    if (++pool->waiting > pool->waiting_peak)
+        pool->waiting_peak = pool->waiting;
+    brg__task_schedule_locked(pool, task);
+    brg__pool_unlock(pool);
+    return true;
+}
+
 brg_status brg_pool_call(brg_pool *pool, brg_call_fn call, void *argument, brg_done_fn done, void *user_data)
 {
-    if (pool == NULL || call == NULL || brg__pool_has_processes(pool) || pool->generation != brg__fork_generation() ||
-        (done != NULL && pool->options.loop == NULL))
-        return brg_pool_submit_call(pool, call, argument, brg_submit_opts(.done = done, .user_data = user_data), NULL);
-    brg_submit_options options = {.size = sizeof(options), .done = done, .user_data = user_data};
-    brg__work work = {.call = call, .argument = argument};
-    return submit_task(pool, &work, &options, NULL);
+    brg__work work = {.call = call, .argument = argument, .done = done, .user_data = user_data};
+    if (BRG__LIKELY(pool != NULL && call != NULL && !brg__pool_has_processes(pool) &&
+                    pool->generation == brg__fork_generation() && (done == NULL || pool->options.loop != NULL)) &&
+        submit_plain(pool, &work))
+        return BRG_OK;
+    return brg_pool_submit_call(pool, call, argument, brg_submit_opts(.done = done, .user_data = user_data), NULL);
 }
 
 /* FNV-1a (Fowler, Noll, Vo). */

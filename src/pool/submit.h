@@ -12,6 +12,8 @@ typedef struct brg__work {
     void *argument;
     brg_value *input;
     size_t input_bytes;
+    brg_done_fn done; /* of one without options */
+    void *user_data;
     uint8_t kind; /* brg__task_kind, besides what the options bring */
 } brg__work;
 

@@ -44,6 +44,9 @@ void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why)
 {
     if (slot->worker == NULL || slot->kill_ticket == ticket)
         return;
+    if (BRG__UNLIKELY(slot->suspended != NULL) && slot->kill_ticket != 0 && brg__help_has_ticket_locked(slot, ticket) &&
+        !brg__help_has_ticket_locked(slot, slot->kill_ticket))
+        return; /* the nested one was asked and must not forget it; this one is when it goes on: its end_why is kept */
     supervise_note_asked_locked(slot, ticket, why);
     slot->kill_ticket = ticket;
     slot->kill_why = why;
