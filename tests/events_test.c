@@ -148,6 +148,36 @@ static void full_and_drained_in_turn(void **state)
     crowd_close(&here);
 }
 
+/* A level that came back before the loop turned is not told; but who asked and heard that it is full is told the drain. */
+static void who_saw_it_full_hears_of_the_drain(void **state)
+{
+    story self;
+    crowd here;
+    crowd_open(&here);
+    begin(
+        &self, state,
+        brg_pool_opts(.workers_max = 1, .queue_high = 1, .queue_low = 0, .on_full = note_full, .on_drain = note_drain));
+    brg_task *held = scenario_submit(self.pool, "show", crowd_input(&here), NULL);
+    crowd_wait(&here, 1);
+    for (int i = 0; i < 2; i++) {
+        brg_task *task = scenario_submit(self.pool, "show", NULL, NULL);
+        if (i == 1)
+            assert_true(brg_pool_is_full(self.pool));
+        assert_int_equal(brg_task_cancel(task), BRG_OK);
+        assert_false(brg_pool_is_full(self.pool));
+        brg_task_unref(task);
+        assert_int_equal(brg_loop_pending(self.loop), 1); /* brg_loop_run would come to it */
+        (void)brg_loop_dispatch(self.loop);
+        assert_int_equal(brg_loop_pending(self.loop), 0);
+        assert_string_equal(self.levels, i == 1 ? "D" : "");
+    }
+    self.out_of_turn = false;
+    crowd_release(&here, 1);
+    brg_task_unref(held);
+    finish(&self);
+    crowd_close(&here);
+}
+
 /* What is left when the pool goes is told inside destroy, and nothing after it. */
 static void the_last_one_is_told_in_destroy(void **state)
 {
@@ -353,10 +383,15 @@ static void events_need_a_loop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO_BOTH(full_and_drained_in_turn),  SCENARIO_BOTH(the_last_one_is_told_in_destroy),
-        SCENARIO_BOTH(an_event_may_use_the_pool), SCENARIO_BOTH(in_turn_under_load),
-        SCENARIO_BOTH(workers_come_and_go),       SCENARIO_BOTH(none_is_left_out),
-        SCENARIO_PROCESS(an_end_says_why),        SCENARIO_BOTH(a_failed_start_is_no_start),
+        SCENARIO_BOTH(full_and_drained_in_turn),
+        SCENARIO_BOTH(who_saw_it_full_hears_of_the_drain),
+        SCENARIO_BOTH(the_last_one_is_told_in_destroy),
+        SCENARIO_BOTH(an_event_may_use_the_pool),
+        SCENARIO_BOTH(in_turn_under_load),
+        SCENARIO_BOTH(workers_come_and_go),
+        SCENARIO_BOTH(none_is_left_out),
+        SCENARIO_PROCESS(an_end_says_why),
+        SCENARIO_BOTH(a_failed_start_is_no_start),
         SCENARIO_BOTH(events_need_a_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

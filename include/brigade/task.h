@@ -50,7 +50,8 @@ typedef void (*brg_done_fn)(const brg_result *result, void *user_data);
  * On a thread worker of the same pool the waiting worker helps: a task that has not started runs right there, inside
  * the one that waits, and before it what it was to run after. So tasks may wait for tasks they submitted, however few
  * workers there are. Only what is waited for is run, never a stranger. Errors: BRG_TIMED_OUT; BRG_DEADLOCK for a task
- * that waits for itself, also in a circle, or that is nested deeper than BRG_NESTING_MAX; BRG_CANCELLED when the
+ * that waits for itself, also in a circle, or that is nested deeper than BRG_NESTING_MAX or its stack allows (a quarter
+ * of it, at most 128 KiB, is left free); BRG_CANCELLED when the
  * waiting task is asked to end. Any thread.
  */
 BRG_API brg_status brg_task_wait(brg_task *task, uint64_t timeout_ns);

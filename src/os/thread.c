@@ -95,6 +95,28 @@ brg_status brg__thread_start(brg__thread *thread, const char *name, size_t stack
 void brg__thread_join(brg__thread *thread) { pthread_join(thread->handle, NULL); }
 void brg__thread_detach(brg__thread *thread) { pthread_detach(thread->handle); }
 
+/* Where the calling thread's stack must not be used below; 1 where that cannot be told. */
+static uintptr_t thread_stack_floor(void)
+{
+    pthread_attr_t attributes;
+    void *lowest = NULL;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return 1;
+    int failed = pthread_attr_getstack(&attributes, &lowest, &size);
+    pthread_attr_destroy(&attributes);
+    return failed != 0 ? 1 : (uintptr_t)lowest + brg__min(size / 4, (size_t)128 << 10);
+}
+
+bool brg__thread_stack_is_low(void)
+{
+    static _Thread_local uintptr_t floor;
+    char here;
+    if (floor == 0)
+        floor = thread_stack_floor();
+    return (uintptr_t)&here < floor;
+}
+
 uint32_t brg__thread_id(void)
 {
     static uint32_t xlast;

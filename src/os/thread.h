@@ -5,6 +5,7 @@
 
 #include <brigade/status.h>
 #include <pthread.h>
+#include <stdbool.h>
 
 typedef struct brg__thread {
     pthread_t handle;
@@ -17,6 +18,9 @@ void brg__thread_join(brg__thread *thread);
 void brg__thread_detach(brg__thread *thread);
 /* A small number unique to the calling thread for its life, from 1; cheap. */
 uint32_t brg__thread_id(void);
+
+/* Whether little of the calling thread's stack is left: less than a quarter, or 128 KiB where that is less. Cheap. */
+bool brg__thread_stack_is_low(void);
 
 /* CPUs this process may use: affinity, then the cgroup quota (v2 cpu.max, v1 cfs_quota) rounded up; at least 1. Reads
  * files. */

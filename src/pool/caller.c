@@ -56,7 +56,7 @@ static const brg_module *caller_module(const brg_pool *pool)
 bool brg__caller_may_run(const brg_pool *pool, const brg_submit_options *options)
 {
     if (brg__pool_has_processes(pool) || options->after_count != 0 || options->delay_ns != 0 || options->tags != 0 ||
-        pool->options.batch_size > 1 || options->on_progress != NULL || options->progress_max != 0)
+        brg_load_relaxed(&pool->options.batch_size) > 1 || options->on_progress != NULL || options->progress_max != 0)
         return false; /* the last two: who would take the values waits here */
     if (brg__pool_own_slot(pool) != NULL || (pool->options.module == NULL && pool->options.linked_module == NULL))
         return true;

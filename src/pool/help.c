@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "os/clock.h"
+#include "os/thread.h"
 #include "os/waiter.h"
 #include "pool/batch.h"
 #include "pool/extras.h"
@@ -182,7 +183,7 @@ static bool help_run_locked(brg__help *help, brg_task *task)
 bool brg__help_run_new(brg_task *task, brg__slot *slot)
 {
     brg__help help;
-    if (slot->depth >= BRG_NESTING_MAX || brg__help_begin(&help, task->pool, slot) != BRG_OK)
+    if (slot->depth >= BRG_NESTING_MAX || brg__thread_stack_is_low() || brg__help_begin(&help, task->pool, slot) != BRG_OK)
         return false;
     brg__pool_lock(help.pool);
     if (help_run_locked(&help, task)) {
@@ -264,7 +265,7 @@ brg_status brg__help_step_locked(brg__help *help, brg_task *task)
     brg_task *claimed = help_claim_locked(help, root);
     if (claimed == NULL)
         return BRG_EMPTY;
-    if (help->slot->depth >= BRG_NESTING_MAX) {
+    if (help->slot->depth >= BRG_NESTING_MAX || brg__thread_stack_is_low()) {
         brg__task_put_back_locked(help->pool, claimed);
         brg__pool_dispatch_locked(help->pool);
         return BRG_DEADLOCK;

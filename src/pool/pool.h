@@ -409,6 +409,7 @@ void brg__recycle_sample(brg_pool *pool, uint64_t now);     /* the memory of all
 void brg__slot_set_idle_locked(brg__slot *slot, bool idle);
 void brg__pool_account_locked(brg_pool *pool, uint64_t now);   /* before busy or online change */
 void brg__pool_hint_locked(brg_pool *pool);                    /* tasks wait and nobody is idle */
+void brg__pool_watch_locked(brg_pool *pool, uint64_t now);     /* a worker is busy: looks begin again */
 uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now); /* decides, retires; when to look again */
 
 bool brg__slot_must_park_locked(const brg__slot *slot); /* before it takes: more are at work than wanted */

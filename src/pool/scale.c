@@ -34,6 +34,23 @@ void brg__pool_account_locked(brg_pool *pool, uint64_t now)
     pool->worker_ns += passed * (pool->online - brg__min(pool->leaving, pool->online));
 }
 
+void brg__pool_watch_locked(brg_pool *pool, uint64_t now)
+{
+    if (!pool->may_hint || pool->scale_at != UINT64_MAX)
+        return;
+    pool->scale_at = now + pool->options.scaling_interval_ns;
+    brg__pool_timer_at(pool, pool->scale_at);
+}
+
+/* A worker is not idle any more, and there could be more of them. */
+static void scale_is_busier_locked(brg_pool *pool, uint64_t now)
+{
+    if (pool->idle_count < pool->options.warm_spares)
+        brg__pool_hint_locked(pool);
+    else
+        brg__pool_watch_locked(pool, now);
+}
+
 void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
 {
     brg_pool *pool = slot->pool;
@@ -49,6 +66,8 @@ void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
                                pool->workers > pool->options.workers_max ? 0 : now + pool->options.idle_timeout_ns);
     } else {
         pool->idle_count--;
+        if (BRG__UNLIKELY(pool->may_hint))
+            scale_is_busier_locked(pool, now);
     }
     brg__seat_set_idle(&pool->schedule, &slot->seat, idle);
     brg_store_relaxed(&pool->team.xidle, pool->idle_count);
@@ -183,6 +202,12 @@ static uint64_t scale_settled_locked(const brg_pool *pool)
     return all;
 }
 
+/* So many there are when nothing is to do. */
+static uint32_t scale_at_rest(const brg_pool *pool)
+{
+    return (uint32_t)brg__min(brg__max(scale_minimum(pool), pool->options.warm_spares), pool->options.workers_max);
+}
+
 /* As many as the policy wants, within bounds, and spares beside those that are busy. */
 static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
 {
@@ -207,7 +232,7 @@ static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
 
 static bool scale_is_active_locked(const brg_pool *pool)
 {
-    uint32_t minimum = scale_minimum(pool);
+    uint32_t minimum = scale_at_rest(pool);
     return pool->waiting != 0 || scale_busy_locked(pool) != 0 || pool->workers > minimum || pool->target > minimum;
 }
 
@@ -248,9 +273,9 @@ brg_status brg__pool_scale_init(brg_pool *pool)
     pool->load_since = brg__now();
     pool->target = options->scaling == brg_scaling_fixed
                        ? options->workers_max
-                       : (uint32_t)brg__min(brg__max(scale_minimum(pool), options->workers_start),
+                       : (uint32_t)brg__min(brg__max(scale_at_rest(pool), options->workers_start),
                                             options->workers_max);
     pool->may_hint = pool->target < options->workers_max;
-    pool->scale_at = pool->may_hint ? pool->load_since + options->scaling_interval_ns : UINT64_MAX;
+    pool->scale_at = UINT64_MAX;
     return BRG_OK;
 }

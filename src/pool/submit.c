@@ -288,7 +288,7 @@ brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, c
     brg_status status = brg__submit_read_named(pool, name, input, given, &options, &work);
     if (status != BRG_OK)
         return status;
-    if (pool->options.batch_size > 1 && options.on_progress == NULL && options.progress_max == 0)
+    if (brg_load_relaxed(&pool->options.batch_size) > 1 && options.on_progress == NULL && options.progress_max == 0)
         work.kind = BRG__TASK_BATCHED; /* progress is of one task */
     return submit_task(pool, &work, &options, task);
 }

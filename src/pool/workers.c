@@ -161,7 +161,8 @@ static void workers_cancel_pinned_locked(brg_pool *pool)
 /* A slot that may get a worker now, counted as one; NULL: none, and *next says when to look again. */
 static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *next)
 {
-    uint32_t target = pool->mode >= BRG__POOL_CLOSED || pool->breaker_until != 0 ? 0 : pool->target;
+    bool is_over = pool->mode >= BRG__POOL_CLOSED || (pool->mode >= BRG__POOL_KILL && pool->waiting == 0);
+    uint32_t target = is_over || pool->breaker_until != 0 ? 0 : pool->target;
     if (pool->failures >= pool->options.breaker_failures) /* half open: one worker tries for all */
         target = (uint32_t)brg__min(target, 1);
     if (pool->workers >= target) {
@@ -249,6 +250,7 @@ void brg__slot_online_locked(brg__slot *slot)
             pool->slots[i]->restart_at = 0;
     brg__events_started_locked(pool, slot);
     brg__recycle_watch_locked(slot);
+    brg__pool_watch_locked(pool, now); /* until it is idle for the first time it is not */
     if (brg__pool_has_processes(pool))
         brg__slot_feed_locked(slot);
 }
@@ -408,7 +410,7 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
     pool->workers--;
     if (was_online)
         brg__events_ended_locked(pool, slot, exit);
-    if (!was_online && (!exit->requested || slot->warm_failed))
+    if (!was_online && (!exit->requested || slot->warm_failed) && pool->mode < BRG__POOL_KILL)
         workers_failed_locked(pool, slot, slot->warm_failed ? &slot->warm_error : &exit->error);
     else if (!fruitful && !exit->requested)
         workers_fruitless_locked(slot);
