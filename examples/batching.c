@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Single tasks in, batches to the worker, single results out: eight submits make two batches of four, and each task ends
- * on its own. */
+/* Single tasks in, batches to the worker, single results out: eight submits make two batches of four, and each task
+ * ends on its own. */
 #include "gate.h"
 
 #define TASKS 8

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the examples of pools have in common: a gate, at which tasks keep workers while others queue behind them, so that
- * what the policies do shows, and is the same each time.
+ * What the examples of pools have in common: a gate, at which tasks keep workers while others queue behind them, so
+ * that what the policies do shows, and is the same each time.
  */
 #ifndef EXAMPLES_GATE_H
 #define EXAMPLES_GATE_H

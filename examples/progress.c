@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A task that tells how far it is: to a callback on the owner's loop, and to somebody who takes the values when it suits
- * them; the task waits where more are on their way than it may have. */
+/* A task that tells how far it is: to a callback on the owner's loop, and to somebody who takes the values when it
+ * suits them; the task waits where more are on their way than it may have. */
 #include "gate.h"
 
 static brg_status cook(brg_context *context, void *argument)

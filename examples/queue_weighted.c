@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each priority gets its share of what is served, however much of the others waits; shares may change while it works. */
+/* Each priority gets its share of what is served, however much of the others waits; shares may change while it works.
+ * */
 #include "gate.h"
 
 #define EACH 100 /* tasks of each priority */

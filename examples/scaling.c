@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How many workers: they come when work waits (backlog), or when those there are busy (load), and go when it is over. */
+/* How many workers: they come when work waits (backlog), or when those there are busy (load), and go when it is over.
+ * */
 #include <poll.h>
 
 #include "gate.h"

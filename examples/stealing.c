@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a task submits stays with its worker, whose caches know it; a worker that has nothing to do steals from there. */
+/* What a task submits stays with its worker, whose caches know it; a worker that has nothing to do steals from there.
+ * */
 #include <stdatomic.h>
 
 #include "gate.h"

@@ -285,7 +285,8 @@ static void cancels_race_with_batches(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- tasks that wait for tasks ------------------------------------------------------------------------------------ */
+/* ---- tasks that wait for tasks ------------------------------------------------------------------------------------
+ * */
 
 typedef struct asker {
     brg_pool *pool;

@@ -96,7 +96,8 @@ static void finish(story *self)
     assert_false(self->out_of_turn);
 }
 
-/* ---- full and drained ---------------------------------------------------------------------------------------------- */
+/* ---- full and drained ----------------------------------------------------------------------------------------------
+ * */
 
 static void full_and_drained_in_turn(void **state)
 {
@@ -148,7 +149,8 @@ static void full_and_drained_in_turn(void **state)
     crowd_close(&here);
 }
 
-/* A level that came back before the loop turned is not told; but who asked and heard that it is full is told the drain. */
+/* A level that came back before the loop turned is not told; but who asked and heard that it is full is told the
+ * drain. */
 static void who_saw_it_full_hears_of_the_drain(void **state)
 {
     story self;
@@ -283,7 +285,8 @@ static void in_turn_under_load(void **state)
     crowd_close(&here);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------------------- */
+/* ---- workers -------------------------------------------------------------------------------------------------------
+ * */
 
 #define WORKERS 4
 

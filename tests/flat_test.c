@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 100,000 channels and 10,000 workers of each kind, made and ended: memory and descriptors stay flat. Fewer under sanitizers.
+ * 100,000 channels and 10,000 workers of each kind, made and ended: memory and descriptors stay flat. Fewer under
+ * sanitizers.
  */
 #include <stdio.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks of a pool whose inputs and outputs hold ports, memory, tokens and descriptors; and what a crash does to them. */
+/* Tasks of a pool whose inputs and outputs hold ports, memory, tokens and descriptors; and what a crash does to them.
+ * */
 #include <stdio.h>
 #include <unistd.h>
 

@@ -2,7 +2,8 @@
 /*
  * Ports that wander between workers of both isolations while others post to them, close them, and end or kill who holds
  * them. On each channel the numbers arrive in order, without repeat, and without a gap up to its close, unless a worker
- * ended that had its port; in every second round processes are ended and killed too. BRIGADE_TEST_SEED=n repeats the choices of a round, BRIGADE_TEST_RUNS=n makes so many rounds.
+ * ended that had its port; in every second round processes are ended and killed too. BRIGADE_TEST_SEED=n repeats the
+ * choices of a round, BRIGADE_TEST_RUNS=n makes so many rounds.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -193,7 +194,8 @@ static bool race_step(race *r)
     }
     for (int i = 0; i < WORKERS; i++)
         (void)race_listen(r, i);
-    /* A process takes along what was on its way to it, also of a port that has just left: in every second round none ends. */
+    /* A process takes along what was on its way to it, also of a port that has just left: in every second round none
+     * ends. */
     if (race_random(&r->random, 400) == 0)
         race_end_worker(r, (int)race_random(&r->random, r->is_lossy ? WORKERS : WORKERS / 2) * (r->is_lossy ? 1 : 2));
     sched_yield();

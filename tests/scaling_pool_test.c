@@ -88,7 +88,8 @@ static void load_end(load *self)
     crowd_close(&self->here);
 }
 
-/* ---- by default ---------------------------------------------------------------------------------------------------- */
+/* ---- by default ----------------------------------------------------------------------------------------------------
+ * */
 
 static void as_many_as_cpus(void **state)
 {
@@ -124,7 +125,8 @@ static void as_many_as_this_thread_may_use(void **state)
     pthread_join(thread, NULL);
 }
 
-/* ---- more and fewer ------------------------------------------------------------------------------------------------ */
+/* ---- more and fewer ------------------------------------------------------------------------------------------------
+ * */
 
 #define QUICK .scaling_interval_ns = BRG_MILLISECONDS(1), .idle_timeout_ns = BRG_MILLISECONDS(5)
 
@@ -158,6 +160,21 @@ static void every_policy_grows_and_shrinks(void **state)
         wait_for_workers(self.pool, 2);
         load_end(&self);
     }
+}
+
+/* Load looks at the workers, not at the queue: one that is busy for long gets company, with nothing waiting. */
+static void load_grows_without_a_queue(void **state)
+{
+    load self;
+    load_begin(&self, state, brg_pool_opts(.scaling = brg_scaling_load, .workers_max = 3, QUICK));
+    wait_for_workers(self.pool, 1);
+    load_add(&self, 1);
+    crowd_wait(&self.here, 1);
+    wait_for_workers(self.pool, 2);
+    assert_int_equal(scenario_stats(self.pool).queue_peak, 1); /* for a moment */
+    load_release(&self);
+    wait_for_workers(self.pool, 1);
+    load_end(&self);
 }
 
 static void adaptive_stays_within_its_bounds(void **state)
@@ -204,6 +221,7 @@ static void spares_are_kept_ready(void **state)
     load_begin(
         &self, state,
         brg_pool_opts(.scaling = brg_scaling_backlog, .workers_max = 6, .warm_spares = 2, .grow_queued = 1000, QUICK));
+    wait_for_workers(self.pool, 2);
     load_add(&self, 1);
     crowd_wait(&self.here, 1);
     wait_for_workers(self.pool, 3);
@@ -218,7 +236,8 @@ static void spares_are_kept_ready(void **state)
     load_end(&self);
 }
 
-/* ---- by hand ------------------------------------------------------------------------------------------------------- */
+/* ---- by hand -------------------------------------------------------------------------------------------------------
+ * */
 
 static void tune(brg_pool *pool, uint32_t minimum, uint32_t maximum)
 {
@@ -304,6 +323,7 @@ int main(void)
         SCENARIO_BOTH(as_many_as_this_thread_may_use),
         SCENARIO_BOTH(backlog_grows_and_shrinks),
         SCENARIO_BOTH(every_policy_grows_and_shrinks),
+        SCENARIO_BOTH(load_grows_without_a_queue),
         SCENARIO_BOTH(adaptive_stays_within_its_bounds),
         SCENARIO_BOTH(from_none_and_back),
         SCENARIO_BOTH(starts_with_as_many_as_asked),

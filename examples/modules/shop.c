@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A module whose workers are prepared before their first task (load), and are told of changes between tasks (configure). */
+/* A module whose workers are prepared before their first task (load), and are told of changes between tasks
+ * (configure). */
 #include <stdlib.h>
 
 #include <brigade.h>

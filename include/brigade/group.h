@@ -23,8 +23,8 @@ BRG_API brg_group *brg_group_ref(brg_group *group);
 BRG_API void brg_group_unref(brg_group *group);
 
 /*
- * Waits until none of its tasks is left to settle: BRG_OK, however they ended. On a thread worker of the pool it helps as
- * brg_task_wait does, running tasks of the group. Errors: BRG_TIMED_OUT; BRG_DEADLOCK in a task of the group;
+ * Waits until none of its tasks is left to settle: BRG_OK, however they ended. On a thread worker of the pool it helps
+ * as brg_task_wait does, running tasks of the group. Errors: BRG_TIMED_OUT; BRG_DEADLOCK in a task of the group;
  * BRG_CANCELLED when the waiting task is asked to end. Any thread.
  */
 BRG_API brg_status brg_group_wait(brg_group *group, uint64_t timeout_ns);
@@ -35,9 +35,9 @@ BRG_API void brg_group_cancel(brg_group *group);
 typedef void (*brg_group_done_fn)(brg_group *group, void *user_data);
 
 /*
- * Runs done(group, user_data) once on the pool's loop, after the callbacks of its tasks, when none is left to settle; soon
- * if none is now. Errors: BRG_INVALID (a pool without a loop, or a function that waits already); BRG_CLOSED (the pool has
- * ended); BRG_FORKED. Any thread.
+ * Runs done(group, user_data) once on the pool's loop, after the callbacks of its tasks, when none is left to settle;
+ * soon if none is now. Errors: BRG_INVALID (a pool without a loop, or a function that waits already); BRG_CLOSED (the
+ * pool has ended); BRG_FORKED. Any thread.
  */
 BRG_API brg_status brg_group_when_done(brg_group *group, brg_group_done_fn done, void *user_data, brg_error *error);
 

@@ -47,7 +47,8 @@ struct brg_queue_policy {
     void (*done)(void *state);                                  /* frees what init and push took; may be NULL */
     void (*tune)(void *state, const brg_pool_options *options); /* they changed (brg_pool_tune); may be NULL */
     void (*push)(void *state, brg_item *item);
-    /* It was popped and comes back without having run: it must be popped before what is like it, and its pop uncounted. */
+    /* It was popped and comes back without having run: it must be popped before what is like it, and its pop
+     * uncounted. */
     void (*push_front)(void *state, brg_item *item);
     brg_item *(*pop)(void *state, uint64_t now_ns); /* NULL when empty, never otherwise */
     void (*remove)(void *state, brg_item *item);    /* cancelled, expired or moved: not served */
@@ -73,8 +74,8 @@ typedef struct brg_seats {
     brg_seat *const *seats; /* by index; some may be unusable */
     uint32_t count;
     uint32_t usable_count;
-    uint32_t from;  /* the worker that submits, or BRG_SEAT_ANY */
-    uint64_t needs; /* the tags the task asks for: brg_seat_fits */
+    uint32_t from;   /* the worker that submits, or BRG_SEAT_ANY */
+    uint64_t needs;  /* the tags the task asks for: brg_seat_fits */
     uint64_t now_ns; /* 0 unless the queue policy wants_time */
 } brg_seats;
 

@@ -190,8 +190,8 @@ BRG_API void brg_pool_destroy(brg_pool *pool);
 
 /*
  * Changes options while the pool works: those marked * above that are not zero in `changes`; the others stay. Fewer
- * workers: the surplus ends when idle, after what it has. Smaller limits hold for later submits. All or nothing. Errors:
- * BRG_INVALID naming an option that is wrong or cannot be changed; BRG_NO_MEMORY. Any thread.
+ * workers: the surplus ends when idle, after what it has. Smaller limits hold for later submits. All or nothing.
+ * Errors: BRG_INVALID naming an option that is wrong or cannot be changed; BRG_NO_MEMORY. Any thread.
  */
 BRG_API brg_status brg_pool_tune(brg_pool *pool, const brg_pool_options *changes, brg_error *error);
 
@@ -255,10 +255,10 @@ BRG_API brg_status brg_pool_call(brg_pool *pool, brg_call_fn call, void *argumen
 /*
  * Submits the module's task `name` once to each worker that the pool has now, for it and its replacements alone: each
  * is a task of its own, with its own `done`. It goes before what waits, whatever the policies. `input` is taken on
- * success. *count (may be NULL) receives how many. Tasks of workers that go away first settle as cancelled. Options that do
- * not apply (key, tags, delay, after) must be zero. They are admitted as one, which may put the queue above queue_max.
- * Errors: as brg_pool_submit, all or nothing; BRG_UNSUPPORTED for ports or descriptors that several would get. Any
- * thread.
+ * success. *count (may be NULL) receives how many. Tasks of workers that go away first settle as cancelled. Options
+ * that do not apply (key, tags, delay, after) must be zero. They are admitted as one, which may put the queue above
+ * queue_max. Errors: as brg_pool_submit, all or nothing; BRG_UNSUPPORTED for ports or descriptors that several would
+ * get. Any thread.
  */
 BRG_API brg_status brg_pool_submit_all(brg_pool *pool, const char *name, brg_value *input,
                                        const brg_submit_options *options, uint32_t *count);

@@ -71,8 +71,8 @@ BRG_API brg_status brg_task_cancel(brg_task *task);
  * Takes the next value that the running task sent with brg_context_progress; the caller's to unref. For tasks submitted
  * with progress_max and without on_progress. Waits up to `timeout_ns`; it does not help, as brg_task_wait does. Once
  * the last handle is gone nobody listens. Errors: BRG_EMPTY (timeout 0); BRG_TIMED_OUT; BRG_CLOSED when the task
- * settled and nothing is left; BRG_CANCELLED in a task that is asked to end; BRG_INVALID for other tasks; BRG_NO_MEMORY;
- * BRG_FORKED. Any thread, one at a time.
+ * settled and nothing is left; BRG_CANCELLED in a task that is asked to end; BRG_INVALID for other tasks;
+ * BRG_NO_MEMORY; BRG_FORKED. Any thread, one at a time.
  */
 BRG_API brg_status brg_task_progress(brg_task *task, brg_value **value, uint64_t timeout_ns);
 

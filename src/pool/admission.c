@@ -117,6 +117,7 @@ static brg_status admission_make_room_locked(brg_pool *pool, const brg_item *ite
         while (admission_is_full_locked(pool, bytes))
             if (!admission_drop_locked(pool, item->band))
                 return BRG_FULL;
+        brg__pool_level_locked(pool);
         return BRG_OK;
     default:
         return BRG_FULL;

@@ -23,7 +23,8 @@ void brg__batches_free(brg_pool *pool);
 uint64_t brg__batches_ripen_locked(brg_pool *pool, uint64_t now);
 void brg__batches_hurry_locked(brg_pool *pool); /* nothing new will come: none waits any longer */
 
-/* Process workers: sends a taken one, as brg__process_send_task. BRG_OK: members that could not be sent have settled. */
+/* Process workers: sends a taken one, as brg__process_send_task. BRG_OK: members that could not be sent have settled.
+ * */
 brg_status brg__batch_send_locked(brg__slot *slot, brg_task *carrier, uint64_t ticket, brg__sent *sent);
 bool brg__batch_has_movables(const brg_task *carrier);
 /* It is the one that runs now, as far as we know; its clock has started. */

@@ -3,9 +3,9 @@
  * Tasks of a pool that share a token: a bunch, with one watch on the token however many they are.
  *
  * Setting and ending a watch may run callbacks, start or join a thread: never under the pool's lock. So a submit holds
- * the bunch before it takes the lock, making it if there is none; and the last task that leaves puts it on a list, which
- * the unlock lets go of. Its watch may be running on another thread even then: references are the pool's, the watch's,
- * and that of a cancel on its way.
+ * the bunch before it takes the lock, making it if there is none; and the last task that leaves puts it on a list,
+ * which the unlock lets go of. Its watch may be running on another thread even then: references are the pool's, the
+ * watch's, and that of a cancel on its way.
  *
  * The watch's callback comes on whatever thread cancels or notices, possibly one that holds this very lock (it sends a
  * value with the token to a process). So it only calls the supervisor, which cancels a slice of the tasks at a time.

@@ -20,14 +20,15 @@ struct brg__extras {
     brg_group *group;
     brg__node group_node;
     uint64_t group_number; /* counted up in its group */
-    brg__after *after; /* what it runs after, and what runs after it */
-    uint64_t needs;    /* the tags it asks for */
+    brg__after *after;     /* what it runs after, and what runs after it */
+    uint64_t needs;        /* the tags it asks for */
 };
 
 /* The task's extras, made if it has none. NULL: no memory. Lock held, before anybody else knows the task. */
 brg__extras *brg__extras_of_locked(brg_task *task);
 
-/* Submit: joins what the options name; its bunch is held. Undone by brg__task_discard, also where it failed. Lock held. */
+/* Submit: joins what the options name; its bunch is held. Undone by brg__task_discard, also where it failed. Lock
+ * held. */
 brg_status brg__extras_join_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options);
 /* Whether it must wait for others before it is ready, or is never to run. Lock held. */
 bool brg__extras_is_blocked_locked(const brg_task *task);
@@ -72,6 +73,6 @@ void brg__group_leave_locked(brg_task *task); /* as if it had never joined */
 void brg__group_leave_locked(brg_task *task); /* as if it had never joined */
 void brg__group_settled_locked(brg_task *task, brg_task_state state);
 bool brg__group_is_cancelled_locked(const brg_task *task); /* since it joined */
-void brg__group_delivered(brg_task *task); /* its callback ran. No lock */
+void brg__group_delivered(brg_task *task);                 /* its callback ran. No lock */
 
 #endif

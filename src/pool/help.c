@@ -10,7 +10,8 @@
  *
  * While a nested task runs, the waiting one is suspended: in slot->suspended, innermost first, linked by task->outer,
  * under the lock. The slot's xrunning, xticket and xdeadline are the nested one's. What befalls a suspended one is kept
- * with it (end_why) and told to it when it goes on; when its grace is over first, the worker ends with all that is in it.
+ * with it (end_why) and told to it when it goes on; when its grace is over first, the worker ends with all that is in
+ * it.
  *
  * Inside a wait the thread counts as in the library, so that it is not abandoned while it holds the pool's things.
  */
@@ -183,7 +184,8 @@ static bool help_run_locked(brg__help *help, brg_task *task)
 bool brg__help_run_new(brg_task *task, brg__slot *slot)
 {
     brg__help help;
-    if (slot->depth >= BRG_NESTING_MAX || brg__thread_stack_is_low() || brg__help_begin(&help, task->pool, slot) != BRG_OK)
+    if (slot->depth >= BRG_NESTING_MAX || brg__thread_stack_is_low() ||
+        brg__help_begin(&help, task->pool, slot) != BRG_OK)
         return false;
     brg__pool_lock(help.pool);
     if (help_run_locked(&help, task)) {

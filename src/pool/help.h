@@ -22,13 +22,13 @@ brg_status brg__help_end(brg__help *help, brg_status status);
 /*
  * Looks what of `task` this worker can run, and runs it. Lock held, released meanwhile when something ran.
  * BRG_OK: something ran, or it settled; look again. BRG_EMPTY: nothing now; sleep until it settles or
- * brg__help_notice. BRG_DEADLOCK: it waits for this worker. BRG_CANCELLED: the thread was abandoned meanwhile; no lock is
- * held then, touch nothing.
+ * brg__help_notice. BRG_DEADLOCK: it waits for this worker. BRG_CANCELLED: the thread was abandoned meanwhile; no lock
+ * is held then, touch nothing.
  */
 brg_status brg__help_step_locked(brg__help *help, brg_task *task);
 
-/* Runs a task that was never queued, nested in the one that submits it. Thread of the slot's worker. False: it is nested
- * too deep already. */
+/* Runs a task that was never queued, nested in the one that submits it. Thread of the slot's worker. False: it is
+ * nested too deep already. */
 bool brg__help_run_new(brg_task *task, brg__slot *slot);
 
 /* Whether the task that waits is asked to end. */

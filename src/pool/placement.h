@@ -85,8 +85,8 @@ static inline uint32_t brg__seats_random(const brg_seats *seats, uint64_t *rando
 
 #define BRG__CURSORS 16 /* as many different sets of tags as a pool takes */
 
-/* Whose turn it is. Tasks with other tags have a cursor of their own: with one for all, tasks that fit few workers would
- * move it past the others always at the same place, and the rest would not be served in turn. */
+/* Whose turn it is. Tasks with other tags have a cursor of their own: with one for all, tasks that fit few workers
+ * would move it past the others always at the same place, and the rest would not be served in turn. */
 typedef struct brg__turns {
     uint64_t needs[BRG__CURSORS];
     uint32_t cursor[BRG__CURSORS];

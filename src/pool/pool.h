@@ -7,9 +7,9 @@
  * path: supervise.c (timeouts), workers.c (starts and ends), scale.c (how many), shutdown.c. schedule.c decides where
  * tasks wait and who takes which, with the policies.
  *
- * Locks: `lock` (BRG__RANK_POOL) guards schedule, slots, modes and counts. Thread workers take tasks a handful at a time
- * under it and run and settle them without it; what they write is in their slot and marked x. brg__pool_unlock ends
- * every section in which something may have become ready: it wakes whom the section chose.
+ * Locks: `lock` (BRG__RANK_POOL) guards schedule, slots, modes and counts. Thread workers take tasks a handful at a
+ * time under it and run and settle them without it; what they write is in their slot and marked x. brg__pool_unlock
+ * ends every section in which something may have become ready: it wakes whom the section chose.
  *
  * Who frees: the pool struct is counted: its user, each live worker, each task with a handle. A task is counted when it
  * has a handle; the library's own reference goes when it settled and its callback ran.
@@ -103,7 +103,7 @@ struct brg_task {
     struct brg__progress *progress; /* of a task with extras, from submit to its end; else NULL: progress.c */
 
     uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns, start_by_ns; /* the times: with a clock only */
-    uint64_t heartbeat_ns;   /* of one that is watched */
+    uint64_t heartbeat_ns;                                                           /* of one that is watched */
     uint64_t start_delay_ns; /* from submit, of one that waits for others first; 0: none */
     brg__heap_item expiry;
     brg_result result; /* with a handle or a callback only */
@@ -173,13 +173,13 @@ struct brg__slot {
     BRG__ALIGNED(64) uint64_t xhand; /* epoch << 32 | next << 16 | end: run_thread.c */
     brg_task *xhand_tasks[BRG__HAND_MAX];
     brg_task *xrunning;
-    uint64_t tickets;     /* given so far, one per attempt; its worker's only */
-    uint64_t xticket;     /* of the running task, 0 between tasks */
-    uint64_t xdeadline;   /* of the running task; UINT64_MAX: none */
+    uint64_t tickets;                   /* given so far, one per attempt; its worker's only */
+    uint64_t xticket;                   /* of the running task, 0 between tasks */
+    uint64_t xdeadline;                 /* of the running task; UINT64_MAX: none */
     uint64_t xbeat_ticket, xbeat_every; /* of the task whose heartbeat is watched; under lock for process workers */
     uint64_t xsilent_ticket;            /* of the one whose heartbeat stopped; written under lock */
-    bool searching;       /* counted in pool->xsearching; its worker's only */
-    uint64_t run_ewma_ns; /* thread: this worker's */
+    bool searching;                     /* counted in pool->xsearching; its worker's only */
+    uint64_t run_ewma_ns;               /* thread: this worker's */
     brg_task *free_first, *free_last;
     uint32_t free_count;
     BRG__ALIGNED(64) brg__settled xsettled;
@@ -223,10 +223,10 @@ struct brg_pool {
     brg__wakes wakes, asks;
     bool has_chores; /* for the unlock: the two lists below */
     bool is_telling;
-    brg__list ended;                   /* after.c: ends whose followers are to be told */
-    struct brg__bunch *bunches_left;   /* bunch.c: those without tasks */
+    brg__list ended;                 /* after.c: ends whose followers are to be told */
+    struct brg__bunch *bunches_left; /* bunch.c: those without tasks */
     brg__pool_mode mode;
-    bool is_plain; /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
+    bool is_plain;    /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
     uint64_t waiting_bytes, waiting_peak, submitted, rejected, dropped, inline_run;
     uint64_t internal, internal_ended; /* of the library's own, in submitted and settled.all */
@@ -328,8 +328,8 @@ typedef struct brg__outcome {
     size_t batch_bytes_max;
 } brg__outcome;
 /* Ends the task: result, counters, waiters, callback. The caller owns the right to (it took it from its place).
- * `counts`: the slot's for its worker thread, without the lock; pool->settled, with `slot` NULL, under it. `task` may be
- * gone afterwards. */
+ * `counts`: the slot's for its worker thread, without the lock; pool->settled, with `slot` NULL, under it. `task` may
+ * be gone afterwards. */
 void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot);
 /* A short form without worker: queue timeouts, cancels. Lock held. */
 void brg__task_settle_plain(brg_task *task, brg_status status, const char *message);
@@ -396,12 +396,12 @@ void brg__slot_online_locked(brg__slot *slot);                         /* it may
 brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count); /* so many there are then, at least */
 
 /* recycle.c */
-bool brg__slot_is_due_locked(brg__slot *slot);     /* its worker served long enough, or is not fit to go on */
-void brg__slot_recycle_locked(brg__slot *slot);    /* ends it, to be replaced; between tasks */
-uint64_t brg__slot_served(const brg__slot *slot);  /* attempts at tasks that its worker has ended */
-uint64_t brg__slot_left_locked(const brg__slot *slot); /* how many more it may take */
-void brg__recycle_begin_locked(brg__slot *slot);   /* a new worker comes */
-void brg__recycle_watch_locked(brg__slot *slot);   /* it is online */
+bool brg__slot_is_due_locked(brg__slot *slot);              /* its worker served long enough, or is not fit to go on */
+void brg__slot_recycle_locked(brg__slot *slot);             /* ends it, to be replaced; between tasks */
+uint64_t brg__slot_served(const brg__slot *slot);           /* attempts at tasks that its worker has ended */
+uint64_t brg__slot_left_locked(const brg__slot *slot);      /* how many more it may take */
+void brg__recycle_begin_locked(brg__slot *slot);            /* a new worker comes */
+void brg__recycle_watch_locked(brg__slot *slot);            /* it is online */
 uint64_t brg__recycle_locked(brg_pool *pool, uint64_t now); /* idle ones that are due; when to look again */
 void brg__recycle_sample(brg_pool *pool, uint64_t now);     /* the memory of all. Supervisor, no lock */
 
@@ -414,7 +414,7 @@ uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now); /* decides, retir
 
 bool brg__slot_must_park_locked(const brg__slot *slot); /* before it takes: more are at work than wanted */
 void brg__slot_park_locked(brg__slot *slot);
-void brg__slot_unpark_locked(brg__slot *slot); /* only the mark; nothing if it is not */
+void brg__slot_unpark_locked(brg__slot *slot);   /* only the mark; nothing if it is not */
 void brg__slot_retire_locked(brg__slot *slot);   /* it gets nothing more and is asked to end */
 brg_status brg__pool_scale_init(brg_pool *pool); /* BRG_NO_MEMORY */
 

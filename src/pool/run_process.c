@@ -113,8 +113,8 @@ static brg_status process_hand_over_locked(brg__slot *slot, brg_task *task, brg_
 {
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         return brg__batch_send_locked(slot, task, ahead->ticket, &ahead->sent);
-    return brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1,
-                                  brg__progress_window(task->progress), task->name, task->input, &ahead->sent);
+    return brg__process_send_task(slot->worker, ahead->ticket, task->attempts + 1, brg__progress_window(task->progress),
+                                  task->name, task->input, &ahead->sent);
 }
 
 /* Sends one; false when it does not fit now. */

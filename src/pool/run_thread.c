@@ -21,8 +21,8 @@
 #include "pool/batch.h"
 #include "pool/fork_pool.h"
 #include "pool/pool.h"
-#include "worker/batch.h"
 #include "pool/progress.h"
+#include "worker/batch.h"
 
 /* ---- hands ------------------------------------------------------------------------------------------------------- */
 
@@ -239,7 +239,7 @@ static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_cont
         outcome->status = run_verdict(pool, slot, task, outcome->status);
     if (BRG__UNLIKELY(outcome->status != BRG_OK)) {
         outcome->error = outcome->status == ended ? &context->failure
-                                                   : brg__heartbeat_error(slot, task->ticket, outcome->status);
+                                                  : brg__heartbeat_error(slot, task->ticket, outcome->status);
         outcome->detail = context->failure_detail;
         context->failure_detail = NULL;
         brg__pool_lock(pool);

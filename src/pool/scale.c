@@ -7,8 +7,8 @@
  * again only when the look helped, so that a flood of submits costs none.
  *
  * Where the policy parks, and where there are more than workers_max, a worker that finds more at work than are wanted
- * takes no tasks, though there are some, until more are wanted or it is ended. So fewer workers are a matter of the task
- * that runs, not of an empty queue. Other policies let idle workers help until their idle_timeout.
+ * takes no tasks, though there are some, until more are wanted or it is ended. So fewer workers are a matter of the
+ * task that runs, not of an empty queue. Other policies let idle workers help until their idle_timeout.
  *
  * Who is ended gets no task from the moment it is chosen, under the lock that submit assigns under: no task is lost
  * to a worker on its way out. The one idle the longest goes first.

@@ -2,10 +2,10 @@
 /*
  * Adaptive: climbs to the count with the best throughput, tasks done per second.
  *
- * A hill climber in one dimension, the logarithm of the count, for a hill that is seen through noise and moves. As .NET's
- * thread pool (Hellerstein, Morrison, Eilebrecht: Applying control theory in the real world, 2009) it tries counts
- * above and below in turn, so that drift hits all alike; instead of a Fourier transform it compares means with their
- * standard errors, which also tells it how wide to try (a trust region).
+ * A hill climber in one dimension, the logarithm of the count, for a hill that is seen through noise and moves. As
+ * .NET's thread pool (Hellerstein, Morrison, Eilebrecht: Applying control theory in the real world, 2009) it tries
+ * counts above and below in turn, so that drift hits all alike; instead of a Fourier transform it compares means with
+ * their standard errors, which also tells it how wide to try (a trust region).
  *
  *   seek    doubles as long as that brings much, or else halves as long as it costs little: to the right order of
  *           magnitude within seconds.
@@ -15,8 +15,8 @@
  *   hold    two rounds stayed: keeps the base for a while, since trying costs throughput, then does another round. A
  *           rate that is suddenly another one means another kind of work: seeks again.
  *
- * What is compared is ln(rate) - ADAPTIVE_COST * ln(count): workers that bring next to nothing are not worth having, and
- * where all counts are alike it drifts to fewer.
+ * What is compared is ln(rate) - ADAPTIVE_COST * ln(count): workers that bring next to nothing are not worth having,
+ * and where all counts are alike it drifts to fewer.
  *
  * Throughput says something about the count only while tasks wait, at both ends of an interval. Else it learns nothing
  * and goes down to what is busy, with room; when tasks wait again it goes back to where it was. After each change
@@ -94,7 +94,8 @@ static void adaptive_visit(adaptive *self, uint32_t count)
     self->done = 0;
 }
 
-/* ---- round -------------------------------------------------------------------------------------------------------- */
+/* ---- round --------------------------------------------------------------------------------------------------------
+ * */
 
 /* The count `distance` away in ln(count), at least one; the base itself if the pool's bounds are in between. */
 static uint32_t adaptive_away(const adaptive *self, const brg_load *load, double distance)
@@ -228,7 +229,8 @@ static void round_next(adaptive *self, const brg_load *load)
         adaptive_visit(self, round_arm(self)->count);
 }
 
-/* ---- seek --------------------------------------------------------------------------------------------------------- */
+/* ---- seek ---------------------------------------------------------------------------------------------------------
+ * */
 
 static void seek_end(adaptive *self, const brg_load *load)
 {
@@ -275,7 +277,8 @@ static void seek_start(adaptive *self)
     self->skip = is_there ? 0 : 1;
 }
 
-/* ---- samples ------------------------------------------------------------------------------------------------------ */
+/* ---- samples ------------------------------------------------------------------------------------------------------
+ * */
 
 /* Whether `value` is the third in a row that is no noise, or is one that by far is none. */
 static bool adaptive_has_jumped(adaptive *self, double value, double known)
@@ -368,7 +371,8 @@ static void adaptive_learn(adaptive *self, const brg_load *load)
         adaptive_sample(self, load);
 }
 
-/* ---- no backlog --------------------------------------------------------------------------------------------------- */
+/* ---- no backlog ---------------------------------------------------------------------------------------------------
+ * */
 
 static void adaptive_rest(adaptive *self, const brg_load *load)
 {

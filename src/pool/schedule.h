@@ -5,9 +5,9 @@
  * its own.
  *
  * A seat is the place of one worker. Tasks wait in the shared queue, from which any worker takes (pull), or in the
- * queue of the seat that the placement chose. Tasks pinned to a seat go before both. The shared queue has a lane for each
- * set of tags that tasks ask for; a worker takes from the lanes it fits, the most urgent by rank first, among equals
- * the most demanding, whose tasks have fewer workers to go to.
+ * queue of the seat that the placement chose. Tasks pinned to a seat go before both. The shared queue has a lane for
+ * each set of tags that tasks ask for; a worker takes from the lanes it fits, the most urgent by rank first, among
+ * equals the most demanding, whose tasks have fewer workers to go to.
  *
  * item.reserved_1 is its lane; item.reserved_2 its home: a seat's index, or BRG_SEAT_ANY for the shared queue.
  */

@@ -271,9 +271,8 @@ brg_status brg__submit_read_named(brg_pool *pool, const char *name, brg_value *i
         work->input_bytes = brg_value_size_with_buffers(input);
     size_t copied = input == NULL ? 0 : brg__value_copied_bytes(input);
     if (copied > pool->options.message_bytes_max)
-        return brg_error_set(options->error, BRG_TOO_LARGE, "pool",
-                             "the input has %zu bytes, message_bytes_max is %zu", copied,
-                             pool->options.message_bytes_max);
+        return brg_error_set(options->error, BRG_TOO_LARGE, "pool", "the input has %zu bytes, message_bytes_max is %zu",
+                             copied, pool->options.message_bytes_max);
     if (input != NULL && !brg__value_is_whole(input))
         return brg_error_set(options->error, BRG_INVALID, "pool",
                              "a port or descriptor was taken out of the input; build a new one without it");

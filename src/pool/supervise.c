@@ -4,8 +4,8 @@
  *
  * One timer per pool, set to the earliest of what may happen: a running task's deadline, a grace that ends, a waiting
  * task's timeout or delay, a batch that is ripe, an empty slot's restart, the breaker's half-opening, the next look at
- * how many workers there should be. It is moved earlier as things start and not moved later when they end: a firing that
- * finds nothing due costs little and sets it anew.
+ * how many workers there should be. It is moved earlier as things start and not moved later when they end: a firing
+ * that finds nothing due costs little and sets it anew.
  */
 #include <stdio.h>
 #include <string.h>

@@ -151,7 +151,8 @@ static bool task_claim_of_hand(brg_task *task)
     while ((state & BRG__TASK_STATE_MASK) == BRG_TASK_QUEUED)
         if (brg_cas_acq_rel(&task->xstate, &state, state | (uint32_t)BRG_TASK_RUNNING))
             return true;
-    brg_sub_acq_rel(&task->xreferences, 1u); /* never the last: a handle, or what its end needs our lock for, keeps it */
+    brg_sub_acq_rel(&task->xreferences,
+                    1u); /* never the last: a handle, or what its end needs our lock for, keeps it */
     return false;
 }
 

@@ -168,8 +168,8 @@ const brg_module_batch_task *brg__batch_find(const brg_module *module, const cha
     return NULL;
 }
 
-/* An ordinary task for each in turn. Those that were asked to end together, and did not succeed, have no answer: the end
- * of the batch is theirs. */
+/* An ordinary task for each in turn. Those that were asked to end together, and did not succeed, have no answer: the
+ * end of the batch is theirs. */
 static brg_status batch_run_each(brg_batch *batch, size_t name_size)
 {
     brg_context *context = batch->context;

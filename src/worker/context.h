@@ -98,7 +98,8 @@ void brg__context_arena_rewind(brg_context *context, const brg__arena_mark *mark
 static inline brg__arena_mark brg__context_arena_mark(const brg_context *context)
 {
     brg__arena_chunk *chunk = context->arena;
-    return (brg__arena_mark){.chunk = chunk, .chunk_used = chunk == NULL ? 0 : chunk->used, .used = context->arena_used};
+    return (brg__arena_mark){
+        .chunk = chunk, .chunk_used = chunk == NULL ? 0 : chunk->used, .used = context->arena_used};
 }
 static inline void brg__context_arena_back(brg_context *context, const brg__arena_mark *mark)
 {

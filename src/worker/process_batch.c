@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Process workers, the owner's side: sending a batch. It is one frame of the request ring, so that it is taken, or taken
- * back, as a whole; the inputs that name ports and regions go through the mail before it, like those of single tasks,
- * in the order of the batch.
+ * Process workers, the owner's side: sending a batch. It is one frame of the request ring, so that it is taken, or
+ * taken back, as a whole; the inputs that name ports and regions go through the mail before it, like those of single
+ * tasks, in the order of the batch.
  */
 #include <string.h>
 

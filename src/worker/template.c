@@ -475,7 +475,9 @@ void brg__template_hurry(brg__spawn *spawn)
     memset(&error, 0, sizeof(error));
     brg_error_set(&error, BRG_START_FAILED, "worker",
                   "the template process of %s did not answer within the start timeout", self->module);
-    if (!template_has_others(self, spawn) || brg__now() - self->heard_at >= TEMPLATE_PATIENCE_NS) {
+    /* One that makes workers is not ended lightly: a worker that it has made and not told of would be nobody's. */
+    bool is_stuck = self->state != TEMPLATE_READY && !template_has_others(self, spawn);
+    if (is_stuck || brg__now() - self->heard_at >= TEMPLATE_PATIENCE_NS) {
         template_close(self, &error);
         return;
     }

@@ -82,7 +82,7 @@ struct brg_worker {
     uint32_t xreferences;
     const brg__source *source;
     void *source_owner;
-    void *slot; /* the source's own */
+    void *slot;          /* the source's own */
     uint32_t pool_index; /* where that is; UINT32_MAX: in no pool */
     uint64_t pool_tags;
     bool is_registered;
