@@ -162,22 +162,30 @@ bool brg__after_settle_if_doomed_locked(brg_task *task)
     return true;
 }
 
-/* The first one that is to hear of an end, out of its list; the ends that nobody follows any more go. */
-static after_edge *after_next_locked(brg_pool *pool, brg_status *status, uint64_t *id)
+/* The first end that somebody follows; those that nobody follows any more go. */
+static brg__after *after_first_ended_locked(brg_pool *pool)
 {
     while (!brg__list_is_empty(&pool->ended)) {
         brg__after *after = brg__container_of(pool->ended.head.next, brg__after, node);
-        brg__node *node = brg__list_pop_front(&after->followers);
-        *status = after->status;
-        *id = after->id;
-        if (brg__list_is_empty(&after->followers)) {
-            brg__list_remove(&after->node);
-            brg__after_free(after);
-        }
-        if (node != NULL)
-            return brg__container_of(node, after_edge, node);
+        if (!brg__list_is_empty(&after->followers))
+            return after;
+        brg__list_remove(&after->node);
+        brg__after_free(after);
     }
     return NULL;
+}
+
+/* The first one that is to hear of an end, out of its list. */
+static after_edge *after_next_locked(brg_pool *pool, brg_status *status, uint64_t *id)
+{
+    brg__after *after = after_first_ended_locked(pool);
+    if (after == NULL)
+        return NULL;
+    brg__node *node = after->followers.head.next;
+    brg__list_remove(node);
+    *status = after->status;
+    *id = after->id;
+    return brg__container_of(node, after_edge, node);
 }
 
 void brg__after_tell_locked(brg_pool *pool)
@@ -202,7 +210,7 @@ void brg__after_tell_locked(brg_pool *pool)
         }
     }
     pool->is_telling = false;
-    pool->has_chores = pool->has_chores || !brg__list_is_empty(&pool->ended);
+    pool->has_chores = pool->has_chores || after_first_ended_locked(pool) != NULL;
     if (settled != 0) {
         brg__pool_room_locked(pool);
         brg__pool_check_idle_locked(pool);

@@ -130,7 +130,9 @@ static fair_lane *fair_new_lane(fair_queue *queue)
 
 static fair_lane *fair_lane_for(fair_queue *queue, uint64_t key)
 {
-    fair_lane *lane = key == 0 ? &queue->common : brg__table_get(&queue->by_key, key);
+    if (key == 0)
+        return &queue->common;
+    fair_lane *lane = brg__table_get(&queue->by_key, key);
     if (lane != NULL)
         return lane;
     lane = fair_make_room(queue) ? fair_new_lane(queue) : NULL;

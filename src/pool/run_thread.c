@@ -86,18 +86,19 @@ static uint32_t hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count
     return count;
 }
 
-void brg__hand_reclaim_locked(brg__slot *slot)
+/* All but the first `kept`. */
+static void hand_reclaim_but_locked(brg__slot *slot, uint32_t kept)
 {
     uint64_t hand = brg_load_acquire(&slot->xhand);
     brg_task *tasks[BRG__HAND_MAX];
-    uint32_t next, end;
+    uint32_t first, end;
     do {
-        next = hand_next(hand);
         end = hand_end(hand);
-        for (uint32_t i = next; i < end; i++)
+        first = (uint32_t)brg__min(hand_next(hand) + kept, end);
+        for (uint32_t i = first; i < end; i++)
             tasks[i] = brg_load_relaxed(&slot->xhand_tasks[i]);
-    } while (next < end && !brg_cas_acq_rel(&slot->xhand, &hand, hand_pack(hand >> 32, next, next)));
-    for (uint32_t i = end; i > next; i--) { /* back to front, so that their order stays */
+    } while (first < end && !brg_cas_acq_rel(&slot->xhand, &hand, hand_pack(hand >> 32, hand_next(hand), first)));
+    for (uint32_t i = end; i > first; i--) { /* back to front, so that their order stays */
         brg_task *task = tasks[i - 1];
         if ((brg_load_acquire(&task->xstate) & BRG__TASK_STATE_MASK) != BRG_TASK_QUEUED)
             brg__task_drop(task, NULL); /* cancelled: the hand's reference */
@@ -105,6 +106,8 @@ void brg__hand_reclaim_locked(brg__slot *slot)
             brg__task_put_back_locked(slot->pool, task);
     }
 }
+
+void brg__hand_reclaim_locked(brg__slot *slot) { hand_reclaim_but_locked(slot, 0); }
 
 /* ---- taking --------------------------------------------------------------------------------------------------------
  * */
@@ -115,14 +118,15 @@ static uint32_t take_count_locked(const brg_pool *pool, const brg__slot *slot)
 }
 
 /* Takes back what busy workers hold but have not started, so that the caller has something to do. Where the placement
- * gave each worker its own, it stays its own. */
+ * gave each worker its own, it stays its own. One that has just taken and not begun keeps a task: else many idle
+ * workers could take the last one from each other for ever, each before it comes to start it. */
 static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
 {
     if (pool->schedule.assigns && !pool->schedule.steals)
         return;
     for (uint32_t i = 0; i < pool->xslot_count && pool->schedule.xready == 0; i++)
-        if (pool->slots[i] != self)
-            brg__hand_reclaim_locked(pool->slots[i]);
+        if (pool->slots[i] != self) /* who runs nothing is about to start its first: see above */
+            hand_reclaim_but_locked(pool->slots[i], brg_load_acquire(&pool->slots[i]->xticket) == 0);
 }
 
 /* Counts the worker as searching, if not too many are: half the CPUs, at least one. */

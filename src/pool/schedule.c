@@ -208,14 +208,12 @@ brg__seat *brg__schedule_put(brg__schedule *schedule, brg_item *item, int lane, 
 
 brg__seat *brg__schedule_put_back(brg__schedule *schedule, brg_item *item)
 {
-    brg__seat *seat = item->reserved_2 == BRG_SEAT_ANY ? NULL : brg__seat_of(schedule->seats[item->reserved_2]);
     if (item->reserved_1 == BRG__LANE_PINNED) {
-        brg__list_push_front(&seat->pinned, (brg__node *)(void *)item->link);
-        seat->pinned_count++;
-        schedule_count(schedule, 1);
-        seat_count_changed(seat);
-        return seat;
+        brg__seat *own = brg__seat_of(schedule->seats[item->reserved_2]);
+        brg__schedule_pin_before(schedule, own, item, own->pinned.head.next);
+        return own;
     }
+    brg__seat *seat = item->reserved_2 == BRG_SEAT_ANY ? NULL : brg__seat_of(schedule->seats[item->reserved_2]);
     if (seat != NULL && !seat->seen.is_usable)
         seat = schedule_choose(schedule, item, item->reserved_1, BRG_SEAT_ANY, 0);
     schedule_push(schedule, seat, item, schedule->queue->push_front);

@@ -58,7 +58,7 @@ void brg__context_arena_free(brg_context *context) { context_arena_reset(context
 void brg__context_arena_rewind(brg_context *context, const brg__arena_mark *mark)
 {
     brg__arena_chunk *chunk = context->arena;
-    while (chunk != mark->chunk) {
+    while (chunk != NULL && chunk != mark->chunk) {
         brg__arena_chunk *older = chunk->older;
         if (older == NULL && chunk->size == ARENA_CHUNK)
             break; /* the mark was made before there was any: kept, for the next one */

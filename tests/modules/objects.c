@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The module of flat_test.c and objects_test.c: a worker and tasks that are given ports, memory, tokens, descriptors. */
+/* The module of flat_test.c and objects_test.c: a worker and tasks that are given ports, memory, tokens, descriptors.
+ * */
 #include <brigade.h>
 
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The module of ports_race_test.c: takes the port out of {"port", "channel", "next", "take"}, receives up to `take` numbers
- * from it, which must follow `next`, and sends all of it back: {"port" (unless it closed), "channel", "next", "wrong",
- * "cut": asked to end before it had received all, or some died
+ * The module of ports_race_test.c: takes the port out of {"port", "channel", "next", "take"}, receives up to `take`
+ * numbers from it, which must follow `next`, and sends all of it back: {"port" (unless it closed), "channel", "next",
+ * "wrong", "cut": asked to end before it had received all, or some died
  * with the process that had the port before (a message error): then there may be a gap}.
  */
 #include <brigade.h>
