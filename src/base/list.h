@@ -39,7 +39,9 @@ static inline void brg__list_remove(brg__node *node)
 {
     node->previous->next = node->next;
     node->next->previous = node->previous;
+#ifndef __clang_analyzer__ /* which takes the next first node for this one */
     node->next = node->previous = NULL;
+#endif
 }
 
 /* The first node, removed; NULL when empty. */

@@ -77,15 +77,39 @@ static brg_status admission_wait_locked(brg_pool *pool, size_t bytes)
 
 /* ---- making room ------------------------------------------------------------------------------------------------- */
 
+static brg_task *admission_task_of(brg__node *node) { return brg__container_of(node, brg_task, age_node); }
+
+/* One that comes back from a worker is as old as it was; mostly it is older than all that wait. */
 void brg__age_add_locked(brg_pool *pool, brg_task *task)
 {
-    brg__list_push_back(&pool->by_age[task->item.band], &task->age_node);
+    uint8_t band = task->item.band;
+    brg__node *head = &pool->by_age[band].head, *next = head;
+    if (task->age == 0)
+        task->age = ++pool->ages;
+    else if (head->previous != head && admission_task_of(head->previous)->age > task->age)
+        for (next = head->next; admission_task_of(next)->age < task->age; next = next->next)
+            ;
+    brg__list_insert_before(next, &task->age_node);
+    pool->band_count[band]++;
+    pool->band_bytes[band] += task->input_bytes;
 }
 
 void brg__age_remove_locked(brg_pool *pool, brg_task *task)
 {
-    (void)pool;
     brg__list_remove(&task->age_node);
+    pool->band_count[task->item.band]--;
+    pool->band_bytes[task->item.band] -= task->input_bytes;
+}
+
+/* Whether there is room once all that are no more urgent than `band` are gone: else none is dropped in vain. */
+static bool admission_can_drop_locked(const brg_pool *pool, uint8_t band, size_t bytes)
+{
+    uint64_t count = pool->waiting, used = pool->waiting_bytes;
+    for (uint32_t b = band; b < BRG_BAND_COUNT; b++) {
+        count -= pool->band_count[b];
+        used -= pool->band_bytes[b];
+    }
+    return count < pool->options.queue_max && (used == 0 || used + bytes <= pool->options.queue_bytes_max);
 }
 
 /* Drops one that waits and is no more urgent than `band`; false: there is none. */

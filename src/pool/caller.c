@@ -83,6 +83,7 @@ static void caller_run_alone(brg_pool *pool, brg_task *task)
     context.arena_max = pool->options.limits.arena_bytes_max != 0 ? pool->options.limits.arena_bytes_max
                                                                   : CALLER_ARENA_DEFAULT;
     brg__pool_lock(pool);
+    /* cppcheck-suppress autoVariables ; taken back below, before it goes */
     task->xcancel = &cancel;
     if (task->cancel_asked)
         cancel = CALLER_TICKET;

@@ -61,6 +61,8 @@ bool brg__extras_refuse_locked(brg_task *task)
     pool->is_telling = true; /* who takes must not find the queue changed under it: the unlock tells those behind it */
     brg__task_settle_plain(task, BRG_CANCELLED, "the task was cancelled before it started");
     pool->is_telling = was_telling;
+    brg__pool_room_locked(pool);
+    brg__pool_check_idle_locked(pool);
     return true;
 }
 

@@ -244,6 +244,7 @@ static brg_task *help_claim_locked(brg__help *help, brg_task *task)
     bool queued = (brg_load_acquire(&task->xstate) & BRG__TASK_STATE_MASK) == BRG_TASK_QUEUED;
     if (place == BRG__PLACE_HAND && queued && task->slot != NULL) {
         brg__hand_reclaim_locked(task->slot);
+        brg__pool_wake_next_locked(pool); /* what else was in it */
         place = brg_load_relaxed(&task->place);
     }
     if (place != BRG__PLACE_QUEUE || task->item.reserved_1 == BRG__LANE_PINNED)

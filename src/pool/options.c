@@ -13,6 +13,7 @@
 #define OPTIONS_WORKERS_MAX 4096
 #define OPTIONS_BATCH_MAX 4096
 #define OPTIONS_QUEUE_DEFAULT 65536
+#define OPTIONS_GROW_BUSY_DEFAULT 80
 #define OPTIONS_QUEUE_BYTES_DEFAULT ((size_t)256 << 20)
 #define OPTIONS_MESSAGE_BYTES_DEFAULT ((size_t)64 << 20)
 #define OPTIONS_RETRY_ALL                                                                                              \
@@ -67,9 +68,10 @@ static brg_status options_check_percents(const brg_pool_options *options, brg_er
     if (options->retry_jitter_percent > 100 || options->grow_busy_percent > 100 || options->shrink_busy_percent > 100)
         return brg_error_set(error, BRG_INVALID, "pool",
                              "retry_jitter_percent, grow_busy_percent and shrink_busy_percent are at most 100");
-    if (options->grow_busy_percent != 0 && options->shrink_busy_percent >= options->grow_busy_percent)
+    uint32_t grow = options->grow_busy_percent != 0 ? options->grow_busy_percent : OPTIONS_GROW_BUSY_DEFAULT;
+    if (options->shrink_busy_percent >= grow)
         return brg_error_set(error, BRG_INVALID, "pool", "shrink_busy_percent %u must be below grow_busy_percent %u",
-                             options->shrink_busy_percent, options->grow_busy_percent);
+                             options->shrink_busy_percent, grow);
     return BRG_OK;
 }
 
@@ -88,9 +90,12 @@ static brg_status options_check_numbers(const brg_pool_options *options, brg_err
                              OPTIONS_BATCH_MAX);
     if ((options->retry_on & ~OPTIONS_RETRY_ALL) != 0)
         return brg_error_set(error, BRG_INVALID, "pool", "retry_on has unknown flags: 0x%x", options->retry_on);
-    if (options->queue_high != 0 && options->queue_low >= options->queue_high)
+    uint32_t high = options->queue_high;
+    if (high == 0)
+        high = options->queue_max != 0 ? options->queue_max : OPTIONS_QUEUE_DEFAULT;
+    if (options->queue_low >= high)
         return brg_error_set(error, BRG_INVALID, "pool", "queue_low %u must be below queue_high %u", options->queue_low,
-                             options->queue_high);
+                             high);
     return options_check_percents(options, error);
 }
 
@@ -142,7 +147,7 @@ static void options_default_more(brg_pool_options *options)
     options_default_u32(&options->queue_high, options->queue_max);
     options_default_u32(&options->queue_low, options->queue_high / 2);
     options_default_u32(&options->grow_queued, 2);
-    options_default_u32(&options->grow_busy_percent, 80);
+    options_default_u32(&options->grow_busy_percent, OPTIONS_GROW_BUSY_DEFAULT);
     if (options->shrink_busy_percent == 0)
         options->shrink_busy_percent = (uint32_t)brg__min(20, options->grow_busy_percent / 2);
     options_default_u32(&options->batch_size, 1);
@@ -343,6 +348,23 @@ static void options_apply_locked(brg_pool *pool, const brg_pool_options *merged)
     brg__pool_timer_at(pool, 0);
 }
 
+/* Tasks that asked for tags may wait in many places: whoever could serve them stays. */
+static brg_status options_check_tags_locked(const brg_pool *pool, uint32_t workers_max, brg_error *error)
+{
+    uint32_t count = brg__min(pool->options.worker_tags_count, workers_max);
+    for (uint32_t i = 1; i < pool->schedule.xlane_count; i++) {
+        uint64_t needs = pool->schedule.lanes[i].needs;
+        bool fits = false;
+        for (uint32_t j = 0; j < count; j++)
+            fits = fits || (pool->options.worker_tags[j] & needs) == needs;
+        if (!fits)
+            return brg_error_set(error, BRG_INVALID, "pool",
+                                 "workers_max %u leaves no worker with the tags 0x%llx, which tasks asked for",
+                                 workers_max, (unsigned long long)needs);
+    }
+    return BRG_OK;
+}
+
 brg_status brg_pool_tune(brg_pool *pool, const brg_pool_options *given, brg_error *error)
 {
     brg_pool_options changes;
@@ -356,6 +378,8 @@ brg_status brg_pool_tune(brg_pool *pool, const brg_pool_options *given, brg_erro
     brg__pool_lock(pool);
     brg_pool_options merged = pool->options;
     status = options_merge(&merged, &changes, error);
+    if (status == BRG_OK)
+        status = options_check_tags_locked(pool, merged.workers_max, error);
     uint32_t slots = merged.workers_min == BRG_NO_WORKERS ? 0 : merged.workers_min;
     if (status == BRG_OK && brg__pool_add_slots_locked(pool, slots) != BRG_OK)
         status = brg__error_memory(error, "workers");

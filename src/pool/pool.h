@@ -109,6 +109,7 @@ struct brg_task {
     brg_result result; /* with a handle or a callback only */
     brg_error *error;
     brg__node age_node;     /* in pool->by_age while it waits, where admission drops */
+    uint64_t age;           /* its number in the order of submits there; 0: none yet */
     struct brg_task *outer; /* of a suspended one: what its worker suspended before: help.c */
     uint64_t *xcancel;      /* of one that runs in its submitter: caller.c */
     brg_status end_why;     /* it was asked to end; BRG_OK: it was not. Of suspended ones, under the lock */
@@ -259,6 +260,7 @@ struct brg_pool {
     brg_value *config;                    /* configure.c */
     uint64_t rss_at;                      /* when recycle.c looks at memory again */
     brg__list by_age[BRG_BAND_COUNT];     /* drop_oldest and drop_newest: all that wait, by age: admission.c */
+    uint64_t band_count[BRG_BAND_COUNT], band_bytes[BRG_BAND_COUNT], ages; /* theirs */
 
     brg__timer timer;
     uint64_t xtimer_at; /* when it fires; UINT64_MAX: not set. Under lock, read without */
@@ -411,6 +413,9 @@ void brg__pool_account_locked(brg_pool *pool, uint64_t now);   /* before busy or
 void brg__pool_hint_locked(brg_pool *pool);                    /* tasks wait and nobody is idle */
 void brg__pool_watch_locked(brg_pool *pool, uint64_t now);     /* a worker is busy: looks begin again */
 uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now); /* decides, retires; when to look again */
+
+/* The index of a worker that is not there and whose tags tasks wait for that nobody else has; UINT32_MAX: none. */
+uint32_t brg__pool_missed_locked(const brg_pool *pool, uint64_t now);
 
 bool brg__slot_must_park_locked(const brg__slot *slot); /* before it takes: more are at work than wanted */
 void brg__slot_park_locked(brg__slot *slot);

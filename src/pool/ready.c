@@ -68,6 +68,8 @@ void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot)
         brg__slot_feed_locked(slot);
     else if (slot->seat.seen.is_idle && slot->worker != NULL && ready_note(&pool->wakes, slot->worker))
         brg__slot_set_idle_locked(slot, false);
+    else if (BRG__UNLIKELY(slot->xparked != 0) && slot->worker != NULL && slot->seat.pinned_count != 0)
+        brg__gate_wake(&slot->worker->gate, BRG__FUTEX_PRIVATE); /* it sleeps and is in no list */
 }
 
 void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot)
@@ -90,6 +92,9 @@ void brg__pool_wake_next_locked(brg_pool *pool)
     brg__slot *slot = brg__slot_of(brg__schedule_idle_for(&pool->schedule));
     if (slot != NULL)
         brg__pool_wake_slot_locked(pool, slot);
+    else if (BRG__UNLIKELY(pool->may_hint && pool->schedule.xlane_count > 1) &&
+             brg__schedule_misses(&pool->schedule, UINT64_MAX, NULL))
+        brg__pool_hint_locked(pool); /* those that are idle have other tags */
 }
 
 static void ready_wake_for_locked(brg_pool *pool, brg__slot *slot)
@@ -113,10 +118,10 @@ void brg__pool_dispatch_locked(brg_pool *pool)
     brg__schedule *schedule = &pool->schedule;
     if (schedule->xready == 0)
         return;
-    brg__list_for_each(node, &schedule->idle) {
-        brg__seat *seat = brg__container_of(node, brg__seat, idle_node);
-        if (seat->xready != 0)
-            brg__pool_wake_slot_locked(pool, brg__slot_of(seat));
+    for (uint32_t i = 0; schedule->xready != schedule->xshared && i < pool->xslot_count; i++) { /* no list: it changes */
+        brg__slot *slot = pool->slots[i];
+        if (slot->seat.xready != 0 && slot->seat.seen.is_idle)
+            brg__pool_wake_slot_locked(pool, slot);
     }
     uint32_t before;
     do {

@@ -138,6 +138,8 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
                                status == BRG_TOO_LARGE   ? "the input does not fit a worker's ring"
                                : status == BRG_NO_MEMORY ? "no memory to hand the task to a worker"
                                                          : "the input cannot go to a process");
+        brg__pool_room_locked(pool);
+        brg__pool_check_idle_locked(pool);
         return status != BRG_PROTOCOL;
     }
     ahead->task = task;
@@ -158,8 +160,11 @@ void brg__slot_feed_locked(brg__slot *slot)
             brg__slot_recycle_locked(slot);
         return;
     }
-    if (BRG__UNLIKELY(slot->ahead_count == 0 && brg__slot_must_park_locked(slot)))
+    if (BRG__UNLIKELY(brg__slot_must_park_locked(slot))) { /* likewise */
+        if (slot->ahead_count != 0)
+            return;
         brg__slot_park_locked(slot);
+    }
     uint32_t depth = process_depth_locked(pool, slot), before = slot->ahead_count;
     while (slot->ahead_count < depth) {
         brg_task *task = brg__task_take_locked(pool, slot);

@@ -185,6 +185,10 @@ static bool take(brg_pool *pool, brg__slot *slot)
         if (pool->schedule.xready != 0)
             brg__pool_wake_next_locked(pool);
     } else {
+        if (BRG__UNLIKELY(slot->xparked != 0))
+            search_end(pool, slot);
+        if (!slot->searching && BRG__UNLIKELY(pool->schedule.xready != 0))
+            brg__pool_wake_next_locked(pool); /* it is for others than this one */
         brg__pool_check_idle_locked(pool);
     }
     brg__pool_unlock(pool);
@@ -435,7 +439,8 @@ static bool thread_sleep(void *owner, brg_worker *worker)
     if (pool->schedule.xready == 0 && slot->xparked == 0)
         take_from_others_locked(pool, slot);
     bool stays = !slot->ending && !slot->retiring && !take_retires_locked(slot);
-    bool work = stays && brg__schedule_has_work(&pool->schedule, &slot->seat);
+    bool work = stays && (slot->xparked == 0 ? brg__schedule_has_work(&pool->schedule, &slot->seat)
+                                             : slot->seat.pinned_count != 0); /* it takes nothing else */
     if (!work && stays && slot->online && slot->xparked == 0)
         brg__slot_set_idle_locked(slot, true);
     if (BRG__UNLIKELY(pool->schedule.xready != 0))

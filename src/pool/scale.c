@@ -51,6 +51,9 @@ static void scale_is_busier_locked(brg_pool *pool, uint64_t now)
         brg__pool_watch_locked(pool, now);
 }
 
+/* There are fewer by now: it is not to be. */
+static bool scale_is_surplus(const brg__slot *slot) { return slot->index >= slot->pool->options.workers_max; }
+
 void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
 {
     brg_pool *pool = slot->pool;
@@ -62,8 +65,9 @@ void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
     if (idle) {
         pool->idle_count++;
         if (BRG__UNLIKELY(pool->workers > pool->target))
-            brg__pool_timer_at(pool,
-                               pool->workers > pool->options.workers_max ? 0 : now + pool->options.idle_timeout_ns);
+            brg__pool_timer_at(pool, brg__add_saturated(now, pool->options.idle_timeout_ns));
+        if (BRG__UNLIKELY(scale_is_surplus(slot)))
+            brg__pool_timer_at(pool, 0);
     } else {
         pool->idle_count--;
         if (BRG__UNLIKELY(pool->may_hint))
@@ -82,11 +86,23 @@ void brg__pool_hint_locked(brg_pool *pool)
 
 /* ---- parking ----------------------------------------------------------------------------------------------------- */
 
+/* Neither parked nor on their way out. */
+static uint32_t scale_at_work_locked(const brg_pool *pool)
+{
+    return pool->online - brg__min(pool->leaving + pool->parked, pool->online);
+}
+
 bool brg__slot_must_park_locked(const brg__slot *slot)
 {
     const brg_pool *pool = slot->pool;
-    uint32_t limit = pool->options.scaling->parks ? pool->target : pool->options.workers_max;
-    return pool->online - pool->parked > brg__max(limit, 1u) && slot->online && slot->xparked == 0 && !slot->ending;
+    if (BRG__LIKELY(!pool->options.scaling->parks && !scale_is_surplus(slot)))
+        return false;
+    if (!slot->online || slot->xparked != 0 || slot->ending || slot->retiring)
+        return false;
+    if (scale_is_surplus(slot))
+        return scale_at_work_locked(pool) > 1;
+    return scale_at_work_locked(pool) > brg__max(pool->target, 1u) &&
+           !brg__schedule_misses(&pool->schedule, slot->seat.seen.tags, &slot->seat);
 }
 
 void brg__slot_park_locked(brg__slot *slot)
@@ -95,6 +111,8 @@ void brg__slot_park_locked(brg__slot *slot)
     uint64_t now = brg__now();
     brg__slot_set_idle_locked(slot, false);
     brg__pool_account_locked(pool, now);
+    if (slot->seat.count != 0 || scale_is_surplus(slot))
+        brg__pool_timer_at(pool, 0); /* who gets what waited for it is woken; it is ended */
     brg__seat_close(&pool->schedule, &slot->seat, now);
     brg_store_relaxed(&slot->xparked, 1u);
     slot->idle_since = now;
@@ -114,13 +132,14 @@ void brg__slot_unpark_locked(brg__slot *slot)
     pool->idle_count--;
 }
 
-/* As many as are wanted work again. */
+/* As many as are wanted work again, and those whose tags nobody else has. */
 static void scale_unpark_locked(brg_pool *pool)
 {
-    for (uint32_t i = 0;
-         i < pool->xslot_count && pool->parked != 0 && pool->online - pool->parked < brg__max(pool->target, 1u); i++) {
+    for (uint32_t i = 0; i < pool->xslot_count && pool->parked != 0; i++) {
         brg__slot *slot = pool->slots[i];
-        if (slot->xparked == 0 || slot->ending)
+        if (slot->xparked == 0 || slot->ending || scale_is_surplus(slot) ||
+            (scale_at_work_locked(pool) >= brg__max(pool->target, 1u) &&
+             !brg__schedule_misses(&pool->schedule, slot->seat.seen.tags, NULL)))
             continue;
         brg__slot_unpark_locked(slot);
         brg__seat_open(&pool->schedule, &slot->seat);
@@ -136,6 +155,7 @@ void brg__slot_retire_locked(brg__slot *slot)
     brg_pool *pool = slot->pool;
     brg__pool_account_locked(pool, brg__now());
     brg__slot_set_idle_locked(slot, false);
+    brg__slot_unpark_locked(slot); /* it is counted as leaving */
     if (slot->seat.count != 0)
         brg__pool_timer_at(pool, 0); /* who gets what waited for it is woken */
     brg__seat_close(&pool->schedule, &slot->seat, 0);
@@ -144,12 +164,26 @@ void brg__slot_retire_locked(brg__slot *slot)
     brg__pool_ask_locked(pool, slot);
 }
 
-static uint32_t scale_leaving_locked(const brg_pool *pool)
+/* Those that are to stay: with a worker, or about to get one. */
+static uint32_t scale_staying_locked(const brg_pool *pool)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < pool->xslot_count; i++)
-        count += pool->slots[i]->worker != NULL && pool->slots[i]->retiring;
+    for (uint32_t i = 0; i < brg__min(pool->xslot_count, pool->options.workers_max); i++) {
+        const brg__slot *slot = pool->slots[i];
+        count += slot->worker != NULL ? !slot->retiring : slot->restart_at == UINT64_MAX;
+    }
     return count;
+}
+
+/* One without work that is not to be. */
+static brg__slot *scale_surplus_locked(const brg_pool *pool)
+{
+    for (uint32_t i = pool->options.workers_max; i < pool->xslot_count; i++) {
+        brg__slot *slot = pool->slots[i];
+        if (slot->worker != NULL && !slot->ending && !slot->retiring && (slot->xparked != 0 || slot->seat.seen.is_idle))
+            return slot;
+    }
+    return NULL;
 }
 
 /* The one that has been without work the longest, parked ones first. */
@@ -169,20 +203,23 @@ static brg__slot *scale_longest_idle_locked(const brg_pool *pool)
 /* Ends what is too many and has been idle long enough; when the next will have been. */
 static uint64_t scale_shrink_locked(brg_pool *pool, uint64_t now)
 {
-    uint32_t leaving = scale_leaving_locked(pool);
+    uint32_t staying = scale_staying_locked(pool);
     uint64_t next = UINT64_MAX;
     brg__slot *slot;
-    while (pool->workers - leaving > pool->target && pool->asks.count < BRG__WAKE_MAX &&
+    while (pool->asks.count < BRG__WAKE_MAX && (slot = scale_surplus_locked(pool)) != NULL) {
+        brg__slot_retire_locked(slot);
+        pool->workers_shrunk++;
+    }
+    while (staying > pool->target && pool->asks.count < BRG__WAKE_MAX &&
            (slot = scale_longest_idle_locked(pool)) != NULL) {
-        bool at_once = pool->workers - leaving > pool->options.workers_max;
-        uint64_t due = at_once ? 0 : brg__add_saturated(slot->idle_since, pool->options.idle_timeout_ns);
+        uint64_t due = brg__add_saturated(slot->idle_since, pool->options.idle_timeout_ns);
         if (due > now) {
             next = due;
             break;
         }
         brg__slot_retire_locked(slot);
         pool->workers_shrunk++;
-        leaving++;
+        staying--;
     }
     return pool->asks.count == BRG__WAKE_MAX ? now + BRG_MILLISECONDS(1) : next;
 }
@@ -208,6 +245,18 @@ static uint32_t scale_at_rest(const brg_pool *pool)
     return (uint32_t)brg__min(brg__max(scale_minimum(pool), pool->options.warm_spares), pool->options.workers_max);
 }
 
+uint32_t brg__pool_missed_locked(const brg_pool *pool, uint64_t now)
+{
+    uint32_t count = brg__min(pool->options.worker_tags_count, pool->options.workers_max);
+    for (uint32_t i = 0; pool->schedule.xlane_count > 1 && i < count; i++) {
+        const brg__slot *slot = i < pool->xslot_count ? pool->slots[i] : NULL;
+        if ((slot == NULL || (slot->worker == NULL && slot->restart_at <= now)) &&
+            brg__schedule_misses(&pool->schedule, pool->options.worker_tags[i], NULL))
+            return i;
+    }
+    return UINT32_MAX;
+}
+
 /* As many as the policy wants, within bounds, and spares beside those that are busy. */
 static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
 {
@@ -227,6 +276,8 @@ static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
     uint32_t least = brg__max(load.workers_min, (uint32_t)(pool->schedule.xready != 0));
     if (options->warm_spares != 0)
         least = (uint32_t)brg__max(least, busy + options->warm_spares);
+    if (BRG__UNLIKELY(brg__pool_missed_locked(pool, now) != UINT32_MAX))
+        least = (uint32_t)brg__max(least, scale_staying_locked(pool) + 1);
     return (uint32_t)brg__min(brg__max(wanted, least), options->workers_max);
 }
 
@@ -254,7 +305,7 @@ uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now)
     uint64_t next = pool->scale_at;
     if (BRG__UNLIKELY(pool->parked != 0))
         scale_unpark_locked(pool);
-    if (pool->workers > pool->target)
+    if (pool->workers > pool->target || pool->xslot_count > pool->options.workers_max)
         next = brg__min(next, scale_shrink_locked(pool, now));
     return next;
 }

@@ -197,7 +197,7 @@ static void schedule_push(brg__schedule *schedule, brg__seat *seat, brg_item *it
 brg__seat *brg__schedule_put(brg__schedule *schedule, brg_item *item, int lane, uint32_t from, uint64_t now_ns)
 {
     item->reserved_1 = (uint8_t)lane;
-    if (BRG__LIKELY(!schedule->assigns)) {
+    if (BRG__LIKELY(!schedule->assigns) || (schedule->steals && lane != 0)) { /* who steals takes any: none with tags */
         schedule_push_shared(schedule, item, schedule->queue->push);
         return NULL;
     }
@@ -332,7 +332,7 @@ static brg__seat *schedule_victim(const brg__schedule *schedule, const brg__seat
     return victim;
 }
 
-/* Half of what waits for the victim, in its order, as far as it fits the thief. */
+/* Half of what waits for the victim, in its order. None of it asks for tags. */
 static brg_item *take_stolen(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns)
 {
     brg__seat *victim = schedule_victim(schedule, seat);
@@ -341,11 +341,6 @@ static brg_item *take_stolen(brg__schedule *schedule, brg__seat *seat, uint64_t 
     uint32_t half = (uint32_t)brg__min((victim->count + 1) / 2, BRG__STEAL_MAX), taken = 0;
     for (; taken < half; taken++) {
         brg_item *item = take_own(schedule, victim, now_ns);
-        uint64_t needs = schedule->lanes[item->reserved_1].needs;
-        if ((needs & seat->seen.tags) != needs) {
-            schedule_push(schedule, victim, item, schedule->queue->push_front);
-            break;
-        }
         schedule_push(schedule, seat, item, schedule->queue->push);
     }
     schedule->stolen += taken;
@@ -392,6 +387,28 @@ bool brg__schedule_has_work(const brg__schedule *schedule, const brg__seat *seat
 {
     return schedule->xready != 0 && (seat->xready != 0 || schedule_lane_for(schedule, seat, 0) != NULL ||
                                      schedule_victim(schedule, seat) != NULL);
+}
+
+/* Whether a usable seat but `except` has all these tags. */
+static bool schedule_is_served(const brg__schedule *schedule, uint64_t needs, const brg__seat *except)
+{
+    for (uint32_t i = 0; i < schedule->seat_count; i++) {
+        const brg_seat *seen = schedule->seats[i];
+        if (seen->is_usable && (seen->tags & needs) == needs && (except == NULL || seen != &except->seen))
+            return true;
+    }
+    return false;
+}
+
+bool brg__schedule_misses(const brg__schedule *schedule, uint64_t tags, const brg__seat *except)
+{
+    for (uint32_t i = 1; i < schedule->xlane_count; i++) {
+        const brg__lane *lane = &schedule->lanes[i];
+        if (lane->count != 0 && (lane->needs & tags) == lane->needs &&
+            !schedule_is_served(schedule, lane->needs, except))
+            return true;
+    }
+    return false;
 }
 
 uint32_t brg__schedule_portion(const brg__schedule *schedule, const brg__seat *seat, uint32_t wanted)

@@ -93,6 +93,8 @@ brg_item *brg__schedule_take(brg__schedule *schedule, brg__seat *seat, uint64_t 
 brg_item *brg__schedule_take_any(brg__schedule *schedule);
 /* Whether take would return one. */
 bool brg__schedule_has_work(const brg__schedule *schedule, const brg__seat *seat);
+/* Whether items wait that ask for some of these tags and fit no usable seat but `except` (may be NULL). */
+bool brg__schedule_misses(const brg__schedule *schedule, uint64_t tags, const brg__seat *except);
 /* How many items a worker may take at once without leaving others without, at most `wanted`. */
 uint32_t brg__schedule_portion(const brg__schedule *schedule, const brg__seat *seat, uint32_t wanted);
 

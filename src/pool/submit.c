@@ -56,6 +56,7 @@ static void submit_fill_plain(brg_pool *pool, brg_task *task, const brg__work *w
     task->attempts = task->crashes = 0;
     task->attempts_max = pool->options.attempts_max;
     task->extras = NULL;
+    task->age = 0;
     task->end_why = BRG_OK;
     task->outer = NULL;
 }
@@ -206,7 +207,7 @@ static brg_status submit_task(brg_pool *pool, const brg__work *work, const brg_s
 static bool submit_fits_a_worker(const brg_pool *pool, uint64_t tags)
 {
     for (uint32_t i = 0; i < pool->options.worker_tags_count; i++)
-        if ((pool->options.worker_tags[i] & tags) == tags)
+        if ((pool->options.worker_tags[i] & tags) == tags && i < brg_load_relaxed(&pool->options.workers_max))
             return true;
     return false;
 }

@@ -117,6 +117,14 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
     const brg__source *source = brg__pool_has_processes(pool) ? &brg__source_process : &brg__source_thread;
     /* Held from before the start, so that the worker finds its slot filled, whatever it does at once. */
     brg__pool_lock(pool);
+    if (pool->mode >= BRG__POOL_CLOSED) { /* it closed since the slot was claimed, and waits for it */
+        pool->workers--;
+        slot->restart_at = 0;
+        brg_add_acq_rel(&pool->xidle_epoch, 1u);
+        brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+        brg__pool_unlock(pool);
+        return BRG_OK;
+    }
     brg__pool_ref(pool);
     brg_worker_options options = workers_worker_options(pool, slot->index, name);
     brg_value *init_data = options.init_data == NULL ? NULL : brg_value_ref(options.init_data);
@@ -148,14 +156,29 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
 /* Nobody comes for what is pinned to slots that get no worker. */
 static void workers_cancel_pinned_locked(brg_pool *pool)
 {
+    bool any = false;
     for (uint32_t i = 0; i < pool->xslot_count; i++) {
         brg__slot *slot = pool->slots[i];
         while (slot->worker == NULL && slot->restart_at != UINT64_MAX && slot->seat.pinned_count != 0) {
             brg_task *task = brg__task_of((brg_item *)(void *)slot->seat.pinned.head.next);
             brg__task_unwait_locked(pool, task);
             brg__task_settle_plain(task, BRG_CANCELLED, "the worker went away before the task started");
+            any = true;
         }
     }
+    if (any) {
+        brg__pool_room_locked(pool);
+        brg__pool_check_idle_locked(pool);
+    }
+}
+
+/* Those that are not to be, and end when they are idle. */
+static uint32_t workers_surplus_locked(const brg_pool *pool)
+{
+    uint32_t count = 0;
+    for (uint32_t i = pool->options.workers_max; i < pool->xslot_count; i++)
+        count += pool->slots[i]->worker != NULL || pool->slots[i]->restart_at == UINT64_MAX;
+    return count;
 }
 
 /* A slot that may get a worker now, counted as one; NULL: none, and *next says when to look again. */
@@ -165,12 +188,13 @@ static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *n
     uint32_t target = is_over || pool->breaker_until != 0 ? 0 : pool->target;
     if (pool->failures >= pool->options.breaker_failures) /* half open: one worker tries for all */
         target = (uint32_t)brg__min(target, 1);
-    if (pool->workers >= target) {
+    if (pool->workers - workers_surplus_locked(pool) >= target) {
         if (pool->breaker_until == 0)
             workers_cancel_pinned_locked(pool);
         return NULL;
     }
-    if (brg__pool_add_slots_locked(pool, target) != BRG_OK)
+    uint32_t missed = brg__pool_missed_locked(pool, now);
+    if (brg__pool_add_slots_locked(pool, missed == UINT32_MAX ? target : brg__max(target, missed + 1)) != BRG_OK)
         *next = now + BRG_MILLISECONDS(100);
     brg__slot *claimed = NULL;
     for (uint32_t i = 0; i < brg__min(pool->xslot_count, pool->options.workers_max); i++) {
@@ -182,6 +206,8 @@ static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *n
         else if (claimed == NULL || (slot->seat.pinned_count != 0 && claimed->seat.pinned_count == 0))
             claimed = slot; /* first where tasks wait for that worker alone */
     }
+    if (claimed != NULL && claimed->seat.pinned_count == 0 && missed < pool->xslot_count)
+        claimed = pool->slots[missed];
     if (claimed != NULL) {
         claimed->restart_at = UINT64_MAX; /* being started */
         pool->workers++;

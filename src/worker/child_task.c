@@ -113,6 +113,7 @@ static void child_send_result(brg__child *self, child_result *result)
     brg_error_set(&failure, sent, "worker", "the result of %zu bytes: %s", bytes,
                   result->why.message[0] != '\0' ? result->why.message : brg_status_text(sent));
     result->status = sent;
+    /* cppcheck-suppress autoVariables ; used before it goes */
     result->failure = &failure;
     result->output = result->detail = NULL;
     if (brg__child_retry(self, child_try_result, result, UINT64_MAX, false) != BRG_OK)
