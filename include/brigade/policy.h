@@ -90,7 +90,7 @@ struct brg_placement_policy {
     size_t size;
     const char *name;
     size_t state_bytes;
-    bool steals; /* a worker that has nothing takes half of what waits for another */
+    bool steals; /* a worker that has nothing takes half of what waits for another; tasks with tags wait for all then */
     void (*init)(void *state, const brg_pool_options *options); /* may be NULL */
     /* The index of a worker that fits, or BRG_SEAT_ANY: for the queue for all. Called once per task, and again when its
      * worker is no longer there. */

@@ -190,8 +190,9 @@ BRG_API void brg_pool_destroy(brg_pool *pool);
 
 /*
  * Changes options while the pool works: those marked * above that are not zero in `changes`; the others stay. Fewer
- * workers: the surplus ends when idle, after what it has. Smaller limits hold for later submits. All or nothing.
- * Errors: BRG_INVALID naming an option that is wrong or cannot be changed; BRG_NO_MEMORY. Any thread.
+ * workers: those with the highest indexes end when idle, after what they have. Smaller limits hold for later submits.
+ * All or nothing. Errors: BRG_INVALID naming an option that is wrong or cannot be changed, also a workers_max without a
+ * worker that has the tags which tasks asked for; BRG_NO_MEMORY. Any thread.
  */
 BRG_API brg_status brg_pool_tune(brg_pool *pool, const brg_pool_options *changes, brg_error *error);
 

@@ -138,9 +138,10 @@ static brg_status admission_make_room_locked(brg_pool *pool, const brg_item *ite
         return brg__pool_own_slot(pool) != NULL ? BRG_DEADLOCK : admission_wait_locked(pool, bytes);
     case BRG_ADMISSION_DROP_OLDEST:
     case BRG_ADMISSION_DROP_NEWEST:
-        while (admission_is_full_locked(pool, bytes))
-            if (!admission_drop_locked(pool, item->band))
-                return BRG_FULL;
+        if (!admission_can_drop_locked(pool, item->band, bytes))
+            return BRG_FULL;
+        while (admission_is_full_locked(pool, bytes) && admission_drop_locked(pool, item->band))
+            ;
         brg__pool_level_locked(pool);
         return BRG_OK;
     default:

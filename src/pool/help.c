@@ -188,7 +188,11 @@ bool brg__help_run_new(brg_task *task, brg__slot *slot)
         brg__help_begin(&help, task->pool, slot) != BRG_OK)
         return false;
     brg__pool_lock(help.pool);
-    if (help_run_locked(&help, task)) {
+    if (task->cancel_asked) { /* since it was accepted: nobody was there to be told */
+        brg__task_settle_plain(task, BRG_CANCELLED, "the task was cancelled before it started");
+        brg__pool_unlock(help.pool);
+        (void)brg__help_end(&help, BRG_OK);
+    } else if (help_run_locked(&help, task)) {
         brg__pool_unlock(help.pool);
         (void)brg__help_end(&help, BRG_OK);
     }

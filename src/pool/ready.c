@@ -118,7 +118,8 @@ void brg__pool_dispatch_locked(brg_pool *pool)
     brg__schedule *schedule = &pool->schedule;
     if (schedule->xready == 0)
         return;
-    for (uint32_t i = 0; schedule->xready != schedule->xshared && i < pool->xslot_count; i++) { /* no list: it changes */
+    for (uint32_t i = 0; schedule->xready != schedule->xshared && i < pool->xslot_count;
+         i++) { /* no list: it changes */
         brg__slot *slot = pool->slots[i];
         if (slot->seat.xready != 0 && slot->seat.seen.is_idle)
             brg__pool_wake_slot_locked(pool, slot);

@@ -340,7 +340,7 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
         run_check_output(pool, context, &outcome);
     brg_store_release(&slot->xticket, (uint64_t)0);
     uint64_t hand = brg_load_relaxed(&slot->xhand);
-    if (slot->depth == 0 && hand_next(hand) == hand_end(hand))
+    if (slot->depth == 0 && hand_next(hand) == hand_end(hand) && context->loop == NULL) /* else its loop is next */
         search_begin(pool, slot); /* who waits for this result may submit the next task at once: we look already */
     run_settle(pool, slot, task, context, &outcome);
     if (BRG__UNLIKELY(outcome.batch != NULL))
@@ -430,6 +430,20 @@ static bool thread_spin(void *owner, brg_worker *worker, bool begin)
     return begin && search_begin(owner, worker->slot); /* it ends in take or sleep */
 }
 
+static void thread_leave(void *owner, brg_worker *worker)
+{
+    brg_pool *pool = owner;
+    brg__slot *slot = worker->slot;
+    if (!slot->searching)
+        return;
+    search_end(pool, slot);
+    brg__pool_lock(pool);
+    if (pool->schedule.xready != 0)
+        brg__pool_wake_next_locked(pool); /* nobody was while it searched */
+    brg__pool_unlock(pool);
+    brg__team_pass_on(&pool->team, NULL);
+}
+
 static bool thread_sleep(void *owner, brg_worker *worker)
 {
     brg_pool *pool = owner;
@@ -463,6 +477,7 @@ static void thread_wake(void *owner, brg_worker *worker)
 const brg__source brg__source_thread = {.run = thread_run,
                                         .ready = thread_ready,
                                         .spin = thread_spin,
+                                        .leave = thread_leave,
                                         .sleep = thread_sleep,
                                         .wake = thread_wake,
                                         .started = brg__pool_started,

@@ -79,6 +79,8 @@ void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
 
 void brg__pool_hint_locked(brg_pool *pool)
 {
+    if (pool->waiting == 0)
+        return; /* what new workers run first needs no more of them */
     pool->may_hint = false;
     pool->scale_at = 0;
     brg__pool_timer_at(pool, 0);

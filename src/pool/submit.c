@@ -130,12 +130,22 @@ void brg__submit_accept_locked(brg_pool *pool, brg_task *task, const brg_submit_
     pool->submitted++;
 }
 
+static bool submit_fits_a_worker(const brg_pool *pool, uint64_t tags)
+{
+    for (uint32_t i = 0; i < pool->options.worker_tags_count; i++)
+        if ((pool->options.worker_tags[i] & tags) == tags && i < brg_load_relaxed(&pool->options.workers_max))
+            return true;
+    return false;
+}
+
 /* What it takes beside the task itself: a lane for its tags, its extras. */
 brg_status brg__submit_prepare_locked(brg_pool *pool, brg_task *task, const brg_submit_options *options)
 {
     if (BRG__LIKELY((options->tags | options->after_count) == 0 && options->token == NULL && options->group == NULL &&
                     options->on_progress == NULL && options->progress_max == 0))
         return BRG_OK;
+    if (options->tags != 0 && !submit_fits_a_worker(pool, options->tags)) /* there are fewer by now */
+        return brg_error_set(options->error, BRG_INVALID, "pool", "no worker of the pool has all the tags any more");
     int lane = brg__schedule_lane(&pool->schedule, options->tags);
     if (lane < 0)
         return lane == -1 ? BRG_NO_MEMORY : BRG_RANGE;
@@ -202,14 +212,6 @@ static brg_status submit_task(brg_pool *pool, const brg__work *work, const brg_s
     if (run_here)
         brg__caller_run(pool, task);
     return BRG_OK;
-}
-
-static bool submit_fits_a_worker(const brg_pool *pool, uint64_t tags)
-{
-    for (uint32_t i = 0; i < pool->options.worker_tags_count; i++)
-        if ((pool->options.worker_tags[i] & tags) == tags && i < brg_load_relaxed(&pool->options.workers_max))
-            return true;
-    return false;
 }
 
 /* Tasks and groups of this pool, and of no other. */

@@ -115,9 +115,17 @@ static const brg__context_ops thread_context_ops = {.post = thread_post,
 
 typedef enum thread_outcome { THREAD_GOES_ON, THREAD_IS_LOST } thread_outcome;
 
+/* User code that is none of the source's comes: others are to be woken for its tasks meanwhile. */
+static void thread_leave_source(brg_worker *worker)
+{
+    if (worker->source != NULL)
+        worker->source->leave(worker->source_owner, worker);
+}
+
 /* One message to the module's handler. */
 static thread_outcome thread_handle(brg_worker *worker, brg_context *context, brg_value *message)
 {
+    thread_leave_source(worker);
     brg__worker_enter_user(worker);
     brg_status status = brg__context_handle_message(context, message);
     brg_value_unref(message);
@@ -131,6 +139,7 @@ static thread_outcome thread_handle(brg_worker *worker, brg_context *context, br
 /* One message by id to the module's hook. */
 static thread_outcome thread_handle_direct(brg_worker *worker, brg_context *context, brg__direct_post *post)
 {
+    thread_leave_source(worker);
     brg__worker_enter_user(worker);
     brg_status status = brg__direct_call_hook(context, post);
     brg__direct_end(post, status, &context->failure); /* also when it was abandoned: it holds the message */
@@ -212,6 +221,7 @@ static thread_outcome thread_turn(brg_worker *worker, brg_context *context)
 {
     if (BRG__LIKELY(context->loop == NULL))
         return THREAD_GOES_ON;
+    thread_leave_source(worker);
     brg__worker_enter_user(worker);
     brg__context_loop_turn(context);
     return brg__worker_leave_user(worker) ? THREAD_GOES_ON : THREAD_IS_LOST;
@@ -286,6 +296,7 @@ static thread_outcome thread_live(brg_worker *worker, brg_context *context, brg_
         if (!brg__worker_leave_user(worker))
             return THREAD_IS_LOST;
     }
+    thread_leave_source(worker);
     brg__worker_enter_user(worker);
     brg__context_finish(context);
     return brg__worker_leave_user(worker) ? THREAD_GOES_ON : THREAD_IS_LOST;

@@ -45,8 +45,9 @@ typedef struct brg__source {
     bool (*run)(void *owner, brg_worker *worker, brg_context *context); /* runs what is there; whether there was any */
     bool (*ready)(void *owner, brg_worker *worker);                     /* a hint, without a lock */
     bool (*spin)(void *owner, brg_worker *worker, bool begin);          /* may it search by spinning? */
-    bool (*sleep)(void *owner, brg_worker *worker);                     /* about to sleep; false: there is work */
-    void (*wake)(void *owner, brg_worker *worker);                      /* does not sleep any more */
+    void (*leave)(void *owner, brg_worker *worker); /* about to do something else for a while: it searches no more */
+    bool (*sleep)(void *owner, brg_worker *worker); /* about to sleep; false: there is work */
+    void (*wake)(void *owner, brg_worker *worker);  /* does not sleep any more */
     bool (*reply)(void *owner, brg_worker *worker,
                   brg__task_reply *reply); /* false: it answers nothing that was asked */
     /* A value of the running task, taken on success. BRG_PROTOCOL: it has no such task, or may not send one;
