@@ -112,6 +112,7 @@ static void help_suspend_locked(brg__help *help, help_frame *frame, brg_task *ta
     context->xcancel = &help->worker->xcancel; /* of a stolen fork it was another's */
     if (outer != NULL) {
         outer->outer = slot->suspended;
+        outer->end_why = BRG_OK;
         slot->suspended = outer;
     }
     slot->depth++;

@@ -88,7 +88,6 @@ struct brg_task {
     uint8_t place;     /* under lock, but a thread worker's own while in its hand */
     bool has_result;   /* `result` is filled; otherwise a success without output, filled when its callback runs */
     bool cancel_asked; /* under lock */
-    bool goes_alone;   /* its batch failed: it goes into none any more. Under lock */
     brg__slot *slot;   /* where it runs, or is ahead */
     uint64_t ticket;
 
@@ -110,11 +109,15 @@ struct brg_task {
     brg_error *error;
     brg__node age_node;     /* in pool->by_age while it waits, where admission drops */
     uint64_t age;           /* its number in the order of submits there; 0: none yet */
+    bool goes_alone;        /* of one for batches: its batch failed, it goes into none any more. Under lock */
     struct brg_task *outer; /* of a suspended one: what its worker suspended before: help.c */
     uint64_t *xcancel;      /* of one that runs in its submitter: caller.c */
     brg_status end_why;     /* it was asked to end; BRG_OK: it was not. Of suspended ones, under the lock */
     char name[BRG_TASK_NAME_MAX + 1];
 };
+
+_Static_assert(offsetof(brg_task, input) == 128 && offsetof(brg_task, id) == 192,
+               "what a plain task uses lies in three cache lines");
 
 static inline bool brg__task_is(const brg_task *task, brg__task_kind kind) { return (task->kind & kind) != 0; }
 static inline brg_task *brg__task_of(brg_item *item)

@@ -49,16 +49,13 @@ static void submit_fill_plain(brg_pool *pool, brg_task *task, const brg__work *w
     task->user_data = work->user_data;
     task->xstate = BRG_TASK_QUEUED;
     task->kind = work->kind;
-    task->cancel_asked = task->has_result = task->goes_alone = false;
+    task->cancel_asked = task->has_result = false;
     task->slot = NULL;
     task->input = work->input;
     task->input_bytes = work->input_bytes;
     task->attempts = task->crashes = 0;
     task->attempts_max = pool->options.attempts_max;
     task->extras = NULL;
-    task->age = 0;
-    task->end_why = BRG_OK;
-    task->outer = NULL;
 }
 
 void brg__submit_fill_locked(brg_pool *pool, brg_task *task, const brg__work *work, const brg_submit_options *options,
@@ -66,6 +63,8 @@ void brg__submit_fill_locked(brg_pool *pool, brg_task *task, const brg__work *wo
 {
     const brg_pool_options *defaults = &pool->options;
     submit_fill_plain(pool, task, work);
+    task->goes_alone = false;
+    task->age = 0;
     task->item.key = options->key;
     task->item.band = submit_bands[options->priority];
     task->done = options->done;
