@@ -105,7 +105,7 @@ typedef struct brg_load {
     uint32_t workers_min, workers_max;
     uint32_t workers;   /* there now, those that start included */
     uint32_t busy;      /* of these, now */
-    uint64_t queued;    /* tasks waiting now */
+    uint64_t queued;    /* tasks ready to run and waiting now; a batch counts as one */
     uint64_t done;      /* tasks that workers finished, however they ended */
     uint64_t busy_ns;   /* time that workers were busy, of all together */
     uint64_t worker_ns; /* time that workers were there, busy or not, of all together */

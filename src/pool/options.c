@@ -90,9 +90,10 @@ static brg_status options_check_numbers(const brg_pool_options *options, brg_err
                              OPTIONS_BATCH_MAX);
     if ((options->retry_on & ~OPTIONS_RETRY_ALL) != 0)
         return brg_error_set(error, BRG_INVALID, "pool", "retry_on has unknown flags: 0x%x", options->retry_on);
-    uint32_t high = options->queue_high;
-    if (high == 0)
-        high = options->queue_max != 0 ? options->queue_max : OPTIONS_QUEUE_DEFAULT;
+    uint32_t most = options->queue_max != 0 ? options->queue_max : OPTIONS_QUEUE_DEFAULT;
+    uint32_t high = options->queue_high != 0 ? options->queue_high : most;
+    if (high > most)
+        return brg_error_set(error, BRG_INVALID, "pool", "queue_high %u is above queue_max %u", high, most);
     if (options->queue_low >= high)
         return brg_error_set(error, BRG_INVALID, "pool", "queue_low %u must be below queue_high %u", options->queue_low,
                              high);

@@ -270,7 +270,7 @@ static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
                      .workers_max = options->workers_max,
                      .workers = pool->workers,
                      .busy = busy,
-                     .queued = pool->waiting,
+                     .queued = pool->schedule.xready,
                      .done = scale_settled_locked(pool),
                      .busy_ns = pool->busy_ns,
                      .worker_ns = pool->worker_ns};

@@ -30,7 +30,8 @@ static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_
     task->run_timeout_ns = options->run_timeout_ns != 0 ? options->run_timeout_ns : pool->options.run_timeout_ns;
     task->start_by_ns = queue_timeout == UINT64_MAX
                             ? UINT64_MAX
-                            : brg__add_saturated(task->submitted_ns, queue_timeout + options->delay_ns);
+                            : brg__add_saturated(task->submitted_ns,
+                                                 brg__add_saturated(queue_timeout, options->delay_ns));
 }
 
 /* What every task has. */
