@@ -132,8 +132,9 @@ void brg__submit_accept_locked(brg_pool *pool, brg_task *task, const brg_submit_
 
 static bool submit_fits_a_worker(const brg_pool *pool, uint64_t tags)
 {
-    for (uint32_t i = 0; i < pool->options.worker_tags_count; i++)
-        if ((pool->options.worker_tags[i] & tags) == tags && i < brg_load_relaxed(&pool->options.workers_max))
+    uint32_t count = (uint32_t)brg__min(pool->options.worker_tags_count, brg_load_relaxed(&pool->options.workers_max));
+    for (uint32_t i = 0; i < count; i++)
+        if ((pool->options.worker_tags[i] & tags) == tags)
             return true;
     return false;
 }

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../model/board.h"
+#include "model/board.h"
 
 typedef struct model_task {
     brg_context *context;
