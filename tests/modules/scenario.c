@@ -349,10 +349,9 @@ static brg_status scenario_worker_start(brg_context *context)
         if (brg_context_cancelled(context))
             return BRG_CANCELLED;
     }
-    int *count = calloc(1, sizeof(*count));
-    if (count == NULL)
-        return BRG_NO_MEMORY;
-    brg_context_set_state(context, count);
+    static _Thread_local int count; /* not from the heap: an abandoned worker does not come to its end */
+    count = 0;
+    brg_context_set_state(context, &count);
     return BRG_OK;
 }
 
@@ -362,7 +361,6 @@ static void scenario_worker_end(brg_context *context)
     const char *path = init == NULL ? NULL : brg_view_get_string(brg_value_root(init), "end_fifo", NULL);
     if (path != NULL)
         fifo_write(path);
-    free(brg_context_state(context));
 }
 
 /* Answers who the worker is and what it was given. */
