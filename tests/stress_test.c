@@ -46,8 +46,7 @@ static int seed_print(void **state)
     return 0;
 }
 
-/* ---- what is submitted
- * -------------------------------------------------------------------------------------------------- */
+/* ---- what is submitted ------------------------------------------------------------------------------------------- */
 
 typedef struct stress_kind {
     const char *name; /* NULL: a function */
@@ -144,10 +143,11 @@ static brg_status small_call(brg_context *context, void *argument)
     if (brg_pool_submit_call(round->pool, small_call, round, NULL, &child) == BRG_OK) {
         atomic_fetch_add(&round->accepted, 1);
         brg_status waited = brg_task_wait(child, BRG_FOREVER);
-        if (waited != BRG_DEADLOCK && (waited != BRG_OK || brg_task_result(child) == NULL))
-            return brg_context_fail(context, 1, "waiting for a task of the pool: %s", brg_status_name(waited));
+        bool settled = brg_task_result(child) != NULL;
         brg_task_cancel(child); /* else there would be no end of them */
         brg_task_unref(child);
+        if (waited != BRG_DEADLOCK && (waited != BRG_OK || !settled))
+            return brg_context_fail(context, 1, "waiting for a task of the pool: %s", brg_status_name(waited));
     }
     return BRG_OK;
 }
@@ -262,8 +262,7 @@ static void *submitter_main(void *argument)
     return NULL;
 }
 
-/* ---- a round: one pool from its start to its end
- * --------------------------------------------------------------------------- */
+/* ---- a round: one pool from its start to its end ----------------------------------------------------------------- */
 
 static void round_run(stress_round *round, brg_loop *loop)
 {
@@ -342,8 +341,7 @@ static void everything_at_once(void **state)
         round_play(scenario_isolation(state), base_seed + 1000003u * i);
 }
 
-/* ---- workers by the thousand
- * ------------------------------------------------------------------------------------------------ */
+/* ---- workers by the thousand ------------------------------------------------------------------------------------- */
 
 #define BATCH 50
 
