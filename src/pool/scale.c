@@ -47,8 +47,7 @@ static void scale_is_busier_locked(brg_pool *pool, uint64_t now)
 {
     if (pool->idle_count < pool->options.warm_spares)
         brg__pool_hint_locked(pool);
-    else
-        brg__pool_watch_locked(pool, now);
+    brg__pool_watch_locked(pool, now); /* where nothing waits any more there was no hint */
 }
 
 /* There are fewer by now: it is not to be. */
@@ -137,7 +136,7 @@ void brg__slot_unpark_locked(brg__slot *slot)
 /* As many as are wanted work again, and those whose tags nobody else has. */
 static void scale_unpark_locked(brg_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->xslot_count && pool->parked != 0; i++) {
+    for (uint32_t i = 0; i < pool->slot_count && pool->parked != 0; i++) {
         brg__slot *slot = pool->slots[i];
         if (slot->xparked == 0 || slot->ending || scale_is_surplus(slot) ||
             (scale_at_work_locked(pool) >= brg__max(pool->target, 1u) &&
@@ -170,7 +169,7 @@ void brg__slot_retire_locked(brg__slot *slot)
 static uint32_t scale_staying_locked(const brg_pool *pool)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < brg__min(pool->xslot_count, pool->options.workers_max); i++) {
+    for (uint32_t i = 0; i < brg__min(pool->slot_count, pool->options.workers_max); i++) {
         const brg__slot *slot = pool->slots[i];
         count += slot->worker != NULL ? !slot->retiring : slot->restart_at == UINT64_MAX;
     }
@@ -180,7 +179,7 @@ static uint32_t scale_staying_locked(const brg_pool *pool)
 /* One without work that is not to be. */
 static brg__slot *scale_surplus_locked(const brg_pool *pool)
 {
-    for (uint32_t i = pool->options.workers_max; i < pool->xslot_count; i++) {
+    for (uint32_t i = pool->options.workers_max; i < pool->slot_count; i++) {
         brg__slot *slot = pool->slots[i];
         if (slot->worker != NULL && !slot->ending && !slot->retiring && (slot->xparked != 0 || slot->seat.seen.is_idle))
             return slot;
@@ -192,7 +191,7 @@ static brg__slot *scale_surplus_locked(const brg_pool *pool)
 static brg__slot *scale_longest_idle_locked(const brg_pool *pool)
 {
     brg__slot *longest = NULL;
-    for (uint32_t i = 0; pool->parked != 0 && i < pool->xslot_count; i++) {
+    for (uint32_t i = 0; pool->parked != 0 && i < pool->slot_count; i++) {
         brg__slot *slot = pool->slots[i];
         if (slot->xparked != 0 && !slot->ending && (longest == NULL || slot->idle_since < longest->idle_since))
             longest = slot;
@@ -236,7 +235,7 @@ static uint32_t scale_minimum(const brg_pool *pool)
 static uint64_t scale_settled_locked(const brg_pool *pool)
 {
     uint64_t all = 0;
-    for (uint32_t i = 0; i < pool->xslot_count; i++)
+    for (uint32_t i = 0; i < pool->slot_count; i++)
         all += brg_load_relaxed(&pool->slots[i]->xsettled.all);
     return all;
 }
@@ -251,7 +250,7 @@ uint32_t brg__pool_missed_locked(const brg_pool *pool, uint64_t now)
 {
     uint32_t count = brg__min(pool->options.worker_tags_count, pool->options.workers_max);
     for (uint32_t i = 0; pool->schedule.xlane_count > 1 && i < count; i++) {
-        const brg__slot *slot = i < pool->xslot_count ? pool->slots[i] : NULL;
+        const brg__slot *slot = i < pool->slot_count ? pool->slots[i] : NULL;
         if ((slot == NULL || (slot->worker == NULL && slot->restart_at <= now)) &&
             brg__schedule_misses(&pool->schedule, pool->options.worker_tags[i], NULL))
             return i;
@@ -307,7 +306,7 @@ uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now)
     uint64_t next = pool->scale_at;
     if (BRG__UNLIKELY(pool->parked != 0))
         scale_unpark_locked(pool);
-    if (pool->workers > pool->target || pool->xslot_count > pool->options.workers_max)
+    if (pool->workers > pool->target || pool->slot_count > pool->options.workers_max)
         next = brg__min(next, scale_shrink_locked(pool, now));
     return next;
 }
