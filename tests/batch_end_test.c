@@ -285,8 +285,7 @@ static void cancels_race_with_batches(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- tasks that wait for tasks ------------------------------------------------------------------------------------
- * */
+/* ---- tasks that wait for tasks ----------------------------------------------------------------------------------- */
 
 typedef struct asker {
     brg_pool *pool;

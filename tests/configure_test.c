@@ -40,8 +40,7 @@ static int64_t shown(brg_task *task, const char *key)
 
 static bool is_full_of_workers(void *pool) { return scenario_stats(pool).workers_online == WORKERS; }
 
-/* ---- each worker once ----------------------------------------------------------------------------------------------
- * */
+/* ---- each worker once -------------------------------------------------------------------------------------------- */
 
 /* What the task of each worker said, by index. */
 typedef struct each {
@@ -163,8 +162,7 @@ static void a_worker_of_no_pool_has_no_place(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- workers that come later ---------------------------------------------------------------------------------------
- * */
+/* ---- workers that come later ------------------------------------------------------------------------------------- */
 
 static void later_workers_get_it_too(void **state)
 {
@@ -248,8 +246,7 @@ static void at_any_time(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- what fails ----------------------------------------------------------------------------------------------------
- * */
+/* ---- what fails -------------------------------------------------------------------------------------------------- */
 
 static brg_value *bad_config(const char *how)
 {
@@ -440,8 +437,7 @@ static void an_old_module_has_no_hook(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- submit_all ----------------------------------------------------------------------------------------------------
- * */
+/* ---- submit_all -------------------------------------------------------------------------------------------------- */
 
 static void it_goes_before_what_waits(void **state)
 {

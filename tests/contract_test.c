@@ -4,8 +4,7 @@
 
 #include <pthread.h>
 
-/* ---- 1: the callback runs exactly once, later, on the loop; a failed submit leaves everything with the caller
- * -------- */
+/* ---- 1: the callback runs exactly once, later, on the loop; a failed submit leaves everything with the caller ---- */
 
 typedef struct call_record {
     int count;
@@ -123,8 +122,7 @@ static void destroy_delivers_what_is_out(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- 2: three clocks
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- 2: three clocks --------------------------------------------------------------------------------------------- */
 
 static void run_timeout_starts_with_the_task(void **state)
 {
@@ -178,8 +176,7 @@ static void queue_timeout_and_deadline(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- 3: cancel
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- 3: cancel --------------------------------------------------------------------------------------------------- */
 
 static void cancel_queued(void **state)
 {
@@ -260,8 +257,7 @@ static void cancel_of_a_deaf_task_ends_its_worker(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- 4: a death settles only what the worker was running
- * ------------------------------------------------------------------ */
+/* ---- 4: a death settles only what the worker was running --------------------------------------------------------- */
 
 static void death_settles_only_the_running_task(void **state)
 {
@@ -333,8 +329,7 @@ static void failure_is_retried_only_when_asked(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- 5: poison
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- 5: poison --------------------------------------------------------------------------------------------------- */
 
 static void poison_is_not_retried(void **state)
 {
@@ -350,8 +345,7 @@ static void poison_is_not_retried(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- 6: errors travel whole
- * --------------------------------------------------------------------------------------------------- */
+/* ---- 6: errors travel whole -------------------------------------------------------------------------------------- */
 
 static void errors_travel_whole(void **state)
 {
@@ -391,8 +385,7 @@ static void crash_errors_carry_signal_and_backtrace(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- 7: the task's arena
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- 7: the task's arena ----------------------------------------------------------------------------------------- */
 
 static void arena_is_zeroed_bounded_and_freed(void **state)
 {
@@ -410,8 +403,7 @@ static void arena_is_zeroed_bounded_and_freed(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- the pool around the tasks
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the pool around the tasks ----------------------------------------------------------------------------------- */
 
 static void values_of_all_sizes_go_there_and_back(void **state)
 {
@@ -537,8 +529,7 @@ static void state_and_init_data_belong_to_the_worker(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- functions as tasks
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- functions as tasks ------------------------------------------------------------------------------------------ */
 
 static brg_status call_sum(brg_context *context, void *argument)
 {

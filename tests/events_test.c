@@ -87,6 +87,16 @@ static void begin(story *self, void **state, const brg_pool_options *options)
     self->pool = scenario_pool(scenario_isolation(state), &complete);
 }
 
+/* A pool whose worker is held, so that one more task makes its queue full. */
+static brg_task *begin_held(story *self, void **state, crowd *here)
+{
+    crowd_open(here);
+    begin(self, state, brg_pool_opts(.workers_max = 1, .queue_high = 1, .on_full = note_full, .on_drain = note_drain));
+    brg_task *held = scenario_submit(self->pool, "show", crowd_input(here), NULL);
+    crowd_wait(here, 1);
+    return held;
+}
+
 static void finish(story *self)
 {
     brg_pool_destroy(self->pool);
@@ -96,8 +106,7 @@ static void finish(story *self)
     assert_false(self->out_of_turn);
 }
 
-/* ---- full and drained ----------------------------------------------------------------------------------------------
- * */
+/* ---- full and drained --------------------------------------------------------------------------------------------- */
 
 static void full_and_drained_in_turn(void **state)
 {
@@ -155,12 +164,7 @@ static void who_saw_it_full_hears_of_the_drain(void **state)
 {
     story self;
     crowd here;
-    crowd_open(&here);
-    begin(
-        &self, state,
-        brg_pool_opts(.workers_max = 1, .queue_high = 1, .queue_low = 0, .on_full = note_full, .on_drain = note_drain));
-    brg_task *held = scenario_submit(self.pool, "show", crowd_input(&here), NULL);
-    crowd_wait(&here, 1);
+    brg_task *held = begin_held(&self, state, &here);
     for (int i = 0; i < 2; i++) {
         brg_task *task = scenario_submit(self.pool, "show", NULL, NULL);
         if (i == 1)
@@ -185,12 +189,7 @@ static void the_last_one_is_told_in_destroy(void **state)
 {
     story self;
     crowd here;
-    crowd_open(&here);
-    begin(
-        &self, state,
-        brg_pool_opts(.workers_max = 1, .queue_high = 1, .queue_low = 0, .on_full = note_full, .on_drain = note_drain));
-    brg_task *held = scenario_submit(self.pool, "show", crowd_input(&here), NULL);
-    crowd_wait(&here, 1);
+    brg_task *held = begin_held(&self, state, &here);
     brg_task *task = scenario_submit(self.pool, "show", NULL, NULL);
     assert_int_equal(self.level_count, 0);
     (void)brg_loop_dispatch(self.loop);
@@ -285,8 +284,7 @@ static void in_turn_under_load(void **state)
     crowd_close(&here);
 }
 
-/* ---- workers -------------------------------------------------------------------------------------------------------
- * */
+/* ---- workers ----------------------------------------------------------------------------------------------------- */
 
 #define WORKERS 4
 

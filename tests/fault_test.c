@@ -90,8 +90,7 @@ static void exit_settles_with_its_code(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- tasks that do not end -----------------------------------------------------------------------------------------
- * */
+/* ---- tasks that do not end --------------------------------------------------------------------------------------- */
 
 static void endless_loop_is_killed(void **state)
 {
@@ -370,8 +369,7 @@ static void no_kill_is_lost(void **state)
     }
 }
 
-/* ---- memory
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void leaking_task_ends_at_the_limit(void **state)
 {
@@ -401,8 +399,7 @@ static void leaking_task_ends_at_the_limit(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- a worker that lies, or is hurt late --------------------------------------------------------------------------
- * */
+/* ---- a worker that lies, or is hurt late ------------------------------------------------------------------------- */
 
 static const char *hostile_module(void)
 {

@@ -15,8 +15,7 @@
 #define SUBMITTERS 4
 #define SUBMITS 300
 
-/* ---- four threads submit, the owner's callbacks run
- * -------------------------------------------------------------------- */
+/* ---- four threads submit, the owner's callbacks run -------------------------------------------------------------- */
 
 typedef struct loop_crowd {
     brg_pool *pool;
@@ -112,8 +111,7 @@ static void any_loop_watches_the_descriptor(void **state)
     assert_int_equal(brg_loop_destroy(loop), BRG_OK);
 }
 
-/* ---- libuv
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- libuv ------------------------------------------------------------------------------------------------------- */
 
 typedef struct ticking {
     scenario_gate gate;
@@ -178,8 +176,7 @@ static void uv_loop_waits_for_a_worker(void **state)
     assert_int_equal(uv_loop_close(&uv), 0);
 }
 
-/* ---- stop, and loops inside callbacks
- * ----------------------------------------------------------------------------------- */
+/* ---- stop, and loops inside callbacks ---------------------------------------------------------------------------- */
 
 typedef struct stopping {
     brg_loop *loop;
@@ -262,8 +259,7 @@ static void dispatch_inside_a_callback(void **state)
     assert_int_equal(brg_loop_destroy(self.loop), BRG_OK);
 }
 
-/* ---- the libuv loop of one that brigade runs
- * -------------------------------------------------------------------------- */
+/* ---- the libuv loop of one that brigade runs --------------------------------------------------------------------- */
 
 static void tick(uv_timer_t *timer)
 {

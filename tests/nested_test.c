@@ -151,8 +151,7 @@ static void inner_pools_end(void **state)
     }
 }
 
-/* ---- in entry functions: who ends whom
- * ------------------------------------------------------------------------------------ */
+/* ---- in entry functions: who ends whom --------------------------------------------------------------------------- */
 
 static brg_status inner_entry(brg_context *context, void *argument)
 {

@@ -34,17 +34,6 @@ static brg_status fib_task(brg_context *context, void *argument)
     return status;
 }
 
-static brg_pool *function_pool(const brg_pool_options *given)
-{
-    brg_pool_options options = *given;
-    brg_pool *pool = NULL;
-    brg_error error;
-    options.size = sizeof(options);
-    if (brg_pool_create(&pool, &options, &error) != BRG_OK)
-        fail_msg("%s", error.message);
-    return pool;
-}
-
 static const brg_result *run_call(brg_pool *pool, brg_call_fn call, void *argument, brg_task **task)
 {
     assert_int_equal(brg_pool_submit_call(pool, call, argument, NULL, task), BRG_OK);
@@ -62,7 +51,7 @@ static void tasks_wait_for_their_own(void **state)
     for (uint32_t workers = 1; workers <= 3; workers++)
         for (size_t q = 0; q < 6; q++)
             for (size_t p = 0; p < 5; p++) {
-                brg_pool *pool = function_pool(
+                brg_pool *pool = scenario_function_pool(
                     brg_pool_opts(.workers_max = workers, .queue = queues[q], .placement = placements[p]));
                 fib root = {pool, 13, -1};
                 brg_task *task = NULL;
@@ -95,7 +84,7 @@ static brg_status wait_for_other(brg_context *context, void *argument)
 static void circles_are_found(void **state)
 {
     (void)state;
-    brg_pool *pool = function_pool(brg_pool_opts(.workers_max = 2));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2));
     sem_t go;
     sem_init(&go, 0, 0);
     circle a = {.go = &go, .status = BRG_FAILED}, b = a;
@@ -150,7 +139,7 @@ static brg_status go_deeper(brg_context *context, void *argument)
 static void depth_is_bounded(void **state)
 {
     (void)state;
-    brg_pool *pool = function_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
     deep shallow = {pool, 16, BRG_OK}, too_deep = {pool, BRG_NESTING_MAX + 1, BRG_OK};
     brg_task *task = NULL;
     assert_int_equal(run_call(pool, go_deeper, &shallow, &task)->status, BRG_OK);
@@ -206,7 +195,7 @@ static void cancel_of_the_nested(void **state)
     (void)state;
     sem_t started;
     sem_init(&started, 0, 0);
-    brg_pool *pool = function_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
     parent self = {.pool = pool, .child_call = wait_until_asked, .started = &started};
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit_call(pool, run_parent, &self, NULL, &task), BRG_OK);
@@ -239,7 +228,7 @@ static void cancel_of_the_waiting(void **state)
     (void)state;
     sem_t started;
     sem_init(&started, 0, 0);
-    brg_pool *pool = function_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(100)));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(100)));
     parent self = {.pool = pool, .child_call = finish_when_told, .started = &started};
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit_call(pool, run_parent, &self, NULL, &task), BRG_OK);
@@ -290,7 +279,7 @@ static void abandoned_in_a_nested_task(void **state)
     static parent self;
     sem_init(&started, 0, 0);
     stuck_may_end = false;
-    brg_pool *pool = function_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_MILLISECONDS(1)));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_MILLISECONDS(1)));
     self = (parent){.pool = pool, .started = &started};
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit_call(pool, wait_for_stuck, &self, NULL, &task), BRG_OK);
@@ -333,7 +322,7 @@ static void submitter_runs_what_does_not_fit(void **state)
     (void)state;
     sem_t go;
     sem_init(&go, 0, 0);
-    brg_pool *pool = function_pool(
+    brg_pool *pool = scenario_function_pool(
         brg_pool_opts(.workers_max = 1, .queue_max = 2, .admission = BRG_ADMISSION_CALLER_RUNS, .timing = true));
     brg_task *holding = NULL;
     assert_int_equal(brg_pool_submit_call(pool, hold, &go, NULL, &holding), BRG_OK);
@@ -373,7 +362,7 @@ static void check_dropping(brg_admission admission, const int *expected, int exp
 {
     sem_t go;
     sem_init(&go, 0, 0);
-    brg_pool *pool = function_pool(brg_pool_opts(.workers_max = 1, .queue_max = 3, .admission = admission));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .queue_max = 3, .admission = admission));
     brg_task *holding = NULL, *tasks[6] = {NULL};
     assert_int_equal(brg_pool_submit_call(pool, hold, &go, NULL, &holding), BRG_OK);
     while (brg_task_get_state(holding) == BRG_TASK_QUEUED)

@@ -10,17 +10,6 @@
 #define GPU 1u
 #define LONG BRG_SECONDS(3600)
 
-static brg_pool *edges_pool(const brg_pool_options *given)
-{
-    brg_pool_options options = *given;
-    brg_pool *pool = NULL;
-    brg_error error;
-    options.size = sizeof(options);
-    if (brg_pool_create(&pool, &options, &error) != BRG_OK)
-        fail_msg("%s", error.message);
-    return pool;
-}
-
 static brg_task *edges_call(brg_pool *pool, brg_call_fn call, void *argument, uint64_t tags)
 {
     brg_task *task = NULL;
@@ -105,9 +94,9 @@ static void a_worker_with_the_tags_is_started(void **state)
     const brg_scaling_policy *scalings[] = {brg_scaling_backlog, brg_scaling_load, brg_scaling_adaptive};
     const brg_placement_policy *placements[] = {brg_placement_pull, brg_placement_round_robin, brg_placement_stealing};
     for (size_t i = 0; i < 3; i++) {
-        brg_pool *pool = edges_pool(brg_pool_opts(.workers_max = 3, .workers_min = 1, .scaling = scalings[i],
-                                                  .placement = placements[i], .worker_tags = third_is_gpu,
-                                                  .worker_tags_count = 3));
+        brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3, .workers_min = 1,
+                                                              .scaling = scalings[i], .placement = placements[i],
+                                                              .worker_tags = third_is_gpu, .worker_tags_count = 3));
         edges_done(edges_call(pool, nothing, NULL, 0), BRG_OK);
         for (int round = 0; round < 3; round++)
             edges_done(edges_call(pool, nothing, NULL, GPU), BRG_OK);
@@ -120,7 +109,8 @@ static void tags_beyond_the_workers_are_refused(void **state)
     (void)state;
     brg_error error;
     brg_task *task = NULL;
-    brg_pool *pool = edges_pool(brg_pool_opts(.workers_max = 3, .worker_tags = third_is_gpu, .worker_tags_count = 3));
+    brg_pool *pool = scenario_function_pool(
+        brg_pool_opts(.workers_max = 3, .worker_tags = third_is_gpu, .worker_tags_count = 3));
     assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.workers_max = 2), &error), BRG_OK);
     assert_int_equal(brg_pool_submit_call(pool, nothing, NULL, brg_submit_opts(.tags = GPU, .error = &error), &task),
                      BRG_INVALID);
@@ -138,7 +128,7 @@ static bool has_one_worker(void *argument) { return scenario_stats(argument).wor
 static void the_workers_that_stay_are_the_first(void **state)
 {
     (void)state;
-    brg_pool *pool = edges_pool(
+    brg_pool *pool = scenario_function_pool(
         brg_pool_opts(.workers_max = 2, .worker_tags = both, .worker_tags_count = 2, .idle_timeout_ns = LONG));
     stay gate;
     stay_begin(&gate);
@@ -160,8 +150,8 @@ static void the_workers_that_stay_are_the_first(void **state)
 static void tasks_behind_tagged_ones_are_stolen(void **state)
 {
     (void)state;
-    brg_pool *pool = edges_pool(brg_pool_opts(.workers_max = 2, .placement = brg_placement_stealing,
-                                              .worker_tags = both, .worker_tags_count = 2));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .placement = brg_placement_stealing,
+                                                          .worker_tags = both, .worker_tags_count = 2));
     stay gate;
     stay_begin(&gate);
     brg_task *busy = edges_call(pool, stays, &gate, GPU), *tagged[4], *free[4];
@@ -212,9 +202,9 @@ static void parked_workers_leave_no_tag_unserved(void **state)
 {
     (void)state;
     atomic_store(&told_target, 2);
-    brg_pool *pool = edges_pool(brg_pool_opts(.workers_max = 2, .workers_start = 2, .workers_min = 1, .scaling = &told,
-                                              .worker_tags = two_kinds, .worker_tags_count = 2,
-                                              .idle_timeout_ns = LONG));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .workers_start = 2, .workers_min = 1,
+                                                          .scaling = &told, .worker_tags = two_kinds,
+                                                          .worker_tags_count = 2, .idle_timeout_ns = LONG));
     tell(pool, 2);
     tell(pool, 1);
     for (int i = 0; i < 50; i++) {
@@ -234,7 +224,7 @@ static void surplus_workers_hand_over(void **state)
     const brg_placement_policy *placements[] = {brg_placement_round_robin, brg_placement_sticky,
                                                 brg_placement_least_busy};
     for (size_t p = 0; p < 3; p++) {
-        brg_pool *pool = edges_pool(
+        brg_pool *pool = scenario_function_pool(
             brg_pool_opts(.workers_max = 3, .placement = placements[p], .idle_timeout_ns = LONG));
         stay gate;
         stay_begin(&gate);
@@ -343,7 +333,7 @@ static void destroyed_while_it_grows(void **state)
 {
     (void)state;
     for (int round = 0; round < 300; round++) {
-        brg_pool *pool = edges_pool(
+        brg_pool *pool = scenario_function_pool(
             brg_pool_opts(.workers_max = 8, .workers_min = 1, .scaling = brg_scaling_backlog, .grow_queued = 1));
         for (int i = 0; i < 64; i++)
             assert_int_equal(brg_pool_call(pool, nothing, NULL, NULL, NULL), BRG_OK);

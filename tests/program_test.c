@@ -14,8 +14,7 @@
 
 #define PROGRAM_WORKERS 3
 
-/* ---- the owner is killed
- * --------------------------------------------------------------------------------------------- */
+/* ---- the owner is killed ----------------------------------------------------------------------------------------- */
 
 /* The owner: this program once more. Prints who its workers and its template are, and stays. */
 static int owner_main(void)
@@ -97,8 +96,7 @@ static void killed_owner_takes_its_workers_along(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- the program forks
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the program forks ------------------------------------------------------------------------------------------- */
 
 #define FORK_CHECK(condition)                                                                                          \
     do                                                                                                                 \
@@ -238,8 +236,7 @@ static void forked_child_does_not_hang(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- for ever
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- for ever ---------------------------------------------------------------------------------------------------- */
 
 #if WATCH_SANITIZED
 #define CYCLES(count) ((count) / 20)

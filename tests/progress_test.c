@@ -373,10 +373,11 @@ static void batches_have_none(void **state)
 
 /* ---- bad ends ---------------------------------------------------------------------------------------------------- */
 
-static brg_value *spoil_input(int64_t count, const char *how)
+/* How a task behaves, and a number that it wants. */
+static brg_value *how_input(const char *how, const char *key, int64_t number)
 {
     brg_value *input = NULL;
-    assert_int_equal(brg_value_map(&input, NULL, brg_field_int("count", count), brg_field_string("how", how)), BRG_OK);
+    assert_int_equal(brg_value_map(&input, NULL, brg_field_int(key, number), brg_field_string("how", how)), BRG_OK);
     return input;
 }
 
@@ -388,7 +389,7 @@ static void what_a_task_said_before_it_crashed_comes(void **state)
         brg_pool *pool = make_pool(state, &loop, (brg_pool_options){.size = sizeof(brg_pool_options)});
         listener heard = {.next = 0};
         assert_int_equal(
-            brg_pool_submit(pool, "spoil", spoil_input(9, ends[i]),
+            brg_pool_submit(pool, "spoil", how_input(ends[i], "count", 9),
                             brg_submit_opts(.on_progress = listen_progress, .done = listen_done, .user_data = &heard),
                             NULL),
             BRG_OK);
@@ -410,7 +411,7 @@ static void each_attempt_has_its_window(void **state)
                                                   .attempts_max = 2,
                                                   .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH});
     for (int round = 0; round < (process ? 2 : 1); round++) {
-        brg_task *task = scenario_submit(pool, "spoil", spoil_input(3, round == 0 ? "fail" : "abort"),
+        brg_task *task = scenario_submit(pool, "spoil", how_input(round == 0 ? "fail" : "abort", "count", 3),
                                          brg_submit_opts(.progress_max = 3));
         const brg_result *result = scenario_result(task);
         assert_int_equal(result->status, BRG_OK);
@@ -431,7 +432,7 @@ static void attempts_come_in_order_on_a_loop(void **state)
         (brg_pool_options){.size = sizeof(brg_pool_options), .attempts_max = 2, .retry_on = BRG_RETRY_FAILED});
     listener heard = {.next = 0};
     assert_int_equal(
-        brg_pool_submit(pool, "spoil", spoil_input(5, "fail"),
+        brg_pool_submit(pool, "spoil", how_input("fail", "count", 5),
                         brg_submit_opts(.on_progress = listen_progress, .done = listen_done, .user_data = &heard),
                         NULL),
         BRG_OK);
@@ -600,13 +601,6 @@ static void only_tasks_have_progress(void **state)
 
 /* ---- heartbeats -------------------------------------------------------------------------------------------------- */
 
-static brg_value *lively_input(int64_t ms, const char *how)
-{
-    brg_value *input = NULL;
-    assert_int_equal(brg_value_map(&input, NULL, brg_field_int("ms", ms), brg_field_string("how", how)), BRG_OK);
-    return input;
-}
-
 static void a_silent_task_times_out(void **state)
 {
     brg_pool *pool = make_pool(state, NULL,
@@ -654,8 +648,8 @@ static void a_lively_task_lives(void **state)
 {
     brg_pool *pool = make_pool(state, NULL,
                                (brg_pool_options){.size = sizeof(brg_pool_options), .heartbeat_ns = BRG_SECONDS(1)});
-    scenario_expect(pool, "lively", lively_input(2500, "beat"), BRG_OK);
-    scenario_expect(pool, "lively", lively_input(2500, "progress"), BRG_OK);
+    scenario_expect(pool, "lively", how_input("beat", "ms", 2500), BRG_OK);
+    scenario_expect(pool, "lively", how_input("progress", "ms", 2500), BRG_OK);
     brg_pool_destroy(pool);
 }
 
@@ -667,7 +661,7 @@ static void one_that_waits_for_its_owner_lives(void **state)
         (brg_pool_options){.size = sizeof(brg_pool_options), .workers_max = 2, .heartbeat_ns = BRG_SECONDS(1)});
     brg_task *task = scenario_submit(pool, "count", count_input(5, -1), brg_submit_opts(.progress_max = 2));
     assert_int_equal(pull(task), 0);
-    scenario_expect(pool, "lively", lively_input(3000, "beat"), BRG_OK);
+    scenario_expect(pool, "lively", how_input("beat", "ms", 3000), BRG_OK);
     for (int64_t i = 1; i < 5; i++)
         assert_int_equal(pull(task), i);
     pull_end(task);

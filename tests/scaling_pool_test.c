@@ -88,8 +88,7 @@ static void load_end(load *self)
     crowd_close(&self->here);
 }
 
-/* ---- by default ----------------------------------------------------------------------------------------------------
- * */
+/* ---- by default -------------------------------------------------------------------------------------------------- */
 
 static void as_many_as_cpus(void **state)
 {
@@ -125,8 +124,7 @@ static void as_many_as_this_thread_may_use(void **state)
     pthread_join(thread, NULL);
 }
 
-/* ---- more and fewer ------------------------------------------------------------------------------------------------
- * */
+/* ---- more and fewer ---------------------------------------------------------------------------------------------- */
 
 #define QUICK .scaling_interval_ns = BRG_MILLISECONDS(1), .idle_timeout_ns = BRG_MILLISECONDS(5)
 
@@ -236,8 +234,7 @@ static void spares_are_kept_ready(void **state)
     load_end(&self);
 }
 
-/* ---- by hand -------------------------------------------------------------------------------------------------------
- * */
+/* ---- by hand ----------------------------------------------------------------------------------------------------- */
 
 static void tune(brg_pool *pool, uint32_t minimum, uint32_t maximum)
 {

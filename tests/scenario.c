@@ -32,6 +32,15 @@ brg_pool *scenario_pool(brg_isolation isolation, const brg_pool_options *options
     return pool;
 }
 
+brg_pool *scenario_function_pool(const brg_pool_options *options)
+{
+    brg_pool *pool = NULL;
+    brg_error error;
+    if (brg_pool_create(&pool, options, &error) != BRG_OK)
+        fail_msg("pool: %s", error.message);
+    return pool;
+}
+
 brg_task *scenario_submit(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *options)
 {
     brg_task *task = NULL;

@@ -34,6 +34,9 @@ const char *scenario_module(void);
 /* A pool on the scenario module; fails the test when it cannot be made. `options` is completed and may be NULL. */
 brg_pool *scenario_pool(brg_isolation isolation, const brg_pool_options *options);
 
+/* A pool of threads for functions; fails the test when it cannot be made. */
+brg_pool *scenario_function_pool(const brg_pool_options *options);
+
 /* Submits, fails the test when that fails. `input` is taken. */
 brg_task *scenario_submit(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *options);
 /* Waits for it and returns its result. */

@@ -158,8 +158,7 @@ static void mute_worker_program(void **state)
     unsetenv("BRIGADE_TEST_MUTE");
 }
 
-/* ---- the breaker closes again
- * ---------------------------------------------------------------------------------------- */
+/* ---- the breaker closes again ------------------------------------------------------------------------------------ */
 
 static void breaker_half_opens_and_recovers(void **state)
 {
@@ -203,8 +202,7 @@ static void breaker_half_opens_and_recovers(void **state)
     rmdir(directory);
 }
 
-/* ---- no storm
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- no storm ---------------------------------------------------------------------------------------------------- */
 
 static bool one_worker_ended(void *argument)
 {
@@ -229,8 +227,7 @@ static void workers_that_end_at_once_back_off(void **state)
     brg_pool_destroy(pool);
 }
 
-/* ---- no descriptors
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- no descriptors ---------------------------------------------------------------------------------------------- */
 
 static void set_file_limit(rlim_t files)
 {

@@ -44,8 +44,7 @@ static bool torture_in_child;
         _exit(2);                                                                                                      \
     } while (0)
 
-/* ---- what every call promises --------------------------------------------------------------------------------------
- * */
+/* ---- what every call promises ------------------------------------------------------------------------------------ */
 
 static bool worked(brg_status status, const brg_error *error, const char *what)
 {
@@ -65,8 +64,7 @@ static void expect(bool holds, const char *what)
         torture_fail("%s: %s", torture_now, what);
 }
 
-/* ---- pools
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- pools ------------------------------------------------------------------------------------------------------- */
 
 enum { TORTURE_TASKS = 8 };
 
@@ -207,8 +205,7 @@ static void pool_whose_worker_crashes(brg_isolation isolation)
     brg_pool_destroy(pool);
 }
 
-/* ---- workers
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- workers ----------------------------------------------------------------------------------------------------- */
 
 static void torture_exit_count(brg_worker *worker, const brg_exit *exit, void *user_data)
 {
@@ -336,8 +333,7 @@ static void worker_with_a_loop(brg_isolation isolation)
     expect(brg_loop_destroy(loop) == BRG_OK, "a loop is in use for ever");
 }
 
-/* ---- loops
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- loops ------------------------------------------------------------------------------------------------------- */
 
 static void loops_of_all_kinds(brg_isolation isolation)
 {
@@ -361,8 +357,7 @@ static void loops_of_all_kinds(brg_isolation isolation)
     expect(uv_loop_close(&uv) == 0, "something is left in the user's loop");
 }
 
-/* ---- the torture
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the torture ------------------------------------------------------------------------------------------------- */
 
 typedef struct torture_scenario {
     const char *name;

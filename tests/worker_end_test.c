@@ -54,8 +54,7 @@ static brg_value *start_at(const scenario_gate *gate)
     return init;
 }
 
-/* ---- asked to end
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- asked to end ------------------------------------------------------------------------------------------------ */
 
 static void idle_worker_ends_at_once(void **state)
 {
@@ -119,8 +118,7 @@ static void deaf_process_is_killed(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- deaf threads: they listen to nobody until they are let go
- * ------------------------------------------------------- */
+/* ---- deaf threads: they listen to nobody until they are let go --------------------------------------------------- */
 
 static atomic_bool deaf_runs, deaf_may_go;
 
@@ -175,8 +173,7 @@ static void deaf_thread_is_lost(void **state)
     }
 }
 
-/* ---- early
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- early ------------------------------------------------------------------------------------------------------- */
 
 static void terminate_right_after_create(void **state)
 {
@@ -265,8 +262,7 @@ static void destroy_in_a_start_that_hangs(void **state)
     scenario_gate_close(&gate);
 }
 
-/* ---- inside its own callbacks
- * -------------------------------------------------------------------------------------------- */
+/* ---- inside its own callbacks ------------------------------------------------------------------------------------ */
 
 static void destroy_in_callback(recorder *record, char event)
 {
@@ -305,8 +301,7 @@ static void destroy_in_each_callback(void **state)
     }
 }
 
-/* ---- with others waiting
- * -------------------------------------------------------------------------------------------------- */
+/* ---- with others waiting ----------------------------------------------------------------------------------------- */
 
 typedef struct waiting {
     brg_worker *worker;

@@ -8,8 +8,7 @@
 
 #define BOUND BRG_SECONDS(60)
 
-/* ---- events on the loop
- * ------------------------------------------------------------------------------------------------ */
+/* ---- events on the loop ------------------------------------------------------------------------------------------ */
 
 static void terminate_at_third_message(recorder *record, char event)
 {
@@ -132,8 +131,7 @@ static void small_mailboxes_lose_nothing(void **state)
     record_end(&record);
 }
 
-/* ---- errors of handlers, and ends by themselves
- * ------------------------------------------------------------------------ */
+/* ---- errors of handlers, and ends by themselves ------------------------------------------------------------------ */
 
 static void fail_echo_terminate(recorder *record, char event)
 {
@@ -219,8 +217,7 @@ static void failed_start_is_error_and_exit(void **state)
     record_end(&record);
 }
 
-/* ---- messages without a loop
- * ------------------------------------------------------------------------------------------- */
+/* ---- messages without a loop ------------------------------------------------------------------------------------- */
 
 static brg_worker *worker_without_loop(brg_isolation isolation, const brg_worker_options *options)
 {
@@ -331,8 +328,7 @@ static void receive_takes_all_before_closed(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- bounds
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
 typedef struct late_post {
     brg_worker *worker;
@@ -395,8 +391,7 @@ static void one_byte_too_large(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- what it is given and is
- * ------------------------------------------------------------------------------------------------ */
+/* ---- what it is given and is ------------------------------------------------------------------------------------- */
 
 static void worker_knows_itself(void **state)
 {
@@ -453,8 +448,7 @@ static void wait_online_and_wait(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- options
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static void release_must_not_run(void *user_data) { *(int *)user_data += 1; }
 static brg_status idle_entry(brg_context *context, void *argument)

@@ -47,8 +47,7 @@ static void ended_well(const brg_exit *exit)
         fail_msg("%s", exit->error.message);
 }
 
-/* ---- entry functions
- * ------------------------------------------------------------------------------------------------- */
+/* ---- entry functions --------------------------------------------------------------------------------------------- */
 
 static brg_status post_int(brg_context *context, int64_t n, uint64_t timeout_ns, brg_error *error)
 {
@@ -255,8 +254,7 @@ static void entry_has_name_and_arena(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- modules of this program
- * ------------------------------------------------------------------------------------------ */
+/* ---- modules of this program ------------------------------------------------------------------------------------- */
 
 static atomic_int preloads, starts, ends;
 static atomic_bool preload_fails;

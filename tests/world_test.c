@@ -72,8 +72,7 @@ static int64_t int_of(const brg_value *value, const char *key)
     return brg_view_get_int(brg_value_root(value), key, -1);
 }
 
-/* ---- arguments and identity
- * ------------------------------------------------------------------------------------------ */
+/* ---- arguments and identity -------------------------------------------------------------------------------------- */
 
 static void arguments_arrive(void **state)
 {
@@ -125,8 +124,7 @@ static void init_data_brings_descriptors(void **state)
     close(fds[0]);
 }
 
-/* ---- environment
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- environment ------------------------------------------------------------------------------------------------- */
 
 static void environment_is_a_snapshot(void **state)
 {
@@ -210,8 +208,7 @@ static void bad_worlds_are_refused(void **state)
     }
 }
 
-/* ---- environment data
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- environment data -------------------------------------------------------------------------------------------- */
 
 static void environment_data_is_inherited(void **state)
 {
@@ -255,8 +252,7 @@ static void environment_data_has_names(void **state)
     assert_null(brg_environment_data_get("nothing"));
 }
 
-/* ---- at exit
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- at exit ----------------------------------------------------------------------------------------------------- */
 
 static void at_exit_runs_backwards(void **state)
 {
@@ -277,9 +273,7 @@ static void at_exit_runs_backwards(void **state)
     unlink(path);
 }
 
-/* ---- loop
- * ---------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- loop -------------------------------------------------------------------------------------------------------- */
 
 /* Its timer ticks while it waits for messages, and messages come through while it has a loop. */
 static void loop_runs_between_messages(void **state)
@@ -384,9 +378,7 @@ static void pool_workers_may_have_loops(void **state)
     assert_int_equal(brg_loop_destroy(loop), BRG_OK);
 }
 
-/* ---- usage
- * --------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- usage ------------------------------------------------------------------------------------------------------- */
 
 static void usage_is_seen_from_outside(void **state)
 {
@@ -420,9 +412,7 @@ static void usage_is_seen_from_outside(void **state)
     assert_true(brg_usage_utilization(&none) == 0);
 }
 
-/* ---- limits
- * ---------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static void rss_limit_ends_the_worker(void **state)
 {
@@ -444,8 +434,7 @@ static void address_limit_refuses_memory(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- ids and loops of owners
- * -------------------------------------------------------------------------------------------------- */
+/* ---- ids and loops of owners ------------------------------------------------------------------------------------- */
 
 static void workers_are_found_by_id(void **state)
 {

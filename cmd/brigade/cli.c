@@ -23,8 +23,7 @@ bool cli_complain(const char *command, const char *format, ...)
     return false;
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 /* The option as --help shows it: "-o, --output=DIR". */
 static void cli_spell(const cli_option *option, char *text, size_t size)
@@ -163,8 +162,7 @@ int cli_parse(const cli_command *command, int argc, char **argv, void *state, in
     return -1;
 }
 
-/* ---- arguments
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most,
                     uint64_t *out)

@@ -39,8 +39,7 @@ typedef struct image_run {
     brg_error cannot_run; /* workers do not start: nothing more is tried */
 } image_run;
 
-/* ---- finding the module
- * ----------------------------------------------------------------------------------------------- */
+/* ---- finding the module ------------------------------------------------------------------------------------------ */
 
 static bool image_try(char *path, const char *directory, const char *rest)
 {
@@ -90,9 +89,7 @@ static bool image_find_module(const image_options *options, char path[IMAGE_PATH
                         BRIGADE_MODULE_DIR);
 }
 
-/* ---- tasks
- * -------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
 static void image_submit_more(image_run *run);
 
@@ -209,9 +206,7 @@ static void image_tick(uv_timer_t *timer)
         image_draw_progress(&run->jobs, cli_wants_colour(stderr));
 }
 
-/* ---- the run
- * --------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 /* The directories an output lies in. */
 static bool image_make_directories(const char *output)

@@ -25,8 +25,7 @@
 #endif
 #define BOUND_MS 60000
 
-/* ---- many threads post
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- many threads post ------------------------------------------------------------------------------------------- */
 
 typedef struct posters posters;
 
@@ -195,8 +194,7 @@ static void no_wake_up_is_lost(void **state)
     assert_int_equal(brg_loop_destroy(all.loop), BRG_OK);
 }
 
-/* ---- one thread
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- one thread -------------------------------------------------------------------------------------------------- */
 
 typedef struct note {
     brg__completion completion;
@@ -306,9 +304,7 @@ static void destroy_runs_what_is_left(void **state)
     assert_string_equal(notes.ran, "abcde");
 }
 
-/* ---- stop
- * --------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- stop -------------------------------------------------------------------------------------------------------- */
 
 static void stop_loop(notebook *notes) { brg_loop_stop(notes->loop); }
 static void unhold_loop(notebook *notes) { brg__loop_unhold(notes->loop); }
@@ -356,8 +352,7 @@ static void stop_ends_run(void **state)
     assert_int_equal(brg_loop_destroy(notes.loop), BRG_OK);
 }
 
-/* ---- a libuv loop of the user's
- * ----------------------------------------------------------------------------------------------- */
+/* ---- a libuv loop of the user's ---------------------------------------------------------------------------------- */
 
 static void repost(notebook *notes)
 {

@@ -9,24 +9,10 @@
 
 #include <stdlib.h>
 
+#include "message/builder_fixture.h"
 #include "message/keys.h"
 #include "message/value_fixture.h"
 #include "os/fault.h"
-
-static brg_builder *builder;
-
-static int setup(void **state)
-{
-    (void)state;
-    return brg_builder_create(&builder, NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    brg_builder_destroy(builder);
-    return 0;
-}
 
 static void expect_failure(brg_status expected)
 {
@@ -36,16 +22,6 @@ static void expect_failure(brg_status expected)
     assert_int_equal(error.status, expected);
     assert_true(error.message[0] != '\0');
     assert_ptr_equal(value, untouched);
-}
-
-static brg_value *finish(void)
-{
-    brg_value *value = NULL;
-    brg_error error = {.message = ""};
-    if (brg_builder_finish(builder, &value, &error) != BRG_OK)
-        fail_msg("%s", error.message);
-    fixture_check_whole(value);
-    return value;
 }
 
 /* After any failure the builder starts afresh. */

@@ -21,8 +21,7 @@ static _Thread_local brg__list *channel_dropping; /* where inner drops leave the
 size_t brg__channels_open(void) { return brg_load_relaxed(&channel_count); }
 size_t brg_ports_open(void) { return brg_load_relaxed(&channel_port_count); }
 
-/* ---- life ----------------------------------------------------------------------------------------------------------
- * */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void channel_side_init(brg__channel *channel, brg__side *side)
 {
@@ -127,8 +126,7 @@ void brg__end_unref(brg__end *end)
     brg__mfree(end);
 }
 
-/* ---- after the lock
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- after the lock ---------------------------------------------------------------------------------------------- */
 
 void brg__after_init(brg__after *after)
 {
@@ -165,8 +163,7 @@ void brg__after_run(brg__after *after)
         brg__sink_run(after->sink);
 }
 
-/* ---- items
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- items ------------------------------------------------------------------------------------------------------- */
 
 void brg__item_free(brg__item *item)
 {
@@ -258,8 +255,7 @@ brg__item *brg__side_pop_locked(brg__side *side)
     return item;
 }
 
-/* ---- limits
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 bool brg__side_fits_locked(const brg__side *side, size_t bytes)
 {
@@ -328,8 +324,7 @@ void brg__side_want_locked(brg__side *side)
     out->remote->ops->want(out->remote, out->id);
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 void brg__side_notify_locked(brg__side *side, brg__after *after)
 {

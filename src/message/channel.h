@@ -162,8 +162,7 @@ void brg__end_fin(brg__end *end, brg__remote *remote);
 /* A value (that bounced) could not be read (memory, here): the receiver gets a message error in its place. */
 void brg__end_garbled(brg__end *end, brg__remote *remote, bool bounced, const brg_error *error);
 
-/* ---- what values call ----------------------------------------------------------------------------------------------
- * */
+/* ---- what values call -------------------------------------------------------------------------------------------- */
 
 /* Whether a port may be put into a value: BRG_CLOSED, BRG_STATE (started). */
 brg_status brg__port_can_travel(const brg_port *port);
@@ -171,8 +170,7 @@ brg_status brg__port_can_travel(const brg_port *port);
 /* Channels that exist in this process, for leak checks. */
 size_t brg__channels_open(void);
 
-/* ---- sinks (broadcast) ---------------------------------------------------------------------------------------------
- * */
+/* ---- sinks (broadcast) ------------------------------------------------------------------------------------------- */
 
 typedef struct brg__sink {
     void (*arrived)(struct brg__sink *sink, brg_value *value); /* borrowed; in order; no channel lock held */

@@ -10,6 +10,7 @@
 #include "os/test_support.h"
 
 #include "base/list.h"
+#include "base/random.h"
 #include "message/channel.h"
 #include "message/object.h"
 #include "os/atomic.h"
@@ -19,18 +20,11 @@
 #define MESSAGE_PORTS_MAX 2
 #define TABLE_MAX 8192
 
-/* ---- chance -------------------------------------------------------------------------------------------------------
- * */
+/* ---- chance ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t seed, chance_state;
 
-static uint32_t chance(uint32_t below) /* splitmix64, Steele et al. 2014 */
-{
-    uint64_t z = (chance_state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (uint32_t)((z ^ (z >> 31)) % below);
-}
+static uint32_t chance(uint32_t below) { return (uint32_t)(brg__random_next(&chance_state) % below); }
 
 #define check(condition)                                                                                               \
     do {                                                                                                               \
@@ -40,8 +34,7 @@ static uint32_t chance(uint32_t below) /* splitmix64, Steele et al. 2014 */
         }                                                                                                              \
     } while (0)
 
-/* ---- links
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- links ------------------------------------------------------------------------------------------------------- */
 
 typedef enum kind { POST, BOUNCE, CREDIT, WANT, CLOSE, FIN, FIN_ACK, FORGET, KINDS } kind;
 static const char *const kind_names[] = {"post", "bounce", "credit", "want", "close", "fin", "fin-ack", "forget"};
@@ -208,8 +201,7 @@ static void remote_unpump(brg__remote *remote) { (void)remote; }
 static const brg__remote_ops ops = {remote_post,    remote_credit, remote_want, remote_close, remote_fin,
                                     remote_fin_ack, remote_forget, remote_pump, remote_unpump};
 
-/* ---- frames that arrive
- * ------------------------------------------------------------------------------------------------ */
+/* ---- frames that arrive ------------------------------------------------------------------------------------------ */
 
 static brg_port *import_port(side *to, const port_name *name)
 {

@@ -11,8 +11,7 @@
 
 #define CHANNELS_MAX 24
 
-/* ---- the model
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 typedef struct port_label {
     uint32_t channel, end;
@@ -372,8 +371,7 @@ static void processes_that_die_leave_nothing_behind(void **state)
     run_models(1000001, 300, true);
 }
 
-/* ---- by hand
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- by hand ----------------------------------------------------------------------------------------------------- */
 
 /* A channel of process 0 with one port at process 1; returns process 0's end of it. */
 static brg__end *send_port(brg_port **here, brg_port **there, uint32_t messages_max)

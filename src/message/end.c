@@ -7,8 +7,7 @@
 
 #define END_MESSAGES_MAX 1048576u
 
-/* ---- leaving
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- leaving ----------------------------------------------------------------------------------------------------- */
 
 /* A number that was given up is not used again: such a port, closed, travels like any other. */
 static bool end_takes_home(brg__channel *channel, const brg__remote *remote)
@@ -182,8 +181,7 @@ void brg__departures_run(brg__departures *departures)
     }
 }
 
-/* ---- arriving
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- arriving ---------------------------------------------------------------------------------------------------- */
 
 static brg_status end_come_back_locked(brg__end *end, brg_port *port, brg__after *after)
 {

@@ -6,8 +6,7 @@
 #include "os/atomic.h"
 #include "os/memory.h"
 
-/* ---- values
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* A value that came for `side`. What does not get there, other than a circle, ends the channel. False: not taken. */
 static bool end_pass_locked(brg__side *side, brg_value *value, size_t bytes, brg__after *after)
@@ -161,8 +160,7 @@ void brg__end_garbled(brg__end *end, brg__remote *remote, bool bounced, const br
     brg__after_run(&after);
 }
 
-/* ---- credit
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- credit ------------------------------------------------------------------------------------------------------ */
 
 brg_status brg__end_credited(brg__end *end, brg__remote *remote, uint32_t count, uint64_t bytes)
 {
@@ -197,9 +195,7 @@ void brg__end_wanted(brg__end *end, brg__remote *remote)
     brg__lock_release(&end->channel->lock);
 }
 
-/* ---- ends
- * --------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- ends -------------------------------------------------------------------------------------------------------- */
 
 static void end_lost_locked(brg__side *side, brg__end *end, brg__after *after)
 {

@@ -12,32 +12,8 @@
 
 #include <brigade/transfer.h>
 
+#include "message/builder_fixture.h"
 #include "message/value_fixture.h"
-
-static brg_builder *builder;
-
-static int setup(void **state)
-{
-    (void)state;
-    return brg_builder_create(&builder, NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    brg_builder_destroy(builder);
-    return 0;
-}
-
-static brg_value *finish(void)
-{
-    brg_value *value = NULL;
-    brg_error error = {.message = ""};
-    if (brg_builder_finish(builder, &value, &error) != BRG_OK)
-        fail_msg("%s", error.message);
-    fixture_check_whole(value);
-    return value;
-}
 
 static void expect_failure(brg_status expected)
 {

@@ -55,8 +55,7 @@ brg_status brg_channel_create(brg_port **one, brg_port **other, const brg_channe
     return BRG_OK;
 }
 
-/* ---- looking at remotes while waiting
- * ------------------------------------------------------------------------------- */
+/* ---- looking at remotes while waiting ---------------------------------------------------------------------------- */
 
 /* One who waits, and the processes from where what it waits for may come. */
 typedef struct port_wait {
@@ -121,8 +120,7 @@ static bool port_wait_locked(brg__channel *channel, brg__waiter *waiter, port_wa
     return in_time;
 }
 
-/* ---- posting
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- posting ----------------------------------------------------------------------------------------------------- */
 
 static brg_status port_check_value(const brg_port *port, const brg_value *value, brg_error *error)
 {
@@ -236,8 +234,7 @@ brg_status brg_port_post(brg_port *port, brg_value *value, uint64_t timeout_ns, 
     return status;
 }
 
-/* ---- receiving
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------------------------------------------------- */
 
 /* BRG_EMPTY: nothing yet. */
 static brg_status port_take_locked(brg__side *side, brg__item **item, brg__after *after)
@@ -307,8 +304,7 @@ brg_status brg_port_receive(brg_port *port, brg_value **value, uint64_t timeout_
     return BRG_OK;
 }
 
-/* ---- the rest
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 void brg_port_close(brg_port *port)
 {

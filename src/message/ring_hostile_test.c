@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "message/ring.h"
 #include "os/memory.h"
 #include "os/thread.h"
@@ -22,26 +23,18 @@ static const uint64_t extremes[] = {0,          1,          63,         64,     
                                     1ull << 40, INT64_MAX,  1ull << 63, ~63ull,     ~4095ull,   UINT64_MAX - 64,
                                     UINT64_MAX};
 
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u); /* splitmix64 */
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* Extreme, small and a multiple of 64, or anything. */
 static uint64_t random_lie(uint64_t *state)
 {
-    switch (random_next(state) % 4) {
+    switch (brg__random_next(state) % 4) {
     case 0:
-        return extremes[random_next(state) % brg__count_of(extremes)];
+        return extremes[brg__random_next(state) % brg__count_of(extremes)];
     case 1:
-        return random_next(state) % (2 * CAPACITY) / BRG__FRAME_ALIGN * BRG__FRAME_ALIGN;
+        return brg__random_next(state) % (2 * CAPACITY) / BRG__FRAME_ALIGN * BRG__FRAME_ALIGN;
     case 2:
-        return random_next(state) % (2 * CAPACITY);
+        return brg__random_next(state) % (2 * CAPACITY);
     default:
-        return random_next(state);
+        return brg__random_next(state);
     }
 }
 
@@ -289,15 +282,15 @@ static void consumer_survives_any_image(void **state)
         pair_init(&p);
         for (uint64_t offset = 0; offset < CAPACITY; offset += 64) {
             brg__frame *frame = (brg__frame *)(void *)(p.area + offset);
-            frame->kind = random_next(&random) % 32 == 0 ? BRG__FRAME_PAD : 1;
-            frame->payload_bytes = (uint32_t)(random_next(&random) % 80);
-            if (frame->kind == BRG__FRAME_PAD && random_next(&random) % 4 != 0)
+            frame->kind = brg__random_next(&random) % 32 == 0 ? BRG__FRAME_PAD : 1;
+            frame->payload_bytes = (uint32_t)(brg__random_next(&random) % 80);
+            if (frame->kind == BRG__FRAME_PAD && brg__random_next(&random) % 4 != 0)
                 frame->payload_bytes = (uint32_t)(CAPACITY - offset - 64);
-            if (random_next(&random) % 64 == 0)
+            if (brg__random_next(&random) % 64 == 0)
                 frame->payload_bytes = (uint32_t)random_lie(&random);
         }
         for (int turn = 0; turn < 5; turn++) {
-            p.shared->xtail = random_next(&random) % 2 == 0 ? random_lie(&random) : p.consumer.head + CAPACITY;
+            p.shared->xtail = brg__random_next(&random) % 2 == 0 ? random_lie(&random) : p.consumer.head + CAPACITY;
             brg_status status = drain(&p, 1000);
             outcomes[status == BRG_OK ? 0 : status == BRG_EMPTY ? 1 : 2]++;
         }
@@ -317,10 +310,10 @@ static void producer_survives_any_head(void **state)
         pair p;
         pair_init(&p);
         for (int i = 0; i < 200; i++) {
-            p.shared->xhead = random_next(&random) % 20 == 0
+            p.shared->xhead = brg__random_next(&random) % 20 == 0
                                   ? random_lie(&random)
                                   : p.producer.head + (p.producer.tail - p.producer.head) / 128 * 64;
-            uint64_t size = random_next(&random) % (brg__ring_payload_max(CAPACITY) + 1);
+            uint64_t size = brg__random_next(&random) % (brg__ring_payload_max(CAPACITY) + 1);
             brg__frame *frame;
             brg_status status = brg__ring_reserve(&p.producer, size, &frame);
             assert_true(status == BRG_OK || status == BRG_FULL || status == BRG_PROTOCOL);
@@ -329,7 +322,7 @@ static void producer_survives_any_head(void **state)
                 continue;
             memset(frame, 0xff, sizeof(*frame) + size); /* within the area, says ASan */
             written++;
-            if (random_next(&random) % 2 == 0)
+            if (brg__random_next(&random) % 2 == 0)
                 brg__ring_publish(&p.producer);
         }
         pair_done(&p);
@@ -350,12 +343,12 @@ static void scribble(void *argument)
     uint64_t random = 3;
     while (brg_load_relaxed(&s->xstop) == 0) {
         uint64_t *words = (uint64_t *)(void *)s->p->area;
-        uint64_t offset = random_next(&random) % (CAPACITY / 64) * 64;
-        uint64_t kind = random_next(&random) % 4 == 0 ? BRG__FRAME_PAD : 1;
-        uint64_t size = random_next(&random) % 2 == 0 ? CAPACITY - offset - 64 : random_lie(&random) % 8192;
+        uint64_t offset = brg__random_next(&random) % (CAPACITY / 64) * 64;
+        uint64_t kind = brg__random_next(&random) % 4 == 0 ? BRG__FRAME_PAD : 1;
+        uint64_t size = brg__random_next(&random) % 2 == 0 ? CAPACITY - offset - 64 : random_lie(&random) % 8192;
         brg_store_relaxed(&words[offset / 8], kind | size << 32);
         uint64_t head = brg_load_relaxed(&s->p->shared->xhead);
-        brg_store_relaxed(&s->p->shared->xtail, random_next(&random) % 8 == 0 ? random_lie(&random) : head + 4096);
+        brg_store_relaxed(&s->p->shared->xtail, brg__random_next(&random) % 8 == 0 ? random_lie(&random) : head + 4096);
     }
 }
 

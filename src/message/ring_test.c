@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/random.h"
 #include "message/ring.h"
 #include "os/clock.h"
 #include "os/fault.h"
@@ -28,15 +29,7 @@
 #define STREAM_LIMIT BRG_SECONDS(60) /* a wait this long means a lost wake-up */
 #define MIB ((uint64_t)1 << 20)
 
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u); /* splitmix64 */
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static uint64_t random_below(uint64_t *state, uint64_t limit) { return random_next(state) % limit; }
+static uint64_t random_below(uint64_t *state, uint64_t limit) { return brg__random_next(state) % limit; }
 
 /* Every byte of a frame follows from its id. */
 static void frame_fill(brg__frame *frame, uint64_t id, uint64_t size)
@@ -44,10 +37,10 @@ static void frame_fill(brg__frame *frame, uint64_t id, uint64_t size)
     uint64_t state = id;
     frame->kind = (uint32_t)random_below(&state, 1000);
     frame->id = id;
-    frame->status = (int32_t)(uint32_t)random_next(&state);
-    frame->xclaim = (uint32_t)random_next(&state);
+    frame->status = (int32_t)(uint32_t)brg__random_next(&state);
+    frame->xclaim = (uint32_t)brg__random_next(&state);
     for (int i = 0; i < 5; i++)
-        frame->word[i] = random_next(&state);
+        frame->word[i] = brg__random_next(&state);
     unsigned char *payload = (unsigned char *)(frame + 1);
     for (uint64_t i = 0; i < size; i++)
         payload[i] = (unsigned char)(id * 31 + i);
@@ -57,10 +50,10 @@ static bool frame_is(const brg__frame *frame, const unsigned char *payload, uint
 {
     uint64_t state = id;
     bool same = frame->kind == random_below(&state, 1000) && frame->id == id && frame->payload_bytes == size;
-    same = same && frame->status == (int32_t)(uint32_t)random_next(&state);
-    same = same && frame->xclaim == (uint32_t)random_next(&state);
+    same = same && frame->status == (int32_t)(uint32_t)brg__random_next(&state);
+    same = same && frame->xclaim == (uint32_t)brg__random_next(&state);
     for (int i = 0; i < 5; i++)
-        same = same && frame->word[i] == random_next(&state);
+        same = same && frame->word[i] == brg__random_next(&state);
     for (uint64_t i = 0; same && i < size; i++)
         same = payload[i] == (unsigned char)(id * 31 + i);
     return same;

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
+
 static inline void fixture_require(bool condition, const char *what)
 {
     if (condition)
@@ -18,13 +20,7 @@ static inline void fixture_require(bool condition, const char *what)
     abort();
 }
 
-static inline uint64_t fixture_random(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15)); /* splitmix64 */
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
+static inline uint64_t fixture_random(uint64_t *state) { return brg__random_next(state); }
 
 static inline uint64_t fixture_mix(uint64_t sum, const void *bytes, size_t size)
 {

@@ -14,22 +14,17 @@
 
 #include <string.h>
 
+#include "base/random.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "worker/batch.h"
 
 /* ---- kinds ------------------------------------------------------------------------------------------------------- */
 
-/* FNV-1a over the name, the rest mixed in as in splitmix64. */
 static uint64_t batch_kind(const brg_task *task)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *at = task->name; *at != '\0'; at++)
-        hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
-    hash ^= (uint64_t)task->item.band << 8 | task->item.reserved_1;
-    hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u + task->item.key;
-    hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
-    return hash ^ (hash >> 31);
+    uint64_t kind = brg_key(task->name) ^ ((uint64_t)task->item.band << 8 | task->item.reserved_1);
+    return brg__random_mix(brg__random_mix(kind) + task->item.key);
 }
 
 static bool batch_is_kind(const brg__batch *batch, const brg_task *task)

@@ -30,7 +30,7 @@ static void internal_fill_locked(brg_pool *pool, brg_task *task, const char *nam
 
 static brg_task *internal_first(const brg__slot *slot, brg__node *node)
 {
-    return node == &slot->seat.pinned.head ? NULL : brg__task_of((brg_item *)(void *)node);
+    return node == &slot->seat.pinned.head ? NULL : brg__task_of(brg__node_item(node));
 }
 
 /* Behind others of its kind, before all else. */
@@ -205,13 +205,13 @@ static brg_status configure_locked(brg_pool *pool, brg_value *config, brg_error 
     if (pool->mode != BRG__POOL_OPEN)
         return brg_error_set(error, BRG_CLOSED, "pool", "the pool is shutting down");
     uint32_t count = 0;
-    for (uint32_t i = 0; i < pool->xslot_count; i++)
+    for (uint32_t i = 0; i < pool->slot_count; i++)
         count += configure_is_for(pool->slots[i]);
     brg_task *chain = internal_new_locked(pool, count);
     if (chain == NULL && count != 0)
         return brg__error_memory(error, "a configuration");
     pool->config = config;
-    for (uint32_t i = 0; chain != NULL && i < pool->xslot_count; i++)
+    for (uint32_t i = 0; chain != NULL && i < pool->slot_count; i++)
         if (configure_is_for(pool->slots[i]))
             configure_slot_locked(pool, pool->slots[i], internal_pop(&chain), config);
     brg__pool_dispatch_locked(pool); /* what was taken back */

@@ -224,7 +224,7 @@ static brg_task *help_root_locked(brg_task *task)
 /* Whether what runs `task` waits, by itself or through others, for this worker. */
 static bool help_is_circle_locked(const brg__help *help, brg_task *task)
 {
-    for (uint32_t i = 0; task != NULL && i <= help->pool->xslot_count; i++) {
+    for (uint32_t i = 0; task != NULL && i <= help->pool->slot_count; i++) {
         task = help_root_locked(task);
         if (help_is_mine_locked(help, task))
             return true;

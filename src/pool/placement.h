@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What placement policies share: the scans over seats, and a random generator. */
+/* What placement policies share: the scans over seats. */
 #ifndef BRG_POOL_PLACEMENT_H
 #define BRG_POOL_PLACEMENT_H
 
 #include <brigade/policy.h>
 
-/* The finalizer of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014). */
-static inline uint64_t brg__random_mix(uint64_t value)
-{
-    value = (value ^ (value >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    value = (value ^ (value >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return value ^ (value >> 31);
-}
-
-#define BRG__RANDOM_STEP UINT64_C(0x9e3779b97f4a7c15) /* 2^64 over the golden ratio, splitmix64's increment */
-
-/* splitmix64; `state` starts as the seed, whatever it is. */
-static inline uint64_t brg__random_next(uint64_t *state) { return brg__random_mix(*state += BRG__RANDOM_STEP); }
-
-/* 0 to count - 1, each as likely as the next but for count / 2^32 (Lemire: Fast random integer generation, 2019). */
-static inline uint32_t brg__random_below(uint64_t *state, uint32_t count)
-{
-    return (uint32_t)(((brg__random_next(state) >> 32) * count) >> 32);
-}
+#include "base/random.h"
 
 /* The first seat that fits, from `start` on and then around. */
 static inline uint32_t brg__seats_next(const brg_seats *seats, uint32_t start)

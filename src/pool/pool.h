@@ -274,10 +274,8 @@ struct brg_pool {
     uint32_t xidle_waiters, xidle_epoch, xroom_epoch;
     BRG__ALIGNED(64) brg_task *xfree; /* returned from outside the lock */
     uint64_t xdelivered;              /* callbacks that ran */
-    brg__slot **slots;                /* slot_count, made as needed, kept to the end */
-    brg_seat **seats;                 /* theirs */
-    uint32_t xslot_count, slot_capacity;
-    brg__slot **old_slots[12]; /* outgrown arrays, which others may still read */
+    brg__slot **slots; /* slot_count, made as needed, kept to the end; under the lock, as schedule.seats */
+    uint32_t slot_count, slot_capacity;
 };
 
 /* ready.c */
@@ -338,7 +336,9 @@ typedef struct brg__outcome {
 void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled *counts, brg__slot *slot);
 /* A short form without worker: queue timeouts, cancels. Lock held. */
 void brg__task_settle_plain(brg_task *task, brg_status status, const char *message);
-/* Wakes those who wait for an idle pool, if it is. Lock held. */
+/* Wakes those who wait for an idle pool, or for its workers to end: they look again. */
+void brg__pool_notify(brg_pool *pool);
+/* ... if it is idle. Lock held. */
 void brg__pool_check_idle_locked(brg_pool *pool);
 bool brg__pool_is_idle_locked(brg_pool *pool);
 brg_task *brg__task_new_locked(brg_pool *pool);

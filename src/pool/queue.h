@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What queue policies share: how they use brg_item.link. */
+/* How brg_item.link is used: by queue policies, and where a task waits outside of them. */
 #ifndef BRG_POOL_QUEUE_H
 #define BRG_POOL_QUEUE_H
 

@@ -6,8 +6,6 @@
  * the lock. One worker is woken for the shared queue at a time: who takes and leaves something wakes the next. Nobody
  * is, while one searches already (run_thread.c). A task in a worker's own queue wakes that worker.
  */
-#include <string.h>
-
 #include "os/clock.h"
 #include "pool/batch.h"
 #include "pool/extras.h"
@@ -118,8 +116,7 @@ void brg__pool_dispatch_locked(brg_pool *pool)
     brg__schedule *schedule = &pool->schedule;
     if (schedule->xready == 0)
         return;
-    for (uint32_t i = 0; schedule->xready != schedule->xshared && i < pool->xslot_count;
-         i++) { /* no list: it changes */
+    for (uint32_t i = 0; schedule->xready != schedule->xshared && i < pool->slot_count; i++) { /* no list: it changes */
         brg__slot *slot = pool->slots[i];
         if (slot->seat.xready != 0 && slot->seat.seen.is_idle)
             brg__pool_wake_slot_locked(pool, slot);
@@ -245,7 +242,7 @@ static bool ready_is_warm(const brg__slot *slot)
 {
     return slot->warming == 0 ||
            (slot->seat.pinned_count != 0 &&
-            brg__task_is(brg__task_of((brg_item *)(void *)slot->seat.pinned.head.next), BRG__TASK_INTERNAL));
+            brg__task_is(brg__task_of(brg__node_item(slot->seat.pinned.head.next)), BRG__TASK_INTERNAL));
 }
 
 brg_task *brg__task_take_locked(brg_pool *pool, brg__slot *slot)
@@ -275,10 +272,10 @@ void brg__task_unwait_locked(brg_pool *pool, brg_task *task)
         brg__batch_remove_locked(pool, task);
         break;
     case BRG__PLACE_DELAYED:
-        brg__heap_remove(&pool->delayed, (brg__heap_item *)(void *)task->item.link);
+        brg__heap_remove(&pool->delayed, brg__item_heap(&task->item));
         break;
     default: /* BRG__PLACE_BLOCKED: it leaves those it waits for when it settles */
-        brg__list_remove((brg__node *)(void *)task->item.link);
+        brg__list_remove(brg__item_node(&task->item));
     }
     brg__pool_uncount_locked(pool, task);
 }
@@ -294,9 +291,9 @@ brg_task *brg__task_leave_any_locked(brg_pool *pool)
     }
     brg__heap_item *item = brg__heap_peek(&pool->delayed);
     if (item != NULL)
-        task = brg__task_of((brg_item *)(void *)item); /* link is its first member */
+        task = brg__task_of(brg__heap_to_item(item));
     else if (!brg__list_is_empty(&pool->blocked))
-        task = brg__task_of((brg_item *)(void *)pool->blocked.head.next);
+        task = brg__task_of(brg__node_item(pool->blocked.head.next));
     if (task != NULL)
         brg__task_unwait_locked(pool, task);
     return task;
@@ -304,24 +301,22 @@ brg_task *brg__task_leave_any_locked(brg_pool *pool)
 
 /* ---- delays ------------------------------------------------------------------------------------------------------ */
 
-_Static_assert(sizeof(brg__heap_item) <= sizeof(((brg_item *)0)->link), "a delayed task is in a heap by its links");
-
 void brg__task_delay_locked(brg_pool *pool, brg_task *task, uint64_t until_ns)
 {
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_DELAYED);
-    brg__heap_insert(&pool->delayed, (brg__heap_item *)(void *)task->item.link, until_ns);
+    brg__heap_insert(&pool->delayed, brg__item_heap(&task->item), until_ns);
     brg__pool_timer_at(pool, until_ns);
 }
 
 void brg__task_block_locked(brg_pool *pool, brg_task *task)
 {
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_BLOCKED);
-    brg__list_push_back(&pool->blocked, (brg__node *)(void *)task->item.link);
+    brg__list_push_back(&pool->blocked, brg__item_node(&task->item));
 }
 
 void brg__task_unblock_locked(brg_pool *pool, brg_task *task)
 {
-    brg__list_remove((brg__node *)(void *)task->item.link);
+    brg__list_remove(brg__item_node(&task->item));
     uint64_t start = task->start_delay_ns == 0 ? 0 : brg__add_saturated(task->submitted_ns, task->start_delay_ns);
     if (start > brg__now())
         brg__task_delay_locked(pool, task, start);
@@ -334,7 +329,7 @@ uint64_t brg__pool_release_delayed_locked(brg_pool *pool, uint64_t now)
 {
     brg__heap_item *item;
     while ((item = brg__heap_peek(&pool->delayed)) != NULL && item->key <= now) {
-        brg_task *task = brg__task_of((brg_item *)(void *)item);
+        brg_task *task = brg__task_of(brg__heap_to_item(item));
         brg__heap_remove(&pool->delayed, item);
         brg__task_ready_locked(pool, task);
         brg__help_notice(task);

@@ -104,7 +104,7 @@ uint64_t brg__recycle_locked(brg_pool *pool, uint64_t now)
     uint64_t next = UINT64_MAX;
     if (pool->mode >= BRG__POOL_CLOSED)
         return next;
-    for (uint32_t i = 0; i < pool->xslot_count; i++)
+    for (uint32_t i = 0; i < pool->slot_count; i++)
         next = brg__min(next, recycle_slot_locked(pool, pool->slots[i], now));
     if (!recycle_samples_locked(pool))
         return next;
@@ -139,7 +139,7 @@ void brg__recycle_sample(brg_pool *pool, uint64_t now)
     brg__pool_lock(pool);
     bool is_time = recycle_samples_locked(pool) && pool->rss_at <= now;
     uint64_t limit = pool->options.recycle_rss_bytes;
-    uint32_t count = is_time ? pool->xslot_count : 0;
+    uint32_t count = is_time ? pool->slot_count : 0;
     brg__pool_unlock(pool);
     for (uint32_t i = 0; i < count; i++) {
         brg_worker *worker = recycle_sampled(pool, i);

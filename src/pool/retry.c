@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a failed attempt is worth another one, and when that is. */
+#include "base/random.h"
 #include "os/clock.h"
 #include "pool/pool.h"
 #include "pool/progress.h"
@@ -41,15 +42,6 @@ bool brg__task_may_retry(const brg_task *task, brg_status status)
            !brg__task_is(task, BRG__TASK_CARRIER | BRG__TASK_INTERNAL) && !task->cancel_asked &&
            brg__task_can_run_again(task) && task->pool->mode < BRG__POOL_STOP &&
            (!brg__task_is(task, BRG__TASK_CLOCK) || brg__now() < task->deadline_ns);
-}
-
-/* splitmix64 (Steele, Lea, Flood 2014). */
-static uint64_t retry_random_locked(brg_pool *pool)
-{
-    uint64_t x = (pool->random += 0x9e3779b97f4a7c15u);
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
 }
 
 uint64_t brg__retry_delay(const brg_pool_options *options, uint32_t attempts, uint64_t random)
@@ -98,6 +90,6 @@ void brg__task_retry_locked(brg_task *task, brg__settled *counts)
     }
     retry_queued(task);
     brg__pool_count_locked(pool, task);
-    uint64_t delay = brg__retry_delay(&pool->options, task->attempts, retry_random_locked(pool));
+    uint64_t delay = brg__retry_delay(&pool->options, task->attempts, brg__random_next(&pool->random));
     brg__task_delay_locked(pool, task, brg__deadline(delay));
 }

@@ -218,8 +218,7 @@ bool brg__slot_take_back_locked(brg__slot *slot, brg_task *task)
     return false;
 }
 
-/* ---- replies
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
 
 static void process_settle_locked(brg__slot *slot, brg_task *task, brg_status end_why, brg__task_reply *reply)
 {

@@ -109,8 +109,7 @@ static void hand_reclaim_but_locked(brg__slot *slot, uint32_t kept)
 
 void brg__hand_reclaim_locked(brg__slot *slot) { hand_reclaim_but_locked(slot, 0); }
 
-/* ---- taking --------------------------------------------------------------------------------------------------------
- * */
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t take_count_locked(const brg_pool *pool, const brg__slot *slot)
 {
@@ -124,7 +123,7 @@ static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
 {
     if (pool->schedule.assigns && !pool->schedule.steals)
         return;
-    for (uint32_t i = 0; i < pool->xslot_count && pool->schedule.xready == 0; i++)
+    for (uint32_t i = 0; i < pool->slot_count && pool->schedule.xready == 0; i++)
         if (pool->slots[i] != self) /* who runs nothing is about to start its first: see above */
             hand_reclaim_but_locked(pool->slots[i], brg_load_acquire(&pool->slots[i]->xticket) == 0);
 }
@@ -197,8 +196,7 @@ static bool take(brg_pool *pool, brg__slot *slot)
     return count != 0;
 }
 
-/* ---- running
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* Queued to running; false when it was cancelled in the hand. */
 bool brg__run_start(brg_task *task)
@@ -402,8 +400,7 @@ static bool thread_run(void *owner, brg_worker *worker, brg_context *context)
     return true;
 }
 
-/* ---- sleeping
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- sleeping ---------------------------------------------------------------------------------------------------- */
 
 static bool thread_ready(void *owner, brg_worker *worker)
 {

@@ -94,8 +94,7 @@ static void adaptive_visit(adaptive *self, uint32_t count)
     self->done = 0;
 }
 
-/* ---- round --------------------------------------------------------------------------------------------------------
- * */
+/* ---- round ------------------------------------------------------------------------------------------------------- */
 
 /* The count `distance` away in ln(count), at least one; the base itself if the pool's bounds are in between. */
 static uint32_t adaptive_away(const adaptive *self, const brg_load *load, double distance)
@@ -229,8 +228,7 @@ static void round_next(adaptive *self, const brg_load *load)
         adaptive_visit(self, round_arm(self)->count);
 }
 
-/* ---- seek ---------------------------------------------------------------------------------------------------------
- * */
+/* ---- seek -------------------------------------------------------------------------------------------------------- */
 
 static void seek_end(adaptive *self, const brg_load *load)
 {
@@ -277,8 +275,7 @@ static void seek_start(adaptive *self)
     self->skip = is_there ? 0 : 1;
 }
 
-/* ---- samples ------------------------------------------------------------------------------------------------------
- * */
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
 
 /* Whether `value` is the third in a row that is no noise, or is one that by far is none. */
 static bool adaptive_has_jumped(adaptive *self, double value, double known)
@@ -371,8 +368,7 @@ static void adaptive_learn(adaptive *self, const brg_load *load)
         adaptive_sample(self, load);
 }
 
-/* ---- no backlog ---------------------------------------------------------------------------------------------------
- * */
+/* ---- no backlog -------------------------------------------------------------------------------------------------- */
 
 static void adaptive_rest(adaptive *self, const brg_load *load)
 {

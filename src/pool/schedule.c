@@ -30,7 +30,7 @@ static void schedule_count(brg__schedule *schedule, int32_t change)
 void brg__seat_hold(brg__seat *seat, uint32_t held)
 {
     seat->held = held;
-    seat->seen.load = seat->count + seat->pinned_count + held;
+    seat_count_changed(seat);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -106,7 +106,7 @@ brg_status brg__seat_init(brg__schedule *schedule, brg__seat *seat, uint32_t ind
 {
     seat->seen = (brg_seat){.index = index, .tags = tags};
     brg__list_init(&seat->pinned);
-    if (schedule->placement->choose != NULL) {
+    if (schedule->assigns) {
         seat->state = schedule_new_queue(schedule);
         if (seat->state == NULL)
             return BRG_NO_MEMORY;
@@ -229,7 +229,7 @@ void brg__schedule_pin_before(brg__schedule *schedule, brg__seat *seat, brg_item
 {
     item->reserved_1 = BRG__LANE_PINNED;
     item->reserved_2 = seat->seen.index;
-    brg__list_insert_before(next, (brg__node *)(void *)item->link);
+    brg__list_insert_before(next, brg__item_node(item));
     seat->pinned_count++;
     schedule_count(schedule, 1);
     seat_count_changed(seat);
@@ -249,7 +249,7 @@ void brg__schedule_remove(brg__schedule *schedule, brg_item *item)
     }
     brg__seat *seat = brg__seat_of(schedule->seats[item->reserved_2]);
     if (item->reserved_1 == BRG__LANE_PINNED) {
-        brg__list_remove((brg__node *)(void *)item->link);
+        brg__list_remove(brg__item_node(item));
         seat->pinned_count--;
         seat_count_changed(seat);
     } else {
@@ -264,7 +264,7 @@ static brg_item *take_pinned(brg__schedule *schedule, brg__seat *seat)
     seat->pinned_count--;
     schedule_count(schedule, -1);
     seat_count_changed(seat);
-    return (brg_item *)(void *)node; /* link is its first member */
+    return brg__node_item(node);
 }
 
 static brg_item *take_own(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns)
@@ -338,13 +338,13 @@ static brg_item *take_stolen(brg__schedule *schedule, brg__seat *seat, uint64_t 
     brg__seat *victim = schedule_victim(schedule, seat);
     if (victim == NULL)
         return NULL;
-    uint32_t half = (uint32_t)brg__min((victim->count + 1) / 2, BRG__STEAL_MAX), taken = 0;
-    for (; taken < half; taken++) {
+    uint32_t half = (uint32_t)brg__min((victim->count + 1) / 2, BRG__STEAL_MAX);
+    for (uint32_t i = 0; i < half; i++) {
         brg_item *item = take_own(schedule, victim, now_ns);
         schedule_push(schedule, seat, item, schedule->queue->push);
     }
-    schedule->stolen += taken;
-    return taken == 0 ? NULL : take_own(schedule, seat, now_ns);
+    schedule->stolen += half;
+    return take_own(schedule, seat, now_ns);
 }
 
 brg_item *brg__schedule_take(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns)

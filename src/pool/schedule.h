@@ -17,6 +17,7 @@
 #include <brigade/policy.h>
 
 #include "base/list.h"
+#include "pool/queue.h"
 
 #define BRG__LANES_MAX 16 /* different sets of tags */
 #define BRG__LANE_PINNED 0xff

@@ -162,6 +162,12 @@ static void settle_fill(brg_task *task, const brg__outcome *outcome, brg_task_st
         settle_error(task, outcome);
 }
 
+void brg__pool_notify(brg_pool *pool)
+{
+    brg_add_acq_rel(&pool->xidle_epoch, 1u);
+    brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+}
+
 static void settle_deliver(brg__completion *completion)
 {
     brg_task *task = brg__container_of(completion, brg_task, completion);
@@ -183,8 +189,7 @@ void brg__pool_delivered(brg_pool *pool)
     brg_loop *loop = pool->options.loop;
     brg_store_seq_cst(&pool->xdelivered, pool->xdelivered + 1); /* the owner thread is its only writer */
     if (BRG__UNLIKELY(brg_load_seq_cst(&pool->xidle_waiters) != 0)) {
-        brg_add_acq_rel(&pool->xidle_epoch, 1u);
-        brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+        brg__pool_notify(pool);
     }
     brg__loop_unhold(loop);
 }
@@ -264,7 +269,7 @@ void brg__task_settle_plain(brg_task *task, brg_status status, const char *messa
 bool brg__pool_is_idle_locked(brg_pool *pool)
 {
     uint64_t settled = pool->settled.all;
-    for (uint32_t i = 0; i < pool->xslot_count; i++)
+    for (uint32_t i = 0; i < pool->slot_count; i++)
         settled += brg_load_acquire(&pool->slots[i]->xsettled.all);
     return settled == pool->submitted;
 }
@@ -273,8 +278,7 @@ void brg__pool_check_idle_locked(brg_pool *pool)
 {
     if (brg_load_relaxed(&pool->xidle_waiters) == 0 || !brg__pool_is_idle_locked(pool))
         return;
-    brg_add_acq_rel(&pool->xidle_epoch, 1u);
-    brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+    brg__pool_notify(pool);
     if (pool->options.loop != NULL)
         brg__loop_nudge(pool->options.loop);
 }

@@ -29,16 +29,14 @@ void brg__pool_unref(brg_pool *pool)
         return;
     pool_free_tasks(pool->free_tasks);
     pool_free_tasks(brg_load_acquire(&pool->xfree));
-    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
         pool_free_tasks(pool->slots[i]->free_first);
         brg__seat_done(&pool->schedule, &pool->slots[i]->seat);
         brg__mfree(pool->slots[i]->told);
         brg__mfree_aligned(pool->slots[i]);
     }
-    for (uint32_t i = 0; i < brg__count_of(pool->old_slots); i++)
-        brg__mfree(pool->old_slots[i]);
     brg__mfree(pool->slots);
-    brg__mfree(pool->seats);
+    brg__mfree(pool->schedule.seats);
     brg__pool_team_done(pool);
     brg__batches_free(pool);
     brg__bunches_free(pool);
@@ -66,8 +64,7 @@ brg__slot *brg__pool_own_slot(const brg_pool *pool)
     return worker->source_owner == pool ? worker->slot : NULL;
 }
 
-/* ---- waiting
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static bool shutdown_is_idle(void *argument)
 {
@@ -116,12 +113,11 @@ brg_status brg_pool_wait_idle(brg_pool *pool, uint64_t timeout_ns)
     return status == BRG_OK ? shutdown_wait(pool, brg__deadline(timeout_ns)) : status;
 }
 
-/* ---- modes
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- modes ------------------------------------------------------------------------------------------------------- */
 
 void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char *message)
 {
-    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
         brg__slot *slot = pool->slots[i];
         if (brg__pool_has_processes(pool)) {
             if (slot->worker != NULL)
@@ -143,7 +139,7 @@ void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char
 /* Asks every running task to end. */
 static void shutdown_cancel_running_locked(brg_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
         brg__slot *slot = pool->slots[i];
         uint64_t ticket = brg_load_acquire(&slot->xticket);
         if (slot->worker != NULL && !slot->ending && ticket != 0)
@@ -186,8 +182,7 @@ brg_status brg_pool_kill(brg_pool *pool, uint64_t timeout_ns)
     return shutdown_mode(pool, BRG__POOL_KILL, timeout_ns);
 }
 
-/* ---- the end
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void shutdown_clear_timer(void *argument)
 {
@@ -209,7 +204,7 @@ static void shutdown_end_workers(brg_pool *pool)
         brg_worker *worker = NULL;
         bool any = false;
         brg__pool_lock(pool);
-        for (uint32_t i = 0; i < pool->xslot_count && worker == NULL; i++) {
+        for (uint32_t i = 0; i < pool->slot_count && worker == NULL; i++) {
             brg_worker *one = pool->slots[i]->worker;
             any = any || one != NULL || pool->workers != 0;
             if (one != NULL && brg_load_relaxed(&one->xasked) == 0) {
@@ -278,8 +273,7 @@ void brg_pool_destroy(brg_pool *pool)
     brg__pool_unref(pool);
 }
 
-/* ---- counting
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- counting ---------------------------------------------------------------------------------------------------- */
 
 static void stats_add(brg_pool_stats *to, const brg__settled *from, uint64_t *all)
 {
@@ -304,7 +298,7 @@ brg_status brg_pool_get_stats(const brg_pool *pool, brg_pool_stats *out)
     brg__pool_lock(self);
     uint64_t all = 0;
     stats_add(&stats, &pool->settled, &all);
-    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
         const brg__slot *slot = pool->slots[i];
         stats_add(&stats, &slot->xsettled, &all);
         bool busy = slot->worker != NULL &&

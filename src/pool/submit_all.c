@@ -30,7 +30,7 @@ static bool all_is_for(const brg_pool *pool, const brg__slot *slot)
 static uint32_t all_count_locked(const brg_pool *pool)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < pool->xslot_count; i++)
+    for (uint32_t i = 0; i < pool->slot_count; i++)
         count += all_is_for(pool, pool->slots[i]);
     return count;
 }
@@ -110,7 +110,7 @@ static brg_status all_submit_locked(brg_pool *pool, const brg__work *work, const
         status = all_make_locked(pool, work, options, workers, &chain);
     if (status != BRG_OK)
         return brg__submit_error(pool, options, status);
-    for (uint32_t i = 0; chain != NULL && i < pool->xslot_count; i++)
+    for (uint32_t i = 0; chain != NULL && i < pool->slot_count; i++)
         if (all_is_for(pool, pool->slots[i]))
             all_pin_locked(pool, all_pop(&chain), options, pool->slots[i]);
     *count = workers;

@@ -127,16 +127,17 @@ static uint64_t supervise_slot_locked(brg__slot *slot, uint64_t now)
 /* Answers that nobody looked at yet come before the end of their workers. No lock. */
 static void supervise_pump(brg_pool *pool, uint64_t now)
 {
-    uint32_t count = brg_load_acquire(&pool->xslot_count);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0;; i++) {
         brg_worker *worker = NULL;
-        brg__lock_acquire(&pool->lock);
-        brg__slot *slot = pool->slots[i];
-        if (slot->worker != NULL && slot->kill_ticket != 0 && slot->kill_at <= now) {
+        brg__pool_lock(pool);
+        const brg__slot *slot = i < pool->slot_count ? pool->slots[i] : NULL;
+        if (slot != NULL && slot->worker != NULL && slot->kill_ticket != 0 && slot->kill_at <= now) {
             worker = slot->worker;
             brg__worker_ref(worker);
         }
-        brg__lock_release(&pool->lock);
+        brg__pool_unlock(pool);
+        if (slot == NULL)
+            return;
         if (worker == NULL)
             continue;
         worker->ops->pump(worker);
@@ -158,8 +159,7 @@ static uint64_t supervise_ahead_locked(brg__slot *slot, uint64_t now)
     return UINT64_MAX;
 }
 
-/* ---- the queue's timeouts
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the queue's timeouts ---------------------------------------------------------------------------------------- */
 
 static uint64_t supervise_expiries_locked(brg_pool *pool, uint64_t now)
 {
@@ -186,7 +186,7 @@ void brg__pool_timer_fire(brg__timer *timer)
     }
     brg__pool_lock(pool);
     brg_store_relaxed(&pool->xtimer_at, UINT64_MAX);
-    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
         next = brg__min(next, supervise_slot_locked(pool->slots[i], now));
         next = brg__min(next, supervise_ahead_locked(pool->slots[i], now));
     }

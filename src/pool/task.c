@@ -46,8 +46,7 @@ void brg_task_unref(brg_task *task)
     brg__pool_unref(pool);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------------
- * */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 typedef struct task_wait {
     brg_task *task;
@@ -65,7 +64,7 @@ static void task_wait_begin(task_wait *wait)
     if (!brg__pool_has_processes(pool))
         return;
     brg__lock_acquire(&pool->lock);
-    for (uint32_t i = 0; i < pool->xslot_count && wait->worker_count < TASK_PUMPED_MAX; i++) {
+    for (uint32_t i = 0; i < pool->slot_count && wait->worker_count < TASK_PUMPED_MAX; i++) {
         brg__slot *slot = pool->slots[i];
         bool useful = task->slot != NULL ? task->slot == slot : slot->ahead_count != 0;
         if (slot->worker == NULL || !useful)
@@ -139,8 +138,7 @@ brg_status brg_task_wait(brg_task *task, uint64_t timeout_ns)
     return task_sleep(task, deadline) ? BRG_OK : BRG_TIMED_OUT;
 }
 
-/* ---- cancelling ----------------------------------------------------------------------------------------------------
- * */
+/* ---- cancelling -------------------------------------------------------------------------------------------------- */
 
 /* Queued to nobody's: the caller may settle it. The hand keeps a reference until it comes to the task; it may come at
  * once, so there is one before. */

@@ -36,31 +36,26 @@ static brg__slot *workers_new_slot(brg_pool *pool, uint32_t index)
     return slot;
 }
 
-/* Longer arrays; the old ones of slots stay, since others may be reading them. */
 static brg_status workers_grow_arrays(brg_pool *pool, uint32_t count)
 {
-    uint32_t capacity = (uint32_t)brg__max(pool->slot_capacity, 8u), old = 0;
+    uint32_t capacity = (uint32_t)brg__max(pool->slot_capacity, 8u);
     while (capacity < count)
         capacity *= 2;
-    if (capacity == pool->slot_capacity)
-        return BRG_OK;
-    brg__slot **slots = brg__calloc(capacity, sizeof(brg__slot *));
-    brg_seat **seats = brg__calloc(capacity, sizeof(brg_seat *));
+    brg__slot **slots = brg__calloc(capacity, sizeof(*slots));
+    brg_seat **seats = brg__calloc(capacity, sizeof(*seats));
     if (slots == NULL || seats == NULL) {
         brg__mfree(slots);
         brg__mfree(seats);
         return BRG_NO_MEMORY;
     }
-    if (pool->slots != NULL) {
-        memcpy(slots, pool->slots, pool->xslot_count * sizeof(brg__slot *));
-        memcpy(seats, pool->seats, pool->xslot_count * sizeof(brg_seat *));
-        while (pool->old_slots[old] != NULL)
-            old++;
-        pool->old_slots[old] = pool->slots;
-        brg__mfree(pool->seats);
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        slots[i] = pool->slots[i];
+        seats[i] = pool->schedule.seats[i];
     }
-    brg_store_release(&pool->slots, slots); /* pairs with readers without the lock: fork.c */
-    pool->seats = pool->schedule.seats = seats;
+    brg__mfree(pool->slots);
+    brg__mfree(pool->schedule.seats);
+    pool->slots = slots;
+    pool->schedule.seats = seats;
     pool->slot_capacity = capacity;
     return BRG_OK;
 }
@@ -69,14 +64,13 @@ brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count)
 {
     if (count > pool->slot_capacity && workers_grow_arrays(pool, count) != BRG_OK)
         return BRG_NO_MEMORY;
-    while (pool->xslot_count < count) {
-        brg__slot *slot = workers_new_slot(pool, pool->xslot_count);
+    while (pool->slot_count < count) {
+        brg__slot *slot = workers_new_slot(pool, pool->slot_count);
         if (slot == NULL)
             return BRG_NO_MEMORY;
-        pool->slots[pool->xslot_count] = slot;
-        pool->seats[pool->xslot_count] = &slot->seat.seen;
-        pool->schedule.seat_count = pool->xslot_count + 1;
-        brg_store_release(&pool->xslot_count, pool->xslot_count + 1); /* pairs with the same readers */
+        pool->slots[pool->slot_count] = slot;
+        pool->schedule.seats[pool->slot_count] = &slot->seat.seen;
+        pool->schedule.seat_count = ++pool->slot_count;
     }
     return BRG_OK;
 }
@@ -92,7 +86,7 @@ void brg__pool_place(const void *slot, uint32_t *index, uint64_t *tags)
 
 const brg__world *brg__pool_heritage(void *owner) { return &((brg_pool *)owner)->heritage; }
 
-static brg_worker_options workers_worker_options(brg_pool *pool, uint32_t index, char name[64])
+static brg_worker_options workers_options_of(brg_pool *pool, uint32_t index, char name[64])
 {
     const brg_pool_options *from = &pool->options;
     snprintf(name, 64, "%.50s-%u", from->name, index);
@@ -120,13 +114,12 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
     if (pool->mode >= BRG__POOL_CLOSED) { /* it closed since the slot was claimed, and waits for it */
         pool->workers--;
         slot->restart_at = 0;
-        brg_add_acq_rel(&pool->xidle_epoch, 1u);
-        brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+        brg__pool_notify(pool);
         brg__pool_unlock(pool);
         return BRG_OK;
     }
     brg__pool_ref(pool);
-    brg_worker_options options = workers_worker_options(pool, slot->index, name);
+    brg_worker_options options = workers_options_of(pool, slot->index, name);
     brg_value *init_data = options.init_data == NULL ? NULL : brg_value_ref(options.init_data);
     brg_status status = brg__events_expect_locked(pool, slot);
     if (status != BRG_OK)
@@ -157,10 +150,10 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
 static void workers_cancel_pinned_locked(brg_pool *pool)
 {
     bool any = false;
-    for (uint32_t i = 0; i < pool->xslot_count; i++) {
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
         brg__slot *slot = pool->slots[i];
         while (slot->worker == NULL && slot->restart_at != UINT64_MAX && slot->seat.pinned_count != 0) {
-            brg_task *task = brg__task_of((brg_item *)(void *)slot->seat.pinned.head.next);
+            brg_task *task = brg__task_of(brg__node_item(slot->seat.pinned.head.next));
             brg__task_unwait_locked(pool, task);
             brg__task_settle_plain(task, BRG_CANCELLED, "the worker went away before the task started");
             any = true;
@@ -176,7 +169,7 @@ static void workers_cancel_pinned_locked(brg_pool *pool)
 static uint32_t workers_surplus_locked(const brg_pool *pool)
 {
     uint32_t count = 0;
-    for (uint32_t i = pool->options.workers_max; i < pool->xslot_count; i++)
+    for (uint32_t i = pool->options.workers_max; i < pool->slot_count; i++)
         count += pool->slots[i]->worker != NULL || pool->slots[i]->restart_at == UINT64_MAX;
     return count;
 }
@@ -197,7 +190,7 @@ static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *n
     if (brg__pool_add_slots_locked(pool, missed == UINT32_MAX ? target : brg__max(target, missed + 1)) != BRG_OK)
         *next = now + BRG_MILLISECONDS(100);
     brg__slot *claimed = NULL;
-    for (uint32_t i = 0; i < brg__min(pool->xslot_count, pool->options.workers_max); i++) {
+    for (uint32_t i = 0; i < brg__min(pool->slot_count, pool->options.workers_max); i++) {
         brg__slot *slot = pool->slots[i];
         if (slot->worker != NULL || slot->restart_at == UINT64_MAX)
             continue;
@@ -206,7 +199,7 @@ static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *n
         else if (claimed == NULL || (slot->seat.pinned_count != 0 && claimed->seat.pinned_count == 0))
             claimed = slot; /* first where tasks wait for that worker alone */
     }
-    if (claimed != NULL && claimed->seat.pinned_count == 0 && missed < pool->xslot_count)
+    if (claimed != NULL && claimed->seat.pinned_count == 0 && missed < pool->slot_count)
         claimed = pool->slots[missed];
     if (claimed != NULL) {
         claimed->restart_at = UINT64_MAX; /* being started */
@@ -271,7 +264,7 @@ void brg__slot_online_locked(brg__slot *slot)
     pool->failures = 0;
     if (half_open)
         brg__pool_timer_at(pool, 0); /* the other slots may try again */
-    for (uint32_t i = 0; half_open && i < pool->xslot_count; i++)
+    for (uint32_t i = 0; half_open && i < pool->slot_count; i++)
         if (pool->slots[i]->worker == NULL && pool->slots[i]->restart_at != UINT64_MAX)
             pool->slots[i]->restart_at = 0;
     brg__events_started_locked(pool, slot);
@@ -291,8 +284,7 @@ void brg__pool_started(void *owner, brg_worker *worker)
     brg__pool_unlock(pool);
 }
 
-/* ---- the end of a worker
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the end of a worker ----------------------------------------------------------------------------------------- */
 
 /*
  * The worker was taken back before we could hold it: its template died between making it and saying so. That is no
@@ -447,8 +439,7 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
         brg__pool_timer_at(pool, 0); /* replace it, on the supervisor */
     brg__pool_dispatch_locked(pool);
     brg__pool_check_idle_locked(pool);
-    brg_add_acq_rel(&pool->xidle_epoch, 1u); /* for destroy, which waits for workers to be gone */
-    brg__futex_wake(&pool->xidle_epoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+    brg__pool_notify(pool); /* destroy, which waits for workers to be gone */
     brg__pool_unlock(pool);
     brg__worker_unref(worker); /* the pool's */
     brg__pool_unref(pool);

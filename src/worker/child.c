@@ -35,8 +35,7 @@ void brg__worker_memory_failed(void)
         brg_store_relaxed(&child_self->segment->xmemory_failed, 1u);
 }
 
-/* ---- waiting
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 void brg__child_wake_owner(brg__child *self)
 {
@@ -104,8 +103,7 @@ brg_status brg__child_retry(brg__child *self, brg_status (*attempt)(brg__child *
     }
 }
 
-/* ---- context operations
- * ----------------------------------------------------------------------------------------------- */
+/* ---- context operations ------------------------------------------------------------------------------------------ */
 
 /* A frame without packets. */
 typedef struct child_frame {
@@ -254,9 +252,7 @@ static void child_handle_message(brg__child *self)
         child_send_error(self, BRG__REPLY_HANDLER_ERROR, &self->context.failure);
 }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static bool child_handles(const brg__child *self) { return self->context.module->message != NULL; }
 

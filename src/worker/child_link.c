@@ -89,8 +89,7 @@ static bool child_look(brg__child *self)
 
 void brg__child_look(void *argument) { (void)child_look(argument); }
 
-/* ---- the link's side of us
- * ------------------------------------------------------------------------------------------ */
+/* ---- the link's side of us --------------------------------------------------------------------------------------- */
 
 static void child_link_wake(brg__link *link) { brg__child_wake_owner(child_of_link(link)); }
 static bool child_link_pump(brg__link *link) { return child_look(child_of_link(link)); }
@@ -154,8 +153,7 @@ static const brg__link_ops child_link_ops = {.wake = child_link_wake,
                                              .ref = child_link_keep,
                                              .unref = child_link_keep};
 
-/* ---- calls to the hub
- * -------------------------------------------------------------------------------------------------- */
+/* ---- calls to the hub -------------------------------------------------------------------------------------------- */
 
 static brg_status child_call_start(brg__uplink_call *call, brg_error *error)
 {

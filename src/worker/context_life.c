@@ -143,8 +143,7 @@ void brg__context_loop_wait(brg_context *context, bool (*ready)(void *argument),
     context->ready = NULL;
 }
 
-/* ---- streams -------------------------------------------------------------------------------------------------------
- * */
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
 
 static FILE *context_file(brg_context *context, int stream)
 {

@@ -58,8 +58,7 @@ static void context_make(brg_context *context, size_t arena_max)
     context->arena_max = arena_max;
 }
 
-/* ---- arena
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- arena ------------------------------------------------------------------------------------------------------- */
 
 static void memory_is_zeroed_each_time(void **state)
 {
@@ -103,8 +102,7 @@ static void arena_has_a_limit(void **state)
     brg__context_done(&context);
 }
 
-/* ---- failures
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static brg_status run(brg_context *context, const char *name)
 {
@@ -179,8 +177,7 @@ static void detail_is_taken_and_let_go(void **state)
     brg__context_done(&context);
 }
 
-/* ---- the cancel flag
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the cancel flag --------------------------------------------------------------------------------------------- */
 
 static void flag_is_for_one_task_or_all(void **state)
 {

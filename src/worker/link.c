@@ -256,8 +256,7 @@ static brg__end *link_end(brg__link *link, uint64_t id)
     return end;
 }
 
-/* ---- what channels ask for ----------------------------------------------------------------------------------------
- * */
+/* ---- what channels ask for --------------------------------------------------------------------------------------- */
 
 static brg_status remote_post(brg__remote *remote, uint64_t id, brg_value *value, bool bounce,
                               brg__departures *departures, brg_error *error)
@@ -316,8 +315,7 @@ static const brg__remote_ops link_remote_ops = {.post = remote_post,
                                                 .pump = remote_pump,
                                                 .unpump = remote_unpump};
 
-/* ---- frames that arrive
- * ---------------------------------------------------------------------------------------------- */
+/* ---- frames that arrive ------------------------------------------------------------------------------------------ */
 
 /* The payload as a value. BRG_NO_MEMORY is ours to bear; anything else is a lie. */
 static brg_status link_value(brg__link *link, const brg__frame *frame, const void *payload, brg_value **out,
@@ -430,8 +428,7 @@ brg_status brg__link_frame(brg__link *link, const brg__frame *frame, const void 
     return BRG_PROTOCOL;
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 void brg__link_init(brg__link *link, const brg__link_ops *ops, bool is_owner, brg__ring_producer *ring, int socket)
 {

@@ -386,8 +386,7 @@ void brg__link_packets_done(brg__link *link)
     }
 }
 
-/* ---- export -------------------------------------------------------------------------------------------------------
- * */
+/* ---- export ------------------------------------------------------------------------------------------------------ */
 
 static brg_status export_packet(brg__export *export, brg__wire_object *to, int fd)
 {
@@ -588,8 +587,7 @@ void brg__export_revert(brg__link *link, brg__export *export)
     export_free(export);
 }
 
-/* ---- import
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- import ------------------------------------------------------------------------------------------------------ */
 
 /* The region an object names, used once more for it; *back is its entry's shared, referenced, if it is one of ours. */
 static brg_status import_region(brg__link *link, const brg__wire_object *from, brg__region **out, brg_shared **back,

@@ -80,8 +80,7 @@ static const brg__link_ops process_link_ops = {.wake = process_link_wake,
                                                .ref = process_link_ref,
                                                .unref = process_link_unref};
 
-/* ---- services ------------------------------------------------------------------------------------------------------
- * */
+/* ---- services ---------------------------------------------------------------------------------------------------- */
 
 static void process_client_answer(brg__service_client *client, uint64_t number, brg_status status, brg_value *value)
 {
@@ -114,8 +113,7 @@ static brg_status process_client_event(brg__service_client *client, uint32_t ser
 static const brg__service_client_ops process_client_ops = {.answer = process_client_answer,
                                                            .event = process_client_event};
 
-/* ---- the process
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the process ------------------------------------------------------------------------------------------------- */
 
 static void process_never_started(brg__process *process, const brg_error *error)
 {

@@ -111,8 +111,7 @@ void brg__streams_free(brg_worker *worker)
     worker->streams = NULL;
 }
 
-/* ---- the worker's ends of pipes ------------------------------------------------------------------------------------
- * */
+/* ---- the worker's ends of pipes ---------------------------------------------------------------------------------- */
 
 void brg__streams_child_fds(const brg_worker *worker, int fds[3])
 {
@@ -139,8 +138,7 @@ void brg__streams_become(int fds[3])
         setvbuf(stdout, NULL, _IOLBF, 0); /* as in a thread worker: a line is seen when it is written */
 }
 
-/* ---- the supervisor reads
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the supervisor reads ---------------------------------------------------------------------------------------- */
 
 static void streams_unwatch(brg__stream_source *source)
 {
@@ -234,8 +232,7 @@ static void streams_took(brg_worker *worker, int stream)
     brg__streams_started(worker);
 }
 
-/* ---- ends
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- ends -------------------------------------------------------------------------------------------------------- */
 
 void brg__streams_hurry(brg_worker *worker)
 {
@@ -270,8 +267,7 @@ void brg__streams_drop(brg_worker *worker)
     }
 }
 
-/* ---- the owner
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the owner --------------------------------------------------------------------------------------------------- */
 
 static bool streams_deliver_one(brg_worker *worker, int stream)
 {
@@ -367,8 +363,7 @@ void brg_worker_close_stdin(brg_worker *worker)
     brg__flow_close(&worker->streams->flows[0]);
 }
 
-/* ---- a thread worker's FILEs
- * ----------------------------------------------------------------------------------------------- */
+/* ---- a thread worker's FILEs ------------------------------------------------------------------------------------- */
 
 static ssize_t streams_cookie_read(void *cookie, char *bytes, size_t size)
 {

@@ -173,8 +173,7 @@ static void template_linger_over(brg__timer *timer)
         template_close(self, &error);
 }
 
-/* ---- packets ------------------------------------------------------------------------------------------------------
- * */
+/* ---- packets ----------------------------------------------------------------------------------------------------- */
 
 static void template_send(brg__template *self)
 {
@@ -329,8 +328,7 @@ static void template_readable(brg__poll_source *source)
     template_put(self);
 }
 
-/* ---- start
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------------------------------------------------- */
 
 static brg_status template_exec(brg__template *self, brg_error *error)
 {

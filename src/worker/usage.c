@@ -6,8 +6,7 @@
 #include "os/usage.h"
 #include "worker/worker.h"
 
-/* ---- the worker's thread ------------------------------------------------------------------------------------------
- * */
+/* ---- the worker's thread ----------------------------------------------------------------------------------------- */
 
 static void usage_change_begin(brg__usage_shared *usage)
 {
@@ -57,8 +56,7 @@ void brg__usage_ended(brg__usage_shared *usage)
     brg_store_relaxed(&usage->xended_at, brg__now_real());
 }
 
-/* ---- readers
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- readers ----------------------------------------------------------------------------------------------------- */
 
 /* A copy whose times belong together; a writer that never lets it be gets what there is. */
 static brg__usage_shared usage_read(const brg__usage_shared *from)

@@ -273,8 +273,7 @@ brg_status brg__world_make(brg__world *world, const brg_worker_options *options,
     return BRG_OK;
 }
 
-/* ---- across processes ----------------------------------------------------------------------------------------------
- * */
+/* ---- across processes -------------------------------------------------------------------------------------------- */
 
 static void world_pack_strings(brg_builder *builder, const char *key, const brg__strings *strings)
 {
@@ -360,8 +359,7 @@ brg_status brg__world_unpack(brg_context *context, const brg_value *value, brg_e
     return world_unpack_facts(&world_program, brg_view_get(root, "data"), error);
 }
 
-/* ---- a context's arguments and environment -------------------------------------------------------------------------
- * */
+/* ---- a context's arguments and environment ----------------------------------------------------------------------- */
 
 size_t brg_context_argument_count(const brg_context *context)
 {

@@ -105,8 +105,7 @@ static brg_status compare_exchange(brg_shared *shared, size_t width, size_t offs
 
 static uint64_t all_ones(size_t width) { return width == 8 ? UINT64_MAX : (UINT64_C(1) << (8 * width)) - 1; }
 
-/* ---- one operation after the other
- * ----------------------------------------------------------------------------------- */
+/* ---- one operation after the other ------------------------------------------------------------------------------- */
 
 typedef struct step {
     uint64_t before, operand, after; /* cut to the width */
@@ -232,8 +231,7 @@ static void operations_leave_their_neighbours(void **state)
     brg_shared_unref(shared);
 }
 
-/* ---- what is refused
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what is refused --------------------------------------------------------------------------------------------- */
 
 static const operate operations[] = {operate_add, operate_sub, operate_and, operate_or, operate_xor, operate_exchange};
 
@@ -283,8 +281,7 @@ static void lock_free_widths_are_known(void **state)
         assert_int_equal(brg_is_lock_free(width), width == 1 || width == 2 || width == 4 || width == 8);
 }
 
-/* ---- between workers
- * --------------------------------------------------------------------------------------------------- */
+/* ---- between workers --------------------------------------------------------------------------------------------- */
 
 #define TIMES 20000
 

@@ -58,8 +58,7 @@ static void peer_hears_nothing(brg_worker *peer, int slot)
     assert_status(peer_ask_status(peer, builder), BRG_EMPTY);
 }
 
-/* ---- who hears
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- who hears --------------------------------------------------------------------------------------------------- */
 
 static void all_others_hear_but_not_the_sender(void **state)
 {
@@ -212,8 +211,7 @@ static void nobody_there_is_no_error(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- order
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- order ------------------------------------------------------------------------------------------------------- */
 
 static void each_senders_order_is_kept(void **state)
 {
@@ -243,8 +241,7 @@ static void each_senders_order_is_kept(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- what is sent
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- what is sent ------------------------------------------------------------------------------------------------ */
 
 static void receivers_in_the_program_share_the_message(void **state)
 {
@@ -357,8 +354,7 @@ static void slow_receiver_misses_the_newest_alone(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- on a loop
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- on a loop --------------------------------------------------------------------------------------------------- */
 
 typedef struct hearing {
     brg_loop *loop;

@@ -28,8 +28,7 @@ static brg_value *there_and_back(void **state, void (*build)(brg_builder *))
 
 static brg_view item(const brg_value *value, size_t index) { return brg_view_at(peer_get(value, "value"), index); }
 
-/* ---- scalars
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- scalars ----------------------------------------------------------------------------------------------------- */
 
 static void build_nil(brg_builder *builder) { brg_builder_nil(builder); }
 
@@ -225,8 +224,7 @@ static void clones_big_integers(void **state)
     brg_value_unref(got);
 }
 
-/* ---- typed arrays
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- typed arrays ------------------------------------------------------------------------------------------------ */
 
 static const struct {
     brg_element element;
@@ -325,8 +323,7 @@ static void array_past_its_buffer_is_refused(void **state)
     brg_builder_destroy(builder);
 }
 
-/* ---- containers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- containers -------------------------------------------------------------------------------------------------- */
 
 static void build_containers(brg_builder *builder)
 {
@@ -457,8 +454,7 @@ static void clones_errors_with_detail_and_cause(void **state)
     brg_value_unref(got);
 }
 
-/* ---- shared and cyclic
- * ------------------------------------------------------------------------------------------------- */
+/* ---- shared and cyclic ------------------------------------------------------------------------------------------- */
 
 static void build_shared_nodes(brg_builder *builder)
 {
@@ -512,8 +508,7 @@ static void cycles_stay_cycles(void **state)
     brg_value_unref(got);
 }
 
-/* ---- limits
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static void build_deep(brg_builder *builder)
 {

@@ -31,8 +31,7 @@ static void expect_direct(brg_worker *peer, int64_t count, int64_t last, uint64_
     brg_value_unref(answer);
 }
 
-/* ---- arriving
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- arriving ---------------------------------------------------------------------------------------------------- */
 
 static void program_reaches_a_worker(void **state)
 {
@@ -135,8 +134,7 @@ static void worker_reaches_the_program(void **state)
     assert_status(brg_loop_destroy(mine.loop), BRG_OK);
 }
 
-/* ---- failing
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- failing ----------------------------------------------------------------------------------------------------- */
 
 static void nobody_has_that_id(void **state)
 {
@@ -272,8 +270,7 @@ static void nothing_and_no_time_are_refused(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- handlers
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- handlers ---------------------------------------------------------------------------------------------------- */
 
 static void handlers_come_one_at_a_time_and_go(void **state)
 {

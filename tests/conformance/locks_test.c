@@ -61,8 +61,7 @@ static void await_pending(const char *name, int count)
         ;
 }
 
-/* ---- exclusive and shared
- * ----------------------------------------------------------------------------------------------- */
+/* ---- exclusive and shared ---------------------------------------------------------------------------------------- */
 
 static void exclusive_lock_is_held_by_one(void **state)
 {
@@ -150,8 +149,7 @@ static void requests_are_served_in_their_order(void **state)
     brg_worker_destroy(reader);
 }
 
-/* ---- giving up
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- giving up --------------------------------------------------------------------------------------------------- */
 
 static void lock_waiting_ends_at_its_deadline(void **state)
 {
@@ -202,8 +200,7 @@ static void token_does_not_take_a_held_lock_away(void **state)
     brg_token_unref(token);
 }
 
-/* ---- stealing
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- stealing ---------------------------------------------------------------------------------------------------- */
 
 static void stolen_lock_is_lost(void **state)
 {
@@ -263,8 +260,7 @@ static void stealing_is_exclusive_and_never_polite(void **state)
     assert_int_equal(count_locks("held", "rude", -1), 0);
 }
 
-/* ---- ends
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- ends -------------------------------------------------------------------------------------------------------- */
 
 static void terminated_worker_lets_go(void **state)
 {
@@ -300,8 +296,7 @@ static void terminated_worker_waits_no_more(void **state)
     brg_lock_release(take("awaited", BRG_LOCK_EXCLUSIVE));
 }
 
-/* ---- query
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- query ------------------------------------------------------------------------------------------------------- */
 
 static void query_shows_who_holds_and_waits(void **state)
 {
@@ -357,8 +352,7 @@ static void query_keeps_the_order_of_requests(void **state)
     assert_int_equal(count_locks("held", "line", -1), 0);
 }
 
-/* ---- on a loop
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- on a loop --------------------------------------------------------------------------------------------------- */
 
 typedef struct asked {
     int granted, lost, released;

@@ -9,8 +9,7 @@ static void post_number(brg_worker *peer, int64_t n)
 
 static void expect_number(brg_worker *peer, int64_t n) { assert_int_equal(peer_take_number(peer_answer(peer)), n); }
 
-/* ---- order and completeness
- * ---------------------------------------------------------------------------------------------- */
+/* ---- order and completeness -------------------------------------------------------------------------------------- */
 
 static void messages_come_back_in_order(void **state)
 {
@@ -125,8 +124,7 @@ static void owner_that_does_not_read_holds_the_worker_back(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- failing handlers
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- failing handlers -------------------------------------------------------------------------------------------- */
 
 typedef struct life {
     brg_loop *loop;
@@ -289,8 +287,7 @@ static void missing_module_is_told(void **state)
     brg_worker_destroy(worker);
 }
 
-/* ---- ending
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- ending ------------------------------------------------------------------------------------------------------ */
 
 static void terminate_ends_an_idle_worker(void **state)
 {
@@ -342,8 +339,7 @@ static void post_after_the_end_is_refused(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- who it is
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- who it is --------------------------------------------------------------------------------------------------- */
 
 static void ids_are_never_used_again(void **state)
 {

@@ -258,8 +258,7 @@ static void workers_loop_runs_while_a_port_is_open(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- bounds --------------------------------------------------------------------------------------------------------
- * */
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
 static void sender_is_told_when_there_is_no_room(void **state)
 {

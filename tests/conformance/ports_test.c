@@ -223,8 +223,7 @@ static void port_handed_on_twice_keeps_order(void **state)
     brg_worker_destroy(second);
 }
 
-/* ---- taking without a loop -----------------------------------------------------------------------------------------
- * */
+/* ---- taking without a loop --------------------------------------------------------------------------------------- */
 
 static void receive_takes_one_at_a_time(void **state)
 {
@@ -261,8 +260,7 @@ static void receive_ends_at_its_deadline(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- close ---------------------------------------------------------------------------------------------------------
- * */
+/* ---- close ------------------------------------------------------------------------------------------------------- */
 
 static void messages_before_the_close_arrive(void **state)
 {

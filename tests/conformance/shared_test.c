@@ -2,8 +2,7 @@
 /* Shared memory: who sees it, how it grows and lives; wait and notify, waiting and asynchronous. */
 #include "peer.h"
 
-/* ---- the memory
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the memory -------------------------------------------------------------------------------------------------- */
 
 static void writes_are_seen_on_both_sides(void **state)
 {
@@ -176,8 +175,7 @@ static void sizes_that_cannot_be_are_refused(void **state)
     assert_null(shared);
 }
 
-/* ---- wait and notify
- * -------------------------------------------------------------------------------------------------- */
+/* ---- wait and notify --------------------------------------------------------------------------------------------- */
 
 static brg_builder *wait_at(size_t offset, int64_t expected)
 {
@@ -306,8 +304,7 @@ static void notify_without_waiters_wakes_none(void **state)
     brg_shared_unref(shared);
 }
 
-/* ---- asynchronous, in one queue
- * ---------------------------------------------------------------------------------------- */
+/* ---- asynchronous, in one queue ---------------------------------------------------------------------------------- */
 
 typedef struct waits {
     brg_loop *loop;
@@ -501,8 +498,7 @@ static void notify_elsewhere_wakes_none(void **state)
     waits_end(&all);
 }
 
-/* ---- asynchronous, in workers
- * ------------------------------------------------------------------------------------------ */
+/* ---- asynchronous, in workers ------------------------------------------------------------------------------------ */
 
 static brg_builder *async_at(size_t offset, int64_t tag)
 {

@@ -38,8 +38,7 @@ static void done_with(brg_worker *peer, brg_shared *shared)
     brg_shared_unref(shared);
 }
 
-/* ---- mutex
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- mutex ------------------------------------------------------------------------------------------------------- */
 
 static void mutex_lets_one_in_at_a_time(void **state)
 {
@@ -118,8 +117,7 @@ static void mutex_nobody_repairs_is_unusable(void **state)
     done_with(peer, shared);
 }
 
-/* ---- reader-writer lock
- * ------------------------------------------------------------------------------------------------ */
+/* ---- reader-writer lock ------------------------------------------------------------------------------------------ */
 
 static void readers_share_writers_do_not(void **state)
 {
@@ -165,8 +163,7 @@ static void write_lock_of_a_dead_worker_is_taken_over(void **state)
     done_with(peer, shared);
 }
 
-/* ---- condition, semaphore, barrier, latch
- * ------------------------------------------------------------------------------ */
+/* ---- condition, semaphore, barrier, latch ------------------------------------------------------------------------ */
 
 static void condition_wakes_who_waits_for_a_change(void **state)
 {
@@ -263,8 +260,7 @@ static void latch_opens_when_all_have_counted(void **state)
     done_with(peer, shared);
 }
 
-/* ---- once, queue
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- once, queue ------------------------------------------------------------------------------------------------- */
 
 static brg_builder *do_once(int64_t hold)
 {
@@ -373,8 +369,7 @@ static void queue_knows_full_empty_and_closed(void **state)
     brg_shared_unref(shared);
 }
 
-/* ---- cancel tokens
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- cancel tokens ----------------------------------------------------------------------------------------------- */
 
 static brg_worker *with_token(void **state, brg_token **token)
 {

@@ -247,8 +247,7 @@ static void several_ports_in_one_message(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- what fails stays with the sender
- * ----------------------------------------------------------------------------------- */
+/* ---- what fails stays with the sender ---------------------------------------------------------------------------- */
 
 static void post_to_an_ended_worker_keeps_everything(void **state)
 {
@@ -306,8 +305,7 @@ static void ports_on_their_way_to_a_dying_worker_close(void **state)
     }
 }
 
-/* ---- descriptors
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
 
 static void descriptor_works_where_it_arrives(void **state)
 {
@@ -356,8 +354,7 @@ static void descriptors_that_are_none_are_refused(void **state)
     assert_int_equal(bad[1], 100000);
 }
 
-/* ---- by reference
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- by reference ------------------------------------------------------------------------------------------------ */
 
 static void shared_memory_is_not_emptied_by_sending(void **state)
 {

@@ -4,8 +4,7 @@
 
 #include <stdio.h>
 
-/* ---- what it is given
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- what it is given -------------------------------------------------------------------------------------------- */
 
 static void init_data_is_seen(void **state)
 {
@@ -38,8 +37,7 @@ static void arguments_are_seen(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- environment
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- environment ------------------------------------------------------------------------------------------------- */
 
 /* What the worker sees under `name`; the empty string where there is nothing. */
 static void expect_environment(brg_worker *peer, const char *name, const char *wanted)
@@ -172,8 +170,7 @@ static void environment_data_is_inherited_as_it_is_then(void **state)
         brg_worker_destroy(all[i]);
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
 
 static brg_builder *write_text(const char *stream, const char *text, int times)
 {
@@ -339,9 +336,7 @@ static void output_to_nowhere_is_dropped(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- limits
- * --------------------------------------------------------------------------------------------------------------------
- * */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static void arena_has_its_limit(void **state)
 {
@@ -393,8 +388,7 @@ static void cpu_time_has_its_limit(void **state)
     brg_worker_destroy(peer);
 }
 
-/* ---- usage and loop
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- usage and loop ---------------------------------------------------------------------------------------------- */
 
 static void usage_is_read_while_it_runs(void **state)
 {

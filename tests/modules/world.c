@@ -41,8 +41,7 @@ static brg_status answer_int(brg_context *context, const char *key, int64_t numb
     return status == BRG_OK ? answer(context, value) : status;
 }
 
-/* ---- at exit ------------------------------------------------------------------------------------------------------
- * */
+/* ---- at exit ----------------------------------------------------------------------------------------------------- */
 
 static void append(const char *path, const char *text)
 {
@@ -75,8 +74,7 @@ static brg_status do_at_exit(brg_context *context, brg_view root)
     return answer_int(context, "ok", 1);
 }
 
-/* ---- environment --------------------------------------------------------------------------------------------------
- * */
+/* ---- environment ------------------------------------------------------------------------------------------------- */
 
 static brg_status do_about(brg_context *context)
 {
@@ -121,8 +119,7 @@ static brg_status do_data(brg_context *context, brg_view root)
     return status == BRG_OK ? do_about(context) : status;
 }
 
-/* ---- loop ----------------------------------------------------------------------------------------------------------
- * */
+/* ---- loop -------------------------------------------------------------------------------------------------------- */
 
 static void tick(uv_timer_t *timer)
 {
@@ -158,8 +155,7 @@ static brg_status do_run(brg_context *context, bool for_ever)
     return answer_int(context, "run", status);
 }
 
-/* ---- streams
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
 
 static brg_status do_print(brg_context *context, brg_view root)
 {
@@ -182,8 +178,7 @@ static brg_status do_read(brg_context *context)
     return status == BRG_OK ? answer(context, value) : status;
 }
 
-/* ---- workers of workers
- * ------------------------------------------------------------------------------------------------ */
+/* ---- workers of workers ------------------------------------------------------------------------------------------ */
 
 static brg_status do_nest(brg_context *context, brg_view root)
 {
@@ -231,8 +226,7 @@ static brg_status do_nest_pool(brg_context *context, brg_view root)
     return status == BRG_OK ? answer_int(context, "pool", 1) : status;
 }
 
-/* ---- the rest
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 static brg_status do_burn(brg_context *context)
 {
