@@ -10,6 +10,7 @@
 #include <brigade/context.h>
 #include <brigade/direct.h>
 #include <brigade/export.h>
+#include <brigade/flow.h>
 #include <brigade/fork.h>
 #include <brigade/group.h>
 #include <brigade/json.h>

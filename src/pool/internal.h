@@ -12,6 +12,9 @@
 /* Such a task ended: outputs it needs are taken (set to NULL). `has_lock`: the caller holds the pool's. */
 void brg__task_ended_internal(brg_task *task, const brg__outcome *outcome, bool has_lock);
 
+/* A strand's task settles: it may run again. Lock held. */
+void brg__strand_ended_locked(brg_task *task, const brg__outcome *outcome);
+
 /* Pins to the slot what its new worker must run before it is online; how many there are. -1: no memory, and the worker
  * is asked to end. Lock held. */
 int brg__warm_begin_locked(brg_pool *pool, brg__slot *slot);

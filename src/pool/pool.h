@@ -62,7 +62,8 @@ typedef enum brg__task_kind {
     BRG__TASK_INTERNAL = 8, /* the pool's own (configure, prewarm): in no count a user sees */
     BRG__TASK_CARRIER = 16, /* a batch: stands for its members and is in no count */
     BRG__TASK_BATCHED = 32, /* goes into batches */
-    BRG__TASK_WATCHED = 64  /* heartbeat_ns counts */
+    BRG__TASK_WATCHED = 64, /* heartbeat_ns counts */
+    BRG__TASK_STRAND = 128  /* internal: a strand of the layer above, strand.h */
 } brg__task_kind;
 
 typedef struct brg__extras brg__extras;
@@ -363,6 +364,7 @@ void brg__task_again_locked(brg_task *task); /* at once, and not counted: it was
 
 /* task.c */
 brg_status brg__task_cancel_locked(brg_task *task);
+bool brg__task_withdraw_locked(brg_task *task); /* settles it as cancelled, if nobody has started it */
 
 /* run_thread.c */
 extern const brg__source brg__source_thread;

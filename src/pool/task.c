@@ -154,6 +154,18 @@ static bool task_claim_of_hand(brg_task *task)
     return false;
 }
 
+bool brg__task_withdraw_locked(brg_task *task)
+{
+    if (brg_load_relaxed(&task->place) <= BRG__PLACE_BLOCKED) {
+        brg__task_unwait_locked(task->pool, task);
+        brg__pool_room_locked(task->pool);
+    } else if (!task_claim_of_hand(task)) {
+        return false;
+    }
+    brg__task_settle_plain(task, BRG_CANCELLED, "the task was cancelled before it started");
+    return true;
+}
+
 brg_status brg__task_cancel_locked(brg_task *task)
 {
     static const char before[] = "the task was cancelled before it started";

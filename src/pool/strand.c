@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "pool/strand.h"
+
+#include <string.h>
+
+#include "pool/internal.h"
+#include "pool/submit.h"
+
+/* ---- the task of a strand ---------------------------------------------------------------------------------------- */
+
+static brg_status strand_run(brg_context *context, void *argument)
+{
+    brg__strand *strand = argument;
+    strand->run(strand, context);
+    return BRG_OK;
+}
+
+static brg_status strand_submit_locked(brg__strand *strand)
+{
+    brg_pool *pool = strand->pool;
+    if (pool->mode != BRG__POOL_OPEN && pool->mode != BRG__POOL_DRAIN)
+        return BRG_CLOSED;
+    if (pool->breaker_until != 0)
+        return BRG_UNAVAILABLE;
+    brg_task *task = brg__task_new_locked(pool);
+    if (task == NULL)
+        return BRG_NO_MEMORY;
+    const brg__work work = {
+        .call = strand_run, .argument = strand, .kind = BRG__TASK_INTERNAL | BRG__TASK_STRAND | BRG__TASK_HANDLE};
+    const brg_submit_options options = {.size = sizeof(options),
+                                        .priority = strand->priority,
+                                        .run_timeout_ns = BRG_FOREVER,
+                                        .queue_timeout_ns = BRG_FOREVER,
+                                        .attempts_max = 1};
+    brg__submit_fill_locked(pool, task, &work, &options, false);
+    task->xreferences = 1; /* as of a task with a token: it may be withdrawn out of a hand */
+    task->id = pool->submitted + 1;
+    task->ticket = 0;
+    pool->submitted++;
+    pool->internal++;
+    strand->task = task;
+    brg__pool_count_locked(pool, task);
+    brg__task_ready_locked(pool, task);
+    return BRG_OK;
+}
+
+brg_status brg__strand_start(brg__strand *strand, brg_error *error)
+{
+    brg_pool *pool = strand->pool;
+    const brg_submit_options options = {.size = sizeof(options), .error = error};
+    brg__pool_lock(pool);
+    brg_status status = pool->mode == BRG__POOL_DRAIN ? BRG_CLOSED : strand_submit_locked(strand);
+    if (status != BRG_OK)
+        brg__submit_error(pool, &options, status);
+    brg__pool_unlock(pool);
+    return status;
+}
+
+void brg__strand_withdraw(brg__strand *strand)
+{
+    brg_pool *pool = strand->pool;
+    brg__pool_lock(pool);
+    if (strand->task != NULL && brg__task_withdraw_locked(strand->task))
+        brg__pool_check_idle_locked(pool);
+    brg__pool_unlock(pool);
+}
+
+void brg__strand_ended_locked(brg_task *task, const brg__outcome *outcome)
+{
+    brg__strand *strand = task->argument;
+    brg_pool *pool = task->pool;
+    pool->internal_ended++;
+    if (task->slot != NULL && outcome->status == BRG_OK)
+        task->slot->settled_before++; /* it counts as served, and was no user's */
+    strand->task = NULL;
+    brg_status status = outcome->status;
+    const brg_error *error = outcome->error;
+    while (strand->ended(strand, status, error)) {
+        status = strand_submit_locked(strand);
+        error = NULL;
+        if (status == BRG_OK)
+            return;
+    }
+}
+
+/* ---- inside ------------------------------------------------------------------------------------------------------ */
+
+brg_context *brg__strand_context(const brg_pool *pool)
+{
+    return brg__pool_own_slot(pool) == NULL ? NULL : brg__context_current();
+}
+
+bool brg__strand_must_share(const brg_pool *pool) { return brg_load_relaxed(&pool->schedule.xready) != 0; }
+
+void brg__strand_call(brg_context *context, void (*call)(void *argument, brg_context *context), void *argument)
+{
+    brg__arena_mark mark = brg__context_arena_mark(context);
+    bool had_failure = context->failure.status != BRG_OK || context->failure.message[0] != '\0';
+    brg_value *detail = context->failure_detail;
+    brg_error failure;
+    if (BRG__UNLIKELY(had_failure)) {
+        failure = context->failure;
+        memset(&context->failure, 0, sizeof(context->failure));
+    }
+    context->failure_detail = NULL;
+    call(argument, context);
+    brg_value_unref(context->failure_detail);
+    context->failure_detail = detail;
+    if (BRG__UNLIKELY(had_failure))
+        context->failure = failure;
+    brg__context_arena_back(context, &mark);
+}
+
+brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_error *why)
+{
+    brg_error *failure = &context->failure;
+    brg_status status = brg__context_conclude(context, returned, "function");
+    if (status != BRG_OK)
+        *why = *failure;
+    if (failure->status != BRG_OK || failure->message[0] != '\0')
+        memset(failure, 0, sizeof(*failure));
+    brg_value_unref(context->failure_detail);
+    context->failure_detail = NULL;
+    return status;
+}
+
+/* ---- the pool ---------------------------------------------------------------------------------------------------- */
+
+void brg__strand_hold_pool(brg_pool *pool) { brg__pool_ref(pool); }
+void brg__strand_drop_pool(brg_pool *pool) { brg__pool_unref(pool); }
+
+brg_status brg__strand_check(const brg_pool *pool, brg_error *error)
+{
+    if (pool == NULL)
+        return brg_error_set(error, BRG_INVALID, "flow", "the pool must not be NULL");
+    if (pool->generation != brg__fork_generation())
+        return brg_error_set(error, BRG_FORKED, "flow", "the pool belongs to the parent of this forked process");
+    return BRG_OK;
+}
+
+bool brg__strand_has_processes(const brg_pool *pool) { return brg__pool_has_processes(pool); }
+bool brg__strand_has_loop(const brg_pool *pool) { return pool->options.loop != NULL; }
+
+uint32_t brg__strand_workers(const brg_pool *pool)
+{
+    return (uint32_t)brg__max(1, brg_load_relaxed(&pool->options.workers_max));
+}
+
+void brg__strand_expect(brg_pool *pool)
+{
+    brg__pool_lock(pool);
+    pool->with_done++;
+    brg__loop_hold(pool->options.loop);
+    brg__pool_unlock(pool);
+}
+
+void brg__strand_unexpect(brg_pool *pool)
+{
+    brg__pool_lock(pool);
+    pool->with_done--;
+    brg__loop_unhold(pool->options.loop);
+    brg__pool_notify(pool);
+    brg__pool_unlock(pool);
+}
+
+void brg__strand_tell(brg_pool *pool, brg__completion *completion) { brg__loop_post(pool->options.loop, completion); }
+void brg__strand_told(brg_pool *pool) { brg__pool_delivered(pool); }

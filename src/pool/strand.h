@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Strands: what the layer above the pool lets workers do. A strand is a function that runs as a task of the library's
+ * own: in no count a user sees, bounded by no queue, not retried, without timeouts. It runs at most once at a time, and
+ * again when its end says so. This header names nothing of the pool's inside.
+ */
+#ifndef BRG_POOL_STRAND_H
+#define BRG_POOL_STRAND_H
+
+#include <brigade/pool.h>
+
+#include "loop/loop.h"
+
+typedef struct brg__strand brg__strand;
+
+/* Its memory is the user's, from start until `ended` returned false. */
+struct brg__strand {
+    brg_pool *pool; /* held by the user */
+    brg_priority priority;
+    /* A worker's thread, as user code: the thread may be abandoned in it. */
+    void (*run)(brg__strand *strand, brg_context *context);
+    /* Its task settled: BRG_OK after it ran; else it never ran, or with BRG_LOST, it may be running still. Returns
+     * whether it shall run again; when that fails this comes once more. Under the pool's lock. */
+    bool (*ended)(brg__strand *strand, brg_status status, const brg_error *error);
+    struct brg_task *task; /* the pool's, under its lock */
+};
+
+/* It will run. BRG_CLOSED; BRG_UNAVAILABLE; BRG_NO_MEMORY; BRG_FORKED. Any thread. */
+brg_status brg__strand_start(brg__strand *strand, brg_error *error);
+/* If it waits, it ends with BRG_CANCELLED, inside; if it runs, or does not, nothing happens. Any thread. */
+void brg__strand_withdraw(brg__strand *strand);
+
+/* The caller is a thread worker of the pool: its context. NULL: it is not. */
+brg_context *brg__strand_context(const brg_pool *pool);
+/* Whether anybody waits for a worker. A hint, without a lock. */
+bool brg__strand_must_share(const brg_pool *pool);
+/* Runs call(argument, context) on the worker's thread: what it allocates and how it fails is its own, not that of the
+ * task it may be nested in. */
+void brg__strand_call(brg_context *context, void (*call)(void *argument, brg_context *context), void *argument);
+/* In such a call: what a user's function returned, made whole; with a failure, why. The context is clean again. */
+brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_error *why);
+
+/* ---- the pool ---------------------------------------------------------------------------------------------------- */
+
+void brg__strand_hold_pool(brg_pool *pool);
+void brg__strand_drop_pool(brg_pool *pool);
+/* Checks of every call on a pool. */
+brg_status brg__strand_check(const brg_pool *pool, brg_error *error);
+bool brg__strand_has_processes(const brg_pool *pool);
+bool brg__strand_has_loop(const brg_pool *pool);
+uint32_t brg__strand_workers(const brg_pool *pool); /* at most so many */
+
+/* A completion for the pool's loop will come: what waits for the pool waits for it too. Then it comes, or not; and at
+ * the end of what it runs brg__strand_told, on the loop. */
+void brg__strand_expect(brg_pool *pool);
+void brg__strand_unexpect(brg_pool *pool);
+void brg__strand_tell(brg_pool *pool, brg__completion *completion);
+void brg__strand_told(brg_pool *pool);
+
+#endif
