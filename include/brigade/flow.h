@@ -120,6 +120,34 @@ typedef struct brg_reduction {
 BRG_API brg_status brg_map_reduce(brg_pool *pool, size_t count, const brg_reduction *reduction, void *result,
                                   const brg_flow_options *options, brg_error *error);
 
+/* ---- values: any isolation --------------------------------------------------------------------------------- */
+
+/*
+ * Runs the module's task `name` with each element of the list `items` as its input, and gives the list of their outputs
+ * in that order; nil for a task that gave none. Many elements go to a worker in one message, by the time they are seen
+ * to take. A worker that crashes, or runs out of the pool's run_timeout_ns, costs only the element to blame: those that
+ * were with it are run again, each alone, so tasks that fail may have run twice. What ends an element alone is tried
+ * again as attempts_max and retry_on say. With a token, cancelled tasks in processes are asked to end.
+ *
+ * `items` is borrowed (with `done`: referenced). The list is *out, the caller's to unref; with `done` it is the result's
+ * output, and `out` must be NULL. Error values of BRG_FLOW_COLLECT tell status, code and message, and as their detail
+ * that of brg_context_fail_with.
+ *
+ * Errors: what a task failed with; BRG_CANCELLED; BRG_CRASHED and what else ends a task; BRG_WRONG_TYPE (items is no
+ * list); BRG_UNSUPPORTED (ports or descriptors in it); BRG_TOO_LARGE (message_bytes_max); BRG_INVALID; BRG_CLOSED;
+ * BRG_UNAVAILABLE; BRG_NO_MEMORY; BRG_FORKED. Any thread; in a task only of thread isolation.
+ */
+BRG_API brg_status brg_map_values(brg_pool *pool, const char *name, const brg_value *items, brg_value **out,
+                                  const brg_flow_options *options, brg_error *error);
+
+/*
+ * Runs the task `map` on each element, then the task `reduce` on lists of neighbouring results, in their order, then on
+ * lists of those, until there is one: *out, always an output of `reduce`, which gets an empty list where there is
+ * nothing, and must be associative. Errors: as brg_map_values; BRG_INVALID with `done`.
+ */
+BRG_API brg_status brg_map_reduce_values(brg_pool *pool, const char *map, const char *reduce, const brg_value *items,
+                                         brg_value **out, const brg_flow_options *options, brg_error *error);
+
 #ifdef __cplusplus
 }
 #endif

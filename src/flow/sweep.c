@@ -155,17 +155,32 @@ static void sweep_tell(brg__sweep *sweep)
     brg__futex_wake(&sweep->xover, INT32_MAX, BRG__FUTEX_PRIVATE);
 }
 
+static void sweep_failed_locked(brg__sweep *sweep, uint64_t index, brg_status status, const brg_error *why)
+{
+    if (index >= sweep->xfailed)
+        return;
+    brg_store_relaxed(&sweep->xfailed, index);
+    sweep->status = status;
+    sweep->error = *why;
+}
+
 void brg__sweep_fail(brg__sweep *sweep, uint64_t index, brg_status status, const brg_error *why)
 {
     brg__lock_acquire(&sweep->lock);
     sweep->failures++;
-    if (sweep->options.errors < BRG_FLOW_SKIP && index < sweep->xfailed) {
-        brg_store_relaxed(&sweep->xfailed, index);
-        sweep->status = status;
-        sweep->error = *why;
-    }
+    if (sweep->options.errors < BRG_FLOW_SKIP)
+        sweep_failed_locked(sweep, index, status, why);
     if (sweep->options.errors == BRG_FLOW_STOP)
         sweep->closed = true;
+    brg__lock_release(&sweep->lock);
+}
+
+void brg__sweep_stop(brg__sweep *sweep, uint64_t index, brg_status status, const brg_error *why)
+{
+    brg__lock_acquire(&sweep->lock);
+    sweep->failures++;
+    sweep_failed_locked(sweep, index, status, why);
+    sweep->closed = true;
     brg__lock_release(&sweep->lock);
 }
 

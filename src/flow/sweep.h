@@ -43,6 +43,8 @@ brg_status brg__sweep_run(brg_pool *pool, uint64_t count, brg__sweep_work *work,
 
 /* An index failed: on the strand's thread, inside `run`. */
 void brg__sweep_fail(brg__sweep *sweep, uint64_t index, brg_status status, const brg_error *why);
+/* The same for what no rule of errors excuses: all of it ends. */
+void brg__sweep_stop(brg__sweep *sweep, uint64_t index, brg_status status, const brg_error *why);
 /* Whether one with a lower index has, so that this one need not run. */
 bool brg__sweep_is_past(const brg__sweep *sweep, uint64_t index);
 /* Whether a strand was abandoned in `run`, and may be in it still: for `finish`. */

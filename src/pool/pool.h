@@ -354,6 +354,7 @@ void brg__pool_delivered(brg_pool *pool); /* owner thread: a callback ran, of th
 /* retry.c */
 /* Whether the end of this attempt is worth another. */
 bool brg__task_may_retry(const brg_task *task, brg_status status);
+uint32_t brg__retry_class(brg_status status); /* of brg_retry_on; 0: never worth it */
 /* Whether nothing of its input is gone with an earlier attempt. */
 bool brg__task_can_run_again(const brg_task *task);
 /* How long to wait before the attempt that follows `attempts` ones; `random`: any number, for the jitter. */

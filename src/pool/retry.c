@@ -8,8 +8,7 @@
 /* Ports and descriptors in the input move to the worker: what it took is gone with it. */
 bool brg__task_can_run_again(const brg_task *task) { return task->input == NULL || brg__value_is_whole(task->input); }
 
-/* The class of an end; 0: never worth it. */
-static uint32_t retry_class(brg_status status)
+uint32_t brg__retry_class(brg_status status)
 {
     switch (status) {
     case BRG_CRASHED:
@@ -38,7 +37,7 @@ static uint32_t retry_class(brg_status status)
 bool brg__task_may_retry(const brg_task *task, brg_status status)
 {
     const brg_pool_options *options = &task->pool->options;
-    return task->attempts < task->attempts_max && (options->retry_on & retry_class(status)) != 0 &&
+    return task->attempts < task->attempts_max && (options->retry_on & brg__retry_class(status)) != 0 &&
            !brg__task_is(task, BRG__TASK_CARRIER | BRG__TASK_INTERNAL) && !task->cancel_asked &&
            brg__task_can_run_again(task) && task->pool->mode < BRG__POOL_STOP &&
            (!brg__task_is(task, BRG__TASK_CLOCK) || brg__now() < task->deadline_ns);

@@ -19,6 +19,7 @@
 #include "pool/progress.h"
 
 #define AHEAD_NS 200000
+#define STRANDS_AHEAD 2                   /* strands a worker has in its ring, of which none are learned from */
 #define AHEAD_LOOK_NS BRG_MILLISECONDS(2) /* a first task this long may have kept others waiting */
 
 static brg__ahead *ahead_at(brg__slot *slot, uint32_t index)
@@ -95,6 +96,8 @@ static void process_idle_locked(brg__slot *slot)
 static uint32_t process_depth_locked(const brg_pool *pool, brg__slot *slot)
 {
     const brg_task *last = slot->ahead_count == 0 ? NULL : ahead_at(slot, slot->ahead_count - 1)->task;
+    if (BRG__UNLIKELY(last != NULL && brg__task_is(last, BRG__TASK_STRAND)))
+        return (uint32_t)brg__max(slot->ahead_count, STRANDS_AHEAD);
     if (BRG__UNLIKELY(last != NULL && brg__task_is(last, BRG__TASK_INTERNAL)))
         return slot->ahead_count; /* whether it gets more depends on how that one ends */
     uint64_t fits = brg__min(AHEAD_NS / (pool->run_ewma_ns + 500) + 1, brg__slot_left_locked(slot));
@@ -168,7 +171,9 @@ void brg__slot_feed_locked(brg__slot *slot)
     uint32_t depth = process_depth_locked(pool, slot), before = slot->ahead_count;
     while (slot->ahead_count < depth) {
         brg_task *task = brg__task_take_locked(pool, slot);
-        bool is_last = task == NULL || brg__task_is(task, BRG__TASK_INTERNAL);
+        bool is_strand = task != NULL && brg__task_is(task, BRG__TASK_STRAND);
+        bool is_last = task == NULL ||
+                       (is_strand ? slot->ahead_count + 1 >= STRANDS_AHEAD : brg__task_is(task, BRG__TASK_INTERNAL));
         if (task == NULL || !process_send_locked(slot, task) || is_last)
             break;
     }

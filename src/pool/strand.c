@@ -25,11 +25,17 @@ static brg_status strand_submit_locked(brg__strand *strand)
     brg_task *task = brg__task_new_locked(pool);
     if (task == NULL)
         return BRG_NO_MEMORY;
-    const brg__work work = {
-        .call = strand_run, .argument = strand, .kind = BRG__TASK_INTERNAL | BRG__TASK_STRAND | BRG__TASK_HANDLE};
+    bool is_named = brg__pool_has_processes(pool);
+    brg__work work = {.argument = strand, .kind = BRG__TASK_INTERNAL | BRG__TASK_STRAND | BRG__TASK_HANDLE};
+    if (is_named) {
+        work.name = BRG__TASK_EACH;
+        work.input = brg_value_ref(strand->input);
+    } else {
+        work.call = strand_run;
+    }
     const brg_submit_options options = {.size = sizeof(options),
                                         .priority = strand->priority,
-                                        .run_timeout_ns = BRG_FOREVER,
+                                        .run_timeout_ns = is_named ? pool->options.run_timeout_ns : BRG_FOREVER,
                                         .queue_timeout_ns = BRG_FOREVER,
                                         .attempts_max = 1};
     brg__submit_fill_locked(pool, task, &work, &options, false);
@@ -49,7 +55,8 @@ brg_status brg__strand_start(brg__strand *strand, brg_error *error)
     brg_pool *pool = strand->pool;
     const brg_submit_options options = {.size = sizeof(options), .error = error};
     brg__pool_lock(pool);
-    brg_status status = pool->mode == BRG__POOL_DRAIN ? BRG_CLOSED : strand_submit_locked(strand);
+    bool is_late = pool->mode == BRG__POOL_DRAIN && !strand->is_more;
+    brg_status status = is_late ? BRG_CLOSED : strand_submit_locked(strand);
     if (status != BRG_OK)
         brg__submit_error(pool, &options, status);
     brg__pool_unlock(pool);
@@ -65,6 +72,15 @@ void brg__strand_withdraw(brg__strand *strand)
     brg__pool_unlock(pool);
 }
 
+void brg__strand_cancel(brg__strand *strand)
+{
+    brg_pool *pool = strand->pool;
+    brg__pool_lock(pool);
+    if (strand->task != NULL && brg__task_cancel_locked(strand->task) == BRG_OK)
+        brg__pool_check_idle_locked(pool);
+    brg__pool_unlock(pool);
+}
+
 void brg__strand_ended_locked(brg_task *task, const brg__outcome *outcome)
 {
     brg__strand *strand = task->argument;
@@ -73,6 +89,7 @@ void brg__strand_ended_locked(brg_task *task, const brg__outcome *outcome)
     if (task->slot != NULL && outcome->status == BRG_OK)
         task->slot->settled_before++; /* it counts as served, and was no user's */
     strand->task = NULL;
+    strand->output = outcome->output == NULL ? NULL : brg_value_ref(outcome->output);
     brg_status status = outcome->status;
     const brg_error *error = outcome->error;
     while (strand->ended(strand, status, error)) {
@@ -124,6 +141,13 @@ brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_e
     return status;
 }
 
+brg_status brg__strand_run_each(brg_context *context, const char *name, bool stops, brg_view items, size_t first,
+                                size_t end, brg_value **out)
+{
+    const brg__each each = {.name = name, .stops = stops, .items = items, .first = first, .end = end};
+    return brg__context_run_each(context, &each, out);
+}
+
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
 void brg__strand_hold_pool(brg_pool *pool) { brg__pool_ref(pool); }
@@ -144,6 +168,20 @@ bool brg__strand_has_loop(const brg_pool *pool) { return pool->options.loop != N
 uint32_t brg__strand_workers(const brg_pool *pool)
 {
     return (uint32_t)brg__max(1, brg_load_relaxed(&pool->options.workers_max));
+}
+
+bool brg__strand_has_module(const brg_pool *pool)
+{
+    return pool->options.module != NULL || pool->options.linked_module != NULL;
+}
+
+size_t brg__strand_bytes_max(const brg_pool *pool) { return pool->options.message_bytes_max; }
+uint64_t brg__strand_run_timeout(const brg_pool *pool) { return brg_load_relaxed(&pool->options.run_timeout_ns); }
+
+bool brg__strand_tries_again(const brg_pool *pool, brg_status status, uint32_t attempts)
+{
+    return attempts < brg_load_relaxed(&pool->options.attempts_max) &&
+           (brg_load_relaxed(&pool->options.retry_on) & brg__retry_class(status)) != 0;
 }
 
 void brg__strand_expect(brg_pool *pool)

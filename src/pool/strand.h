@@ -17,11 +17,15 @@ typedef struct brg__strand brg__strand;
 struct brg__strand {
     brg_pool *pool; /* held by the user */
     brg_priority priority;
+    bool is_more; /* of something that has begun: it starts in a pool that drains, too */
     /* A worker's thread, as user code: the thread may be abandoned in it. */
     void (*run)(brg__strand *strand, brg_context *context);
     /* Its task settled: BRG_OK after it ran; else it never ran, or with BRG_LOST, it may be running still. Returns
      * whether it shall run again; when that fails this comes once more. Under the pool's lock. */
     bool (*ended)(brg__strand *strand, brg_status status, const brg_error *error);
+    /* Process isolation, instead of run: input of the task BRG__STRAND_EACH; held by the user. */
+    brg_value *input;
+    brg_value *output;     /* of the last time; filled before `ended`, which takes it */
     struct brg_task *task; /* the pool's, under its lock */
 };
 
@@ -29,6 +33,9 @@ struct brg__strand {
 brg_status brg__strand_start(brg__strand *strand, brg_error *error);
 /* If it waits, it ends with BRG_CANCELLED, inside; if it runs, or does not, nothing happens. Any thread. */
 void brg__strand_withdraw(brg__strand *strand);
+
+/* If it waits, it ends as above; if it runs, its task is asked to end, and then its worker. Any thread. */
+void brg__strand_cancel(brg__strand *strand);
 
 /* The caller is a thread worker of the pool: its context. NULL: it is not. */
 brg_context *brg__strand_context(const brg_pool *pool);
@@ -40,6 +47,11 @@ void brg__strand_call(brg_context *context, void (*call)(void *argument, brg_con
 /* In such a call: what a user's function returned, made whole; with a failure, why. The context is clean again. */
 brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_error *why);
 
+/* On a thread worker, in brg__strand_call: the module's task for the items from `first` to before `end`; *out as in
+ * worker/context.h. What fails is why it does not give any. */
+brg_status brg__strand_run_each(brg_context *context, const char *name, bool stops, brg_view items, size_t first,
+                                size_t end, brg_value **out);
+
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
 void brg__strand_hold_pool(brg_pool *pool);
@@ -48,7 +60,12 @@ void brg__strand_drop_pool(brg_pool *pool);
 brg_status brg__strand_check(const brg_pool *pool, brg_error *error);
 bool brg__strand_has_processes(const brg_pool *pool);
 bool brg__strand_has_loop(const brg_pool *pool);
-uint32_t brg__strand_workers(const brg_pool *pool); /* at most so many */
+bool brg__strand_has_module(const brg_pool *pool);
+uint32_t brg__strand_workers(const brg_pool *pool);     /* at most so many */
+size_t brg__strand_bytes_max(const brg_pool *pool);     /* of an input */
+uint64_t brg__strand_run_timeout(const brg_pool *pool); /* UINT64_MAX: none */
+/* Whether what ended so after so many attempts gets another one. */
+bool brg__strand_tries_again(const brg_pool *pool, brg_status status, uint32_t attempts);
 
 /* A completion for the pool's loop will come: what waits for the pool waits for it too. Then it comes, or not; and at
  * the end of what it runs brg__strand_told, on the loop. */

@@ -181,6 +181,8 @@ brg_status brg__context_run_named(brg_context *context, const char *name, size_t
         return brg__batch_run_one(context, batch_task, input, output);
     if (task == NULL && brg__context_names_config(name, name_size))
         return brg__context_configure(context, input);
+    if (task == NULL && brg__context_names_each(name, name_size))
+        return brg__context_run_each_input(context, input, output);
     if (task == NULL)
         return brg_error_set(&context->failure, BRG_NOT_FOUND, "worker", "the module has no task named \"%.*s\"",
                              (int)name_size, name);

@@ -123,6 +123,22 @@ bool brg__context_names_config(const char *name, size_t name_size);
 /* Makes `config` (may be NULL) the worker's, by reference, and runs the module's hook, if it has one; concluded. */
 brg_status brg__context_configure(brg_context *context, const brg_value *config);
 
+/* The task whose input is the list [name, stops, items]: the module's task of that name for each item. */
+#define BRG__TASK_EACH "\002each"
+
+typedef struct brg__each {
+    const char *name;
+    bool stops;        /* at the first that fails */
+    brg_view items;    /* a list */
+    size_t first, end; /* of it */
+} brg__each;
+
+bool brg__context_names_each(const char *name, size_t name_size);
+/* *out: a list with an entry for each that ran, a list of one, its output, or its error; then how long it all took, in
+ * nanoseconds. Fails only for want of memory, or where outputs cannot be copied. */
+brg_status brg__context_run_each(brg_context *context, const brg__each *each, brg_value **out);
+brg_status brg__context_run_each_input(brg_context *context, const brg_value *input, brg_value **out);
+
 /* Runs the module's task `name` (not terminated, `name_size` bytes); concluded. *output is the caller's. */
 brg_status brg__context_run_named(brg_context *context, const char *name, size_t name_size, const brg_value *input,
                                   brg_value **output);

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Values over process workers. A chunk is a task of the library's own that runs the module's task for each of its
+ * elements and answers them all (worker/context_each.c). Two chunks for each worker are under way, so that none waits
+ * while the answer of another is looked at.
+ *
+ * One thread at a time makes chunks and takes answers: the caller, who waits, or the loop's, in completions. Strands
+ * that ended are left in a list for it, under a lock; everything else is its own. It is over when nothing is under way
+ * and nothing is left, or it was closed.
+ *
+ * A chunk that fails as a whole is run again element by element: who crashes alone is to blame. Those come before new
+ * chunks, so there are never more of such ranges than chunks under way.
+ */
+#include "flow/relay.h"
+
+#include <string.h>
+
+#include "base/list.h"
+#include "flow/chunk.h"
+#include "flow/results.h"
+#include "message/object.h"
+#include "os/atomic.h"
+#include "os/clock.h"
+#include "os/memory.h"
+#include "os/waiter.h"
+#include "pool/strand.h"
+
+#define RELAY_CHUNK_NS BRG_MILLISECONDS(1) /* a message and its answer are a few microseconds' work */
+#define RELAY_TIMEOUT_PART 8               /* ... but no more than this part of the pool's timeout */
+#define RELAY_AHEAD 2                      /* chunks a worker */
+#define RELAY_LOOK_NS BRG_MILLISECONDS(5)  /* how often a waiting caller looks at its token */
+
+typedef struct relay relay;
+
+typedef struct relay_chunk {
+    brg__strand strand;
+    relay *relay;
+    brg__node node; /* in ended or idle */
+    uint64_t first, end, last;
+    uint32_t attempts;
+    bool is_under_way;
+    brg_status status; /* how it ended */
+    brg_error error;
+} relay_chunk;
+
+typedef struct relay_range {
+    uint64_t first, end;
+} relay_range;
+
+struct relay {
+    brg_pool *pool;
+    char name[BRG_TASK_NAME_MAX + 1];
+    brg_value *items;
+    brg_flow_options options;
+    brg__results results;
+    brg__completion completion;
+    brg__chunk_rule rule;
+    uint64_t next, cost;
+    uint32_t under_way;
+    bool closed, was_asked;
+    brg_status status;
+    uint64_t failed_at;
+    size_t failures;
+    brg_error error;
+    brg_builder *builder;
+    brg__list idle; /* chunks */
+    relay_range *alone;
+    uint32_t alone_count;
+
+    brg__lock lock; /* a leaf; guards the next three */
+    brg__list ended;
+    bool is_posted;
+    uint32_t xepoch; /* futex: something ended */
+
+    uint32_t chunk_count;
+    relay_chunk chunks[];
+};
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static void relay_free(relay *self)
+{
+    brg_pool *pool = self->pool;
+    brg__results_done(&self->results);
+    brg_builder_destroy(self->builder);
+    brg_value_unref(self->items);
+    brg_token_unref(self->options.token);
+    brg__mfree(self->alone);
+    brg__mfree(self);
+    brg__strand_drop_pool(pool);
+}
+
+static bool relay_ended(brg__strand *strand, brg_status status, const brg_error *error);
+
+static relay *relay_new(brg_pool *pool, const char *name, const brg_value *items, const brg_flow_options *options)
+{
+    uint64_t count = brg_view_count(brg_value_root(items));
+    uint32_t chunks = options->workers_max * RELAY_AHEAD;
+    relay *self = brg__calloc(1, sizeof(*self) + chunks * sizeof(self->chunks[0]));
+    if (self == NULL)
+        return NULL;
+    brg__strand_hold_pool(pool);
+    self->pool = pool;
+    memcpy(self->name, name, strlen(name) + 1);
+    self->items = brg_value_ref(items);
+    self->options = *options;
+    if (options->token != NULL)
+        brg_token_ref(options->token);
+    self->failed_at = UINT64_MAX;
+    self->chunk_count = chunks;
+    self->rule = (brg__chunk_rule){
+        .min = brg__max(1, options->chunk_min),
+        .max = options->chunk_max == 0 ? UINT64_MAX : options->chunk_max,
+        .time_ns = brg__max(1, brg__min(RELAY_CHUNK_NS, brg__strand_run_timeout(pool) / RELAY_TIMEOUT_PART)),
+        .strands = chunks};
+    brg__lock_init(&self->lock, BRG__RANK_LEAF, "relay");
+    brg__list_init(&self->idle);
+    brg__list_init(&self->ended);
+    for (uint32_t i = 0; i < chunks; i++) {
+        relay_chunk *chunk = &self->chunks[i];
+        chunk->relay = self;
+        chunk->strand = (brg__strand){.pool = pool, .priority = options->priority, .ended = relay_ended};
+        brg__list_push_back(&self->idle, &chunk->node);
+    }
+    self->alone = brg__calloc(chunks, sizeof(*self->alone));
+    if (self->alone == NULL || brg__results_init(&self->results, count) != BRG_OK ||
+        brg_builder_create(&self->builder, NULL) != BRG_OK) {
+        relay_free(self);
+        return NULL;
+    }
+    return self;
+}
+
+/* Its task settled. Under the pool's lock. */
+static bool relay_ended(brg__strand *strand, brg_status status, const brg_error *error)
+{
+    relay_chunk *chunk = brg__container_of(strand, relay_chunk, strand);
+    relay *self = chunk->relay;
+    chunk->status = status;
+    if (error != NULL)
+        chunk->error = *error;
+    else
+        brg_error_set(&chunk->error, status, "flow", "%s", brg_status_text(status));
+    brg_pool *pool = self->pool;
+    bool in_background = self->options.done != NULL;
+    brg__lock_acquire(&self->lock);
+    brg__list_push_back(&self->ended, &chunk->node);
+    bool posts = in_background && !self->is_posted;
+    self->is_posted = self->is_posted || in_background;
+    brg_store_release(&self->xepoch, self->xepoch + 1);
+    brg__futex_wake(&self->xepoch, INT32_MAX, BRG__FUTEX_PRIVATE);
+    brg__lock_release(&self->lock); /* the waiting caller may have freed it by now */
+    if (posts)
+        brg__strand_tell(pool, &self->completion);
+    return false;
+}
+
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
+
+static void relay_close(relay *self, brg_status status, const brg_error *error)
+{
+    self->closed = true;
+    if (self->status != BRG_OK)
+        return;
+    self->status = status;
+    if (error != NULL)
+        self->error = *error;
+    else
+        brg_error_set(&self->error, status, "flow", "%s", brg_status_text(status));
+}
+
+static void relay_failed(void *argument, uint64_t index, const brg_error *error)
+{
+    relay *self = argument;
+    self->failures++;
+    if (self->options.errors >= BRG_FLOW_SKIP)
+        return;
+    if (index < self->failed_at) {
+        self->failed_at = index;
+        self->status = error->status;
+        self->error = *error;
+    }
+    if (self->options.errors == BRG_FLOW_STOP)
+        self->closed = true;
+}
+
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
+
+/* It failed as a whole. */
+static void relay_take_failure(relay *self, relay_chunk *chunk)
+{
+    bool is_ours = chunk->status == BRG_CANCELLED || chunk->status == BRG_CLOSED || chunk->status == BRG_UNAVAILABLE;
+    bool again = brg__strand_tries_again(self->pool, chunk->status, chunk->attempts);
+    if (is_ours) {
+        relay_close(self, chunk->status, &chunk->error);
+    } else if (chunk->end - chunk->first > 1 || again) {
+        self->alone[self->alone_count++] = (relay_range){chunk->first, chunk->end};
+    } else {
+        if (!brg__results_put_error(&self->results, chunk->first, &chunk->error))
+            relay_close(self, BRG_NO_MEMORY, NULL);
+        relay_failed(self, chunk->first, &chunk->error);
+    }
+}
+
+static void relay_take(relay *self, relay_chunk *chunk)
+{
+    brg__answer answer = {.first = chunk->first,
+                          .end = chunk->end,
+                          .value = chunk->strand.output,
+                          .stops = self->options.errors == BRG_FLOW_STOP,
+                          .failed = relay_failed,
+                          .argument = self};
+    chunk->strand.output = NULL;
+    brg_value_unref(chunk->strand.input);
+    chunk->strand.input = NULL;
+    self->under_way--;
+    chunk->is_under_way = false;
+    if (chunk->status == BRG_OK) {
+        chunk->status = brg__results_take(&self->results, &answer);
+        if (chunk->status != BRG_OK)
+            brg_error_set(&chunk->error, chunk->status, "flow", "%s", brg_status_text(chunk->status));
+    } else {
+        brg_value_unref(answer.value);
+    }
+    if (chunk->status == BRG_OK)
+        self->cost = brg__chunk_learn(self->cost, answer.run_ns, chunk->end - chunk->first);
+    else
+        relay_take_failure(self, chunk);
+    brg__list_push_back(&self->idle, &chunk->node);
+}
+
+/* ---- chunks ------------------------------------------------------------------------------------------------------ */
+
+/* The next range: one of a chunk that failed, alone; or new ones. False: there is none. */
+static bool relay_next(relay *self, relay_chunk *chunk)
+{
+    if (self->alone_count != 0) {
+        relay_range *range = &self->alone[self->alone_count - 1];
+        chunk->attempts = range->end - range->first == 1 ? chunk->attempts : 0;
+        chunk->first = range->first++;
+        chunk->end = range->first;
+        if (range->first == range->end)
+            self->alone_count--;
+        return true;
+    }
+    if (self->next == self->results.count)
+        return false;
+    uint64_t size = brg__chunk_size(&self->rule, self->results.count - self->next, self->cost, chunk->last);
+    chunk->last = size;
+    chunk->attempts = 0;
+    chunk->first = self->next;
+    chunk->end = self->next += size;
+    return true;
+}
+
+static brg_status relay_build(relay *self, relay_chunk *chunk, brg_error *error)
+{
+    brg_view items = brg_value_root(self->items);
+    brg_builder_list(self->builder);
+    brg_builder_string(self->builder, self->name);
+    brg_builder_bool(self->builder, self->options.errors == BRG_FLOW_STOP);
+    brg_builder_list(self->builder);
+    for (uint64_t i = chunk->first; i < chunk->end; i++)
+        brg_builder_view(self->builder, brg_view_at(items, (size_t)i));
+    brg_builder_end(self->builder);
+    brg_builder_end(self->builder);
+    return brg_builder_finish(self->builder, &chunk->strand.input, error);
+}
+
+/* Its input, of fewer elements where a message has no room for all: what is left comes alone, unless it can be given
+ * back. */
+static brg_status relay_build_fitting(relay *self, relay_chunk *chunk, brg_error *error)
+{
+    size_t most = brg__strand_bytes_max(self->pool);
+    for (;;) {
+        brg_status status = relay_build(self, chunk, error);
+        if (status != BRG_OK)
+            return status;
+        size_t bytes = brg__value_copied_bytes(chunk->strand.input);
+        if (bytes <= most)
+            return BRG_OK;
+        brg_value_unref(chunk->strand.input);
+        chunk->strand.input = NULL;
+        if (chunk->end - chunk->first == 1)
+            return brg_error_set(error, BRG_TOO_LARGE, "flow", "element %llu has %zu bytes, message_bytes_max is %zu",
+                                 (unsigned long long)chunk->first, bytes, most);
+        chunk->end = chunk->first + (chunk->end - chunk->first) / 2; /* only of new ones, the last claimed */
+        chunk->last = chunk->end - chunk->first;
+        self->next = chunk->end;
+    }
+}
+
+static void relay_send(relay *self, relay_chunk *chunk)
+{
+    brg_error error;
+    memset(&error, 0, sizeof(error));
+    brg_status status = relay_build_fitting(self, chunk, &error);
+    if (status == BRG_TOO_LARGE) {
+        if (!brg__results_put_error(&self->results, chunk->first, &error))
+            relay_close(self, BRG_NO_MEMORY, NULL);
+        relay_failed(self, chunk->first, &error);
+        brg__list_push_back(&self->idle, &chunk->node);
+        return;
+    }
+    chunk->attempts++;
+    if (status == BRG_OK) {
+        self->under_way++;
+        chunk->is_under_way = true;
+        status = brg__strand_start(&chunk->strand, &error);
+        chunk->strand.is_more = true;
+        if (status == BRG_OK)
+            return;
+        self->under_way--;
+        chunk->is_under_way = false;
+    }
+    brg_value_unref(chunk->strand.input);
+    chunk->strand.input = NULL;
+    brg__list_push_back(&self->idle, &chunk->node);
+    relay_close(self, status, &error);
+}
+
+static void relay_feed(relay *self)
+{
+    while (!self->closed && !brg__list_is_empty(&self->idle)) {
+        relay_chunk *chunk = brg__container_of(brg__list_pop_front(&self->idle), relay_chunk, node);
+        if (!relay_next(self, chunk)) {
+            brg__list_push_front(&self->idle, &chunk->node);
+            return;
+        }
+        relay_send(self, chunk);
+    }
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
+
+static void relay_look_asked(relay *self)
+{
+    const brg_context *context = self->options.done == NULL ? brg_context_current() : NULL;
+    bool asked = context != NULL && brg_context_cancelled(context);
+    if (self->was_asked || (!asked && !brg_token_is_cancelled(self->options.token)))
+        return;
+    self->was_asked = true;
+    if (self->under_way == 0 && self->next == self->results.count && self->alone_count == 0)
+        return;
+    relay_close(self, BRG_CANCELLED, NULL);
+    for (uint32_t i = 0; i < self->chunk_count; i++)
+        if (self->chunks[i].is_under_way)
+            brg__strand_cancel(&self->chunks[i].strand);
+}
+
+/* Takes what ended and sends what comes next; whether it is over. */
+static bool relay_step(relay *self)
+{
+    brg__list ended;
+    brg__node *node;
+    brg__list_init(&ended);
+    brg__lock_acquire(&self->lock);
+    brg__list_splice_back(&ended, &self->ended);
+    self->is_posted = false;
+    brg__lock_release(&self->lock);
+    while ((node = brg__list_pop_front(&ended)) != NULL)
+        relay_take(self, brg__container_of(node, relay_chunk, node));
+    relay_look_asked(self);
+    relay_feed(self);
+    return self->under_way == 0;
+}
+
+static brg_status relay_finish(relay *self, brg_value **out, brg_error *error)
+{
+    brg_status status = self->status;
+    if (self->options.failures != NULL)
+        *self->options.failures = self->failures;
+    if (status == BRG_OK)
+        return brg__results_list(&self->results, self->options.errors, out, error);
+    if (error != NULL) {
+        *error = self->error;
+        error->status = status;
+    }
+    return status;
+}
+
+static void relay_turn(brg__completion *completion)
+{
+    relay *self = brg__container_of(completion, relay, completion);
+    if (!relay_step(self))
+        return;
+    brg_pool *pool = self->pool;
+    brg_value *output = NULL;
+    brg_error error;
+    memset(&error, 0, sizeof(error));
+    brg_result result = {.status = relay_finish(self, &output, &error), .attempts = 1};
+    result.state = result.status == BRG_OK          ? BRG_TASK_DONE
+                   : result.status == BRG_CANCELLED ? BRG_TASK_CANCELLED
+                                                    : BRG_TASK_FAILED;
+    result.output = output;
+    result.error = result.status == BRG_OK ? NULL : &error;
+    brg_done_fn done = self->options.done;
+    void *user_data = self->options.user_data;
+    brg__strand_hold_pool(pool);
+    relay_free(self);
+    done(&result, user_data);
+    brg_value_unref(output);
+    brg__strand_told(pool);
+    brg__strand_drop_pool(pool);
+}
+
+static void relay_wait(relay *self)
+{
+    for (;;) {
+        uint32_t epoch = brg_load_acquire(&self->xepoch);
+        if (relay_step(self))
+            return;
+        uint64_t until = brg__waiter_slice(UINT64_MAX);
+        if (self->options.token != NULL)
+            until = brg__min(until, brg__add_saturated(brg__now(), RELAY_LOOK_NS));
+        brg__futex_wait(&self->xepoch, epoch, until, BRG__FUTEX_PRIVATE);
+    }
+}
+
+brg_status brg__relay_run(brg_pool *pool, const char *name, const brg_value *items, const brg_flow_options *options,
+                          brg_value **out, brg_error *error)
+{
+    relay *self = relay_new(pool, name, items, options);
+    if (self == NULL)
+        return brg__error_memory(error, "a flow");
+    if (options->done != NULL) {
+        self->completion.run = relay_turn;
+        self->is_posted = true;
+        brg__strand_expect(pool);
+        brg__strand_tell(pool, &self->completion);
+        return BRG_OK;
+    }
+    relay_wait(self);
+    brg_status status = relay_finish(self, out, error);
+    relay_free(self);
+    return status;
+}
