@@ -9,7 +9,8 @@
  * and nothing is left, or it was closed.
  *
  * A chunk that fails as a whole is run again element by element: who crashes alone is to blame. Those come before new
- * chunks, so there are never more of such ranges than chunks under way.
+ * chunks, the latest first, so there are at most twice as many such ranges as chunks under way: those that failed
+ * together, and elements of them that try again.
  */
 #include "flow/relay.h"
 
@@ -45,6 +46,7 @@ typedef struct relay_chunk {
 
 typedef struct relay_range {
     uint64_t first, end;
+    uint32_t attempts; /* of one alone */
 } relay_range;
 
 struct relay {
@@ -57,7 +59,7 @@ struct relay {
     brg__chunk_rule rule;
     uint64_t next, cost;
     uint32_t under_way;
-    bool closed, was_asked;
+    bool has_begun, closed, was_asked;
     brg_status status;
     uint64_t failed_at;
     size_t failures;
@@ -122,7 +124,7 @@ static relay *relay_new(brg_pool *pool, const char *name, const brg_value *items
         chunk->strand = (brg__strand){.pool = pool, .priority = options->priority, .ended = relay_ended};
         brg__list_push_back(&self->idle, &chunk->node);
     }
-    self->alone = brg__calloc(chunks, sizeof(*self->alone));
+    self->alone = brg__calloc(2 * chunks, sizeof(*self->alone));
     if (self->alone == NULL || brg__results_init(&self->results, count) != BRG_OK ||
         brg_builder_create(&self->builder, NULL) != BRG_OK) {
         relay_free(self);
@@ -194,7 +196,8 @@ static void relay_take_failure(relay *self, relay_chunk *chunk)
     if (is_ours) {
         relay_close(self, chunk->status, &chunk->error);
     } else if (chunk->end - chunk->first > 1 || again) {
-        self->alone[self->alone_count++] = (relay_range){chunk->first, chunk->end};
+        uint32_t attempts = chunk->end - chunk->first > 1 ? 0 : chunk->attempts;
+        self->alone[self->alone_count++] = (relay_range){chunk->first, chunk->end, attempts};
     } else {
         if (!brg__results_put_error(&self->results, chunk->first, &chunk->error))
             relay_close(self, BRG_NO_MEMORY, NULL);
@@ -236,7 +239,7 @@ static bool relay_next(relay *self, relay_chunk *chunk)
 {
     if (self->alone_count != 0) {
         relay_range *range = &self->alone[self->alone_count - 1];
-        chunk->attempts = range->end - range->first == 1 ? chunk->attempts : 0;
+        chunk->attempts = range->attempts;
         chunk->first = range->first++;
         chunk->end = range->first;
         if (range->first == range->end)
@@ -306,8 +309,9 @@ static void relay_send(relay *self, relay_chunk *chunk)
     if (status == BRG_OK) {
         self->under_way++;
         chunk->is_under_way = true;
+        chunk->strand.is_more = self->has_begun;
         status = brg__strand_start(&chunk->strand, &error);
-        chunk->strand.is_more = true;
+        self->has_begun = true;
         if (status == BRG_OK)
             return;
         self->under_way--;
@@ -316,7 +320,10 @@ static void relay_send(relay *self, relay_chunk *chunk)
     brg_value_unref(chunk->strand.input);
     chunk->strand.input = NULL;
     brg__list_push_back(&self->idle, &chunk->node);
-    relay_close(self, status, &error);
+    if (status == BRG_CLOSED && self->options.done != NULL)
+        relay_close(self, BRG_CANCELLED, NULL); /* it was accepted before the pool closed */
+    else
+        relay_close(self, status, &error);
 }
 
 static void relay_feed(relay *self)
@@ -426,9 +433,12 @@ brg_status brg__relay_run(brg_pool *pool, const char *name, const brg_value *ite
     if (options->done != NULL) {
         self->completion.run = relay_turn;
         self->is_posted = true;
-        brg__strand_expect(pool);
-        brg__strand_tell(pool, &self->completion);
-        return BRG_OK;
+        brg_status status = brg__strand_expect(pool, error);
+        if (status == BRG_OK)
+            brg__strand_tell(pool, &self->completion);
+        else
+            relay_free(self);
+        return status;
     }
     relay_wait(self);
     brg_status status = relay_finish(self, out, error);

@@ -459,11 +459,15 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
 static brg_status sweep_run_in_background(brg__sweep *sweep, brg_error *error)
 {
     brg_pool *pool = sweep->pool;
+    brg_status status = brg__strand_expect(pool, error);
+    if (status != BRG_OK) {
+        sweep_abandon(sweep);
+        return status;
+    }
     sweep->completion.run = sweep_deliver;
     brg__strand_hold_pool(pool);
-    brg__strand_expect(pool);
     brg_add_relaxed(&sweep->xreferences, 1u); /* the completion's */
-    brg_status status = sweep_start(sweep, sweep->strand_count, false, error);
+    status = sweep_start(sweep, sweep->strand_count, false, error);
     if (status != BRG_OK) {
         sweep_abandon(sweep);
         brg__strand_unexpect(pool);

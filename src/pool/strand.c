@@ -184,12 +184,19 @@ bool brg__strand_tries_again(const brg_pool *pool, brg_status status, uint32_t a
            (brg_load_relaxed(&pool->options.retry_on) & brg__retry_class(status)) != 0;
 }
 
-void brg__strand_expect(brg_pool *pool)
+brg_status brg__strand_expect(brg_pool *pool, brg_error *error)
 {
+    const brg_submit_options options = {.size = sizeof(options), .error = error};
+    brg_status status = BRG_OK;
     brg__pool_lock(pool);
-    pool->with_done++;
-    brg__loop_hold(pool->options.loop);
+    if (pool->mode == BRG__POOL_OPEN) {
+        pool->with_done++;
+        brg__loop_hold(pool->options.loop);
+    } else {
+        status = brg__submit_error(pool, &options, BRG_CLOSED);
+    }
     brg__pool_unlock(pool);
+    return status;
 }
 
 void brg__strand_unexpect(brg_pool *pool)

@@ -23,7 +23,7 @@ struct brg__strand {
     /* Its task settled: BRG_OK after it ran; else it never ran, or with BRG_LOST, it may be running still. Returns
      * whether it shall run again; when that fails this comes once more. Under the pool's lock. */
     bool (*ended)(brg__strand *strand, brg_status status, const brg_error *error);
-    /* Process isolation, instead of run: input of the task BRG__STRAND_EACH; held by the user. */
+    /* Process isolation, instead of run: input of BRG__TASK_EACH, worker/context.h; held by the user. */
     brg_value *input;
     brg_value *output;     /* of the last time; filled before `ended`, which takes it */
     struct brg_task *task; /* the pool's, under its lock */
@@ -69,7 +69,7 @@ bool brg__strand_tries_again(const brg_pool *pool, brg_status status, uint32_t a
 
 /* A completion for the pool's loop will come: what waits for the pool waits for it too. Then it comes, or not; and at
  * the end of what it runs brg__strand_told, on the loop. */
-void brg__strand_expect(brg_pool *pool);
+brg_status brg__strand_expect(brg_pool *pool, brg_error *error); /* BRG_CLOSED */
 void brg__strand_unexpect(brg_pool *pool);
 void brg__strand_tell(brg_pool *pool, brg__completion *completion);
 void brg__strand_told(brg_pool *pool);
