@@ -114,7 +114,7 @@ void brg__task_ended_internal(brg_task *task, const brg__outcome *outcome, bool 
         return;
     if (!has_lock)
         brg__pool_lock(pool);
-    if (brg__task_is(task, BRG__TASK_STRAND))
+    if (brg__task_is_strand(task))
         brg__strand_ended_locked(task, outcome);
     else
         internal_ended_locked(pool, task, outcome);

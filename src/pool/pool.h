@@ -62,8 +62,7 @@ typedef enum brg__task_kind {
     BRG__TASK_INTERNAL = 8, /* the pool's own (configure, prewarm): in no count a user sees */
     BRG__TASK_CARRIER = 16, /* a batch: stands for its members and is in no count */
     BRG__TASK_BATCHED = 32, /* goes into batches */
-    BRG__TASK_WATCHED = 64, /* heartbeat_ns counts */
-    BRG__TASK_STRAND = 128  /* internal: a strand of the layer above, strand.h */
+    BRG__TASK_WATCHED = 64  /* heartbeat_ns counts */
 } brg__task_kind;
 
 typedef struct brg__extras brg__extras;
@@ -121,6 +120,11 @@ _Static_assert(offsetof(brg_task, input) == 128 && offsetof(brg_task, id) == 192
                "what a plain task uses lies in three cache lines");
 
 static inline bool brg__task_is(const brg_task *task, brg__task_kind kind) { return (task->kind & kind) != 0; }
+/* An internal one that may be withdrawn: strand.h's. */
+static inline bool brg__task_is_strand(const brg_task *task)
+{
+    return (task->kind & (BRG__TASK_INTERNAL | BRG__TASK_HANDLE)) == (BRG__TASK_INTERNAL | BRG__TASK_HANDLE);
+}
 static inline brg_task *brg__task_of(brg_item *item)
 {
     return item == NULL ? NULL : brg__container_of(item, brg_task, item);

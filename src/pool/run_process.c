@@ -96,7 +96,7 @@ static void process_idle_locked(brg__slot *slot)
 static uint32_t process_depth_locked(const brg_pool *pool, brg__slot *slot)
 {
     const brg_task *last = slot->ahead_count == 0 ? NULL : ahead_at(slot, slot->ahead_count - 1)->task;
-    if (BRG__UNLIKELY(last != NULL && brg__task_is(last, BRG__TASK_STRAND)))
+    if (BRG__UNLIKELY(last != NULL && brg__task_is_strand(last)))
         return (uint32_t)brg__max(slot->ahead_count, STRANDS_AHEAD);
     if (BRG__UNLIKELY(last != NULL && brg__task_is(last, BRG__TASK_INTERNAL)))
         return slot->ahead_count; /* whether it gets more depends on how that one ends */
@@ -171,7 +171,7 @@ void brg__slot_feed_locked(brg__slot *slot)
     uint32_t depth = process_depth_locked(pool, slot), before = slot->ahead_count;
     while (slot->ahead_count < depth) {
         brg_task *task = brg__task_take_locked(pool, slot);
-        bool is_strand = task != NULL && brg__task_is(task, BRG__TASK_STRAND);
+        bool is_strand = task != NULL && brg__task_is_strand(task);
         bool is_last = task == NULL ||
                        (is_strand ? slot->ahead_count + 1 >= STRANDS_AHEAD : brg__task_is(task, BRG__TASK_INTERNAL));
         if (task == NULL || !process_send_locked(slot, task) || is_last)

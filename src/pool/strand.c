@@ -26,7 +26,7 @@ static brg_status strand_submit_locked(brg__strand *strand)
     if (task == NULL)
         return BRG_NO_MEMORY;
     bool is_named = brg__pool_has_processes(pool);
-    brg__work work = {.argument = strand, .kind = BRG__TASK_INTERNAL | BRG__TASK_STRAND | BRG__TASK_HANDLE};
+    brg__work work = {.argument = strand, .kind = BRG__TASK_INTERNAL | BRG__TASK_HANDLE};
     if (is_named) {
         work.name = BRG__TASK_EACH;
         work.input = brg_value_ref(strand->input);
