@@ -136,7 +136,8 @@ BRG_API void brg_stream_destroy(brg_stream *stream);
  * Pushes an item, waiting up to `timeout_ns` for room; `value` (may be NULL) is taken on success. Order is that in which
  * pushes got room. Errors: BRG_FULL (timeout 0: on_room follows, if there is one); BRG_TIMED_OUT; BRG_CLOSED once it
  * has ended, failed or was cancelled, or after brg_stream_end; BRG_INVALID (a stream with a source); BRG_DEADLOCK
- * (waiting in a task of its pools, or on the owner thread of its loop); BRG_FORKED. Any thread.
+ * (waiting in a task of its pools, or on the thread of its loop); BRG_CANCELLED (the task that waits is asked to end);
+ * BRG_NO_MEMORY; BRG_FORKED. Any thread.
  */
 BRG_API brg_status brg_stream_push(brg_stream *stream, brg_value *value, void *tag, uint64_t timeout_ns,
                                    brg_error *error);
@@ -151,10 +152,11 @@ BRG_API void brg_stream_wake(brg_stream *stream);
 
 /*
  * The next item, without on_item; asks the source meanwhile. BRG_OK: *item is filled. Once nothing comes any more and
- * none of its tasks runs: BRG_CLOSED when the source has ended; the error under the stop rule; the source's;
- * BRG_CANCELLED; BRG_CLOSED or BRG_UNAVAILABLE of a pool that takes no more tasks (brg_stream_get_error tells these
- * apart): the same again for each later call. Other errors: BRG_EMPTY (timeout 0); BRG_TIMED_OUT; BRG_DEADLOCK (it
- * would wait in a task of one of its pools); BRG_INVALID (a stream with on_item); BRG_FORKED. Any thread, one at a time.
+ * none of its tasks runs: BRG_CLOSED when all went well; else why it ended: the error that stopped it, the source's, or
+ * BRG_CANCELLED. Where that is itself BRG_CLOSED (a pool takes no more tasks), BRG_EMPTY, BRG_TIMED_OUT or BRG_DEADLOCK,
+ * it is BRG_FAILED here; brg_stream_get_error has it whole. Later calls return the same. Other errors: BRG_EMPTY
+ * (timeout 0); BRG_TIMED_OUT; BRG_DEADLOCK (it would wait, in a task of one of its pools); BRG_CANCELLED (the task that
+ * waits is asked to end); BRG_INVALID (a stream with on_item); BRG_NO_MEMORY; BRG_FORKED. Any thread, one at a time.
  */
 BRG_API brg_status brg_stream_next(brg_stream *stream, brg_stream_item *item, uint64_t timeout_ns);
 

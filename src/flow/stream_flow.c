@@ -125,8 +125,6 @@ static void flow_queue_locked(brg__stream_stage *stage, brg__stream_node *node)
 {
     node->place = BRG__STREAM_QUEUED;
     brg__stream_push_node(&stage->queue, node);
-    if (stage->queue.count > stage->queued_peak)
-        stage->queued_peak = stage->queue.count;
 }
 
 void brg__stream_enter_locked(brg_stream *stream, brg_value *value, void *tag)
@@ -220,6 +218,8 @@ static void flow_advance_locked(brg_stream *stream, flow_work *work)
         do
             flow_submit_some_locked(stream, stage, work);
         while (i > 0 && flow_unblock_some_locked(stage - 1, stage));
+        if (stage->queue.count > stage->queued_peak)
+            stage->queued_peak = stage->queue.count;
     }
 }
 

@@ -8,7 +8,7 @@
  * replies (BRG__RANK_WORKER): it runs no code of the user's and does not wait.
  *
  * Such tasks pass by admission, since their flow bounds how many there are: a full queue neither fails nor delays them,
- * and they are not dropped to make room. They count as waiting, like all. No handle to them leaves the library.
+ * they are not dropped to make room, and they take no room from others. No handle to them leaves the library.
  */
 #ifndef BRG_POOL_HOOKED_H
 #define BRG_POOL_HOOKED_H

@@ -158,12 +158,6 @@ static void ready_watch_expiry_locked(brg_pool *pool, brg_task *task)
     brg__pool_timer_at(pool, at);
 }
 
-/* Whether admission may drop it to make room. */
-static bool ready_may_drop(const brg_pool *pool, const brg_task *task)
-{
-    return pool->options.admission >= BRG_ADMISSION_DROP_OLDEST && !brg__task_is(task, BRG__TASK_HOOKED);
-}
-
 void brg__pool_count_locked(brg_pool *pool, brg_task *task)
 {
     task->expiry_if_linked = NULL;
@@ -171,13 +165,17 @@ void brg__pool_count_locked(brg_pool *pool, brg_task *task)
         return;
     uint64_t waiting = ++pool->waiting;
     pool->waiting_bytes += task->input_bytes;
+    if (brg__task_is(task, BRG__TASK_HOOKED)) {
+        pool->hooked_waiting++;
+        pool->hooked_bytes += task->input_bytes;
+    }
     if (waiting > pool->waiting_peak)
         pool->waiting_peak = waiting;
     if (BRG__UNLIKELY(waiting >= pool->options.queue_high))
         brg__pool_level_locked(pool);
     if (brg__task_is(task, BRG__TASK_CLOCK))
         ready_watch_expiry_locked(pool, task);
-    if (BRG__UNLIKELY(ready_may_drop(pool, task)))
+    if (BRG__UNLIKELY(pool->options.admission >= BRG_ADMISSION_DROP_OLDEST) && !brg__task_is(task, BRG__TASK_HOOKED))
         brg__age_add_locked(pool, task);
 }
 
@@ -187,11 +185,15 @@ void brg__pool_uncount_locked(brg_pool *pool, brg_task *task)
         return;
     pool->waiting--;
     pool->waiting_bytes -= task->input_bytes;
+    if (brg__task_is(task, BRG__TASK_HOOKED)) {
+        pool->hooked_waiting--;
+        pool->hooked_bytes -= task->input_bytes;
+    }
     if (task->expiry_if_linked != NULL) {
         brg__heap_remove(&pool->expiries, &task->expiry);
         task->expiry_if_linked = NULL;
     }
-    if (BRG__UNLIKELY(ready_may_drop(pool, task)))
+    if (BRG__UNLIKELY(pool->options.admission >= BRG_ADMISSION_DROP_OLDEST) && !brg__task_is(task, BRG__TASK_HOOKED))
         brg__age_remove_locked(pool, task);
 }
 
