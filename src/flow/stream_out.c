@@ -129,6 +129,13 @@ static brg_status out_end_status_locked(const brg_stream *stream)
     }
 }
 
+/* Its watch may be late by what the supervisor is at. */
+static void out_look_at_token_locked(brg_stream *stream)
+{
+    if (BRG__UNLIKELY(brg_token_is_cancelled(stream->options.token)))
+        brg__stream_cancel_all_locked(stream);
+}
+
 /* The next item, out of everything; NULL with why in *status. */
 static brg__stream_node *out_take_locked(brg_stream *stream, uint64_t timeout_ns, brg_status *status)
 {
@@ -175,6 +182,7 @@ brg_status brg_stream_next(brg_stream *stream, brg_stream_item *item, uint64_t t
     brg__stream_lock(stream);
     if (last != NULL)
         brg__stream_give_back_locked(stream, last);
+    out_look_at_token_locked(stream);
     brg__stream_node *node = out_take_locked(stream, timeout_ns, &status);
     brg__stream_unlock(stream, false);
     if (node == NULL)
@@ -261,6 +269,7 @@ void brg__stream_turn(brg__completion *completion)
     brg__stream_lock(stream);
     stream->is_posted = false;
     stream->in_turn = true;
+    out_look_at_token_locked(stream);
     for (uint32_t i = 0; i < OUT_TURN_MAX && !stream->is_destroying; i++)
         if (!out_step_locked(stream))
             break;
