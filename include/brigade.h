@@ -22,6 +22,7 @@
 #include <brigade/port.h>
 #include <brigade/shared.h>
 #include <brigade/status.h>
+#include <brigade/stream.h>
 #include <brigade/sync.h>
 #include <brigade/task.h>
 #include <brigade/token.h>

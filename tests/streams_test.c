@@ -151,20 +151,20 @@ static void output_without_a_loop(void **state)
     char text[128];
     size_t size = 0, got = 0;
     brg_worker *worker = piped_worker(state, 0);
-    assert_int_equal(brg_worker_read_output(worker, BRG_STREAM_STDOUT, text, sizeof(text), &got, 0), BRG_EMPTY);
-    assert_int_equal(brg_worker_read_output(worker, BRG_STREAM_STDERR, text, sizeof(text), &got, 0), BRG_STATE);
-    assert_int_equal(brg_worker_read_output(worker, BRG_STREAM_STDOUT, text, 0, &got, 0), BRG_INVALID);
-    assert_int_equal(brg_worker_read_output(worker, BRG_STREAM_STDOUT, text, 4, &got, BRG_MILLISECONDS(1)),
+    assert_int_equal(brg_worker_read_output(worker, BRG_OUTPUT_STDOUT, text, sizeof(text), &got, 0), BRG_EMPTY);
+    assert_int_equal(brg_worker_read_output(worker, BRG_OUTPUT_STDERR, text, sizeof(text), &got, 0), BRG_STATE);
+    assert_int_equal(brg_worker_read_output(worker, BRG_OUTPUT_STDOUT, text, 0, &got, 0), BRG_INVALID);
+    assert_int_equal(brg_worker_read_output(worker, BRG_OUTPUT_STDOUT, text, 4, &got, BRG_MILLISECONDS(1)),
                      BRG_TIMED_OUT);
     post(worker, "print");
     while (size < 7) {
-        assert_int_equal(brg_worker_read_output(worker, BRG_STREAM_STDOUT, text + size, 3, &got, BOUND), BRG_OK);
+        assert_int_equal(brg_worker_read_output(worker, BRG_OUTPUT_STDOUT, text + size, 3, &got, BOUND), BRG_OK);
         assert_in_range(got, 1, 3);
         size += got;
     }
     assert_int_equal(brg_worker_terminate(worker), BRG_OK);
     brg_status status;
-    while ((status = brg_worker_read_output(worker, BRG_STREAM_STDOUT, text + size, 3, &got, BOUND)) == BRG_OK)
+    while ((status = brg_worker_read_output(worker, BRG_OUTPUT_STDOUT, text + size, 3, &got, BOUND)) == BRG_OK)
         size += got;
     assert_int_equal(status, BRG_CLOSED);
     text[size] = '\0';

@@ -357,6 +357,72 @@ static void loops_of_all_kinds(brg_isolation isolation)
     expect(uv_loop_close(&uv) == 0, "something is left in the user's loop");
 }
 
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
+
+typedef struct torture_items {
+    int made, dropped;
+} torture_items;
+
+static brg_status torture_source(brg_value **item, void **tag, void *user_data)
+{
+    torture_items *items = user_data;
+    brg_error error;
+    memset(&error, 0, sizeof(error));
+    if (items->made == 2 * TORTURE_TASKS)
+        return BRG_CLOSED;
+    if (!worked(brg_value_map(item, &error, brg_field_int("bytes", 5000)), &error, "brg_value_map"))
+        return BRG_NO_MEMORY;
+    *tag = items;
+    items->made++;
+    return BRG_OK;
+}
+
+static void torture_drop(void *tag, void *user_data)
+{
+    expect(tag == user_data, "a tag is another's");
+    ((torture_items *)user_data)->dropped++;
+}
+
+/* Each item comes out once, good or bad, or is dropped; the end says why. */
+static void stream_of_two_stages(brg_isolation isolation)
+{
+    static const char *const second[] = {"who", "fail"};
+    for (int rule = 0; rule < 2; rule++) {
+        brg_pool *pool = NULL;
+        brg_stream *stream = NULL;
+        brg_error error;
+        torture_items items = {.made = 0};
+        memset(&error, 0, sizeof(error));
+        const brg_pool_options *options = brg_pool_opts(.isolation = isolation, .module = scenario_module(),
+                                                        .workers_max = 1, .restart_min_ns = 1, .breaker_failures = 4);
+        if (!worked(brg_pool_create(&pool, options, &error), &error, "brg_pool_create"))
+            return;
+        const brg_stage stages[] = {BRG_STAGE(.pool = pool, .task = "echo"),
+                                    BRG_STAGE(.pool = pool, .task = second[rule])};
+        if (worked(brg_stream_create(&stream,
+                                     brg_stream_opts(.stages = stages, .stage_count = 2, .source = torture_source,
+                                                     .drop = torture_drop, .user_data = &items,
+                                                     .rule = rule == 0 ? BRG_STREAM_COLLECT : BRG_STREAM_STOP),
+                                     &error),
+                   &error, "brg_stream_create")) {
+            brg_stream_item item;
+            brg_status status;
+            int came = 0;
+            for (; (status = brg_stream_next(stream, &item, BRG_SECONDS(60))) == BRG_OK; came++) {
+                expect(item.index == (uint64_t)came, "an item is out of its place");
+                worked(item.status, item.error, "an item");
+            }
+            expect(status != BRG_TIMED_OUT && status != BRG_EMPTY, "a stream does not end");
+            expect(status != BRG_NO_MEMORY || came <= items.made, "more came than went in");
+            brg_stream_destroy(stream);
+            expect(came + items.dropped == items.made, "an item is lost");
+        } else {
+            expect(stream == NULL, "a failed create gave a stream");
+        }
+        brg_pool_destroy(pool);
+    }
+}
+
 /* ---- the torture ------------------------------------------------------------------------------------------------- */
 
 typedef struct torture_scenario {
@@ -375,7 +441,8 @@ static const torture_scenario scenarios[] = {TORTURE_SCENARIO(pool_with_handles)
                                              TORTURE_SCENARIO(worker_with_a_mailbox),
                                              TORTURE_SCENARIO(worker_with_a_loop),
                                              TORTURE_SCENARIO(worker_that_answers_on_a_loop),
-                                             TORTURE_SCENARIO(loops_of_all_kinds)};
+                                             TORTURE_SCENARIO(loops_of_all_kinds),
+                                             TORTURE_SCENARIO(stream_of_two_stages)};
 
 static const char *const entries[] = {
 #define TORTURE_ENTRY(type, name, parameters) #name,

@@ -63,7 +63,7 @@ typedef enum brg_stdio {
     BRG_STDIO_PIPE         /* to the owner: on_stdout, on_stderr, brg_worker_read_output; brg_worker_write_stdin */
 } brg_stdio;
 
-typedef enum brg_stream { BRG_STREAM_STDOUT = 1, BRG_STREAM_STDERR = 2 } brg_stream;
+typedef enum brg_output { BRG_OUTPUT_STDOUT = 1, BRG_OUTPUT_STDERR = 2 } brg_output;
 
 /* The body of a thread worker without a module. Ends the worker when it returns; an error is its exit status. */
 typedef brg_status (*brg_worker_fn)(brg_context *context, void *argument);
@@ -195,7 +195,7 @@ BRG_API void brg_worker_close_stdin(brg_worker *worker);
  * Errors: BRG_EMPTY (timeout 0), BRG_TIMED_OUT, BRG_CLOSED when the worker is at its end and all was taken, BRG_STATE
  * with a loop or where the stream is not captured, BRG_INVALID. Any thread, one at a time per stream.
  */
-BRG_API brg_status brg_worker_read_output(brg_worker *worker, brg_stream stream, void *buffer, size_t capacity,
+BRG_API brg_status brg_worker_read_output(brg_worker *worker, brg_output stream, void *buffer, size_t capacity,
                                           size_t *size_bytes, uint64_t timeout_ns);
 
 /* ---- usage ------------------------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@ typedef enum brg__lock_rank {
     BRG__RANK_CHANNEL, /* one side of one worker's ring or mailbox */
     BRG__RANK_LOOP,
     BRG__RANK_SUPERVISOR, /* its timers and calls */
+    BRG__RANK_FLOW,       /* one stream; takes nothing but a leaf */
     BRG__RANK_LEAF        /* takes nothing else */
 } brg__lock_rank;
 

@@ -12,9 +12,9 @@
 void brg__pool_level_locked(brg_pool *pool)
 {
     bool full = brg_load_relaxed(&pool->xfull) != 0, was_seen = false;
-    if (!full && pool->waiting >= pool->options.queue_high)
+    if (!full && brg__pool_admitted_locked(pool) >= pool->options.queue_high)
         brg_store_relaxed(&pool->xfull, BRG__FULL);
-    else if (full && pool->waiting <= pool->options.queue_low)
+    else if (full && brg__pool_admitted_locked(pool) <= pool->options.queue_low)
         was_seen = (brg_exchange_relaxed(&pool->xfull, 0u) & BRG__FULL_SEEN) != 0;
     else
         return;
@@ -51,8 +51,9 @@ void brg__pool_close_admission_locked(brg_pool *pool) { admission_wake(pool); }
 
 static bool admission_is_full_locked(const brg_pool *pool, size_t bytes)
 {
-    return pool->waiting >= pool->options.queue_max ||
-           (pool->waiting_bytes + bytes > pool->options.queue_bytes_max && pool->waiting_bytes != 0);
+    size_t used = pool->waiting_bytes - pool->hooked_bytes;
+    return brg__pool_admitted_locked(pool) >= pool->options.queue_max ||
+           (used + bytes > pool->options.queue_bytes_max && used != 0);
 }
 
 /* ---- waiting for room -------------------------------------------------------------------------------------------- */
@@ -104,7 +105,7 @@ void brg__age_remove_locked(brg_pool *pool, brg_task *task)
 /* Whether there is room once all that are no more urgent than `band` are gone: else none is dropped in vain. */
 static bool admission_can_drop_locked(const brg_pool *pool, uint8_t band, size_t bytes)
 {
-    uint64_t count = pool->waiting, used = pool->waiting_bytes;
+    uint64_t count = brg__pool_admitted_locked(pool), used = pool->waiting_bytes - pool->hooked_bytes;
     for (uint32_t b = band; b < BRG_BAND_COUNT; b++) {
         count -= pool->band_count[b];
         used -= pool->band_bytes[b];

@@ -26,11 +26,10 @@
 #include "os/atomic.h"
 #include "os/lock.h"
 #include "pool/fork.h"
+#include "pool/hooked.h"
 #include "pool/rules.h"
 #include "pool/schedule.h"
 #include "worker/worker.h"
-
-typedef struct brg__slot brg__slot;
 
 #define BRG__AHEAD_MAX 64 /* tasks a process worker has in its ring, the running one included */
 
@@ -62,7 +61,8 @@ typedef enum brg__task_kind {
     BRG__TASK_INTERNAL = 8, /* the pool's own (configure, prewarm): in no count a user sees */
     BRG__TASK_CARRIER = 16, /* a batch: stands for its members and is in no count */
     BRG__TASK_BATCHED = 32, /* goes into batches */
-    BRG__TASK_WATCHED = 64  /* heartbeat_ns counts */
+    BRG__TASK_WATCHED = 64, /* heartbeat_ns counts */
+    BRG__TASK_HOOKED = 128  /* a flow's: hooked.c */
 } brg__task_kind;
 
 typedef struct brg__extras brg__extras;
@@ -79,9 +79,15 @@ struct brg_task {
         struct brg_task *next;      /* in a free list */
     };
     BRG__ALIGNED(64) brg_pool *pool;
-    brg_call_fn call; /* or a named task */
+    union {
+        brg_call_fn call;   /* or a named task */
+        brg_stage_fn stage; /* of one with a hook; `argument` is its state */
+    };
     void *argument;
-    brg_done_fn done;
+    union {
+        brg_done_fn done;
+        brg__hook_fn hook; /* of one with a hook; called by who settles it */
+    };
     void *user_data;
     uint32_t xstate;
     uint8_t kind;      /* brg__task_kind */
@@ -230,10 +236,13 @@ struct brg_pool {
     brg__heap delayed;  /* tasks that wait for a time, by item.link */
     brg__list blocked;  /* tasks that wait for others, likewise */
     brg__wakes wakes, asks;
-    bool has_chores; /* for the unlock: the two lists below */
+    bool has_chores; /* for the unlock: the three lists below */
     bool is_telling;
     brg__list ended;                 /* after.c: ends whose followers are to be told */
     struct brg__bunch *bunches_left; /* bunch.c: those without tasks */
+    brg_task *hooked_first;          /* hooked.c: settled ones, by `next`, each with a reference to the pool */
+    brg_task *hooked_last;
+    uint64_t hooked_waiting, hooked_bytes; /* of those that wait: they are in no bound of admission's */
     brg__pool_mode mode;
     bool is_plain;    /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
@@ -317,6 +326,8 @@ uint64_t brg__pool_release_delayed_locked(brg_pool *pool, uint64_t now); /* when
 static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->schedule.wants_time; }
 
 /* admission.c */
+/* Those that wait and are bounded by it. */
+static inline uint64_t brg__pool_admitted_locked(const brg_pool *pool) { return pool->waiting - pool->hooked_waiting; }
 /* Whether a task may come in; may unlock meanwhile. `may_run_here`: BRG_FULL lets the caller run it. */
 brg_status brg__pool_admit_locked(brg_pool *pool, const brg_item *item, size_t bytes, bool may_run_here);
 void brg__pool_room_locked(brg_pool *pool);  /* tells submitters that wait, and who listens for full and drain */
@@ -352,7 +363,6 @@ void brg__task_discard(brg_task *task); /* one that was never accepted; its inpu
  * worker's thread; NULL: anywhere. */
 void brg__task_drop(brg_task *task, brg__slot *slot);
 void brg__pool_flush_free(brg_pool *pool, brg__slot *slot);
-const brg_error *brg__error_of_status(brg_status status);
 void brg__pool_delivered(brg_pool *pool); /* owner thread: a callback ran, of those in pool->with_done */
 
 /* retry.c */

@@ -37,8 +37,20 @@ static void ready_wake(const brg__wakes *wakes, const brg__wakes *asks)
     }
 }
 
+static brg_task *ready_join(brg_task *first, brg_task *more)
+{
+    brg_task *last = first;
+    if (first == NULL)
+        return more;
+    while (last->next != NULL)
+        last = last->next;
+    last->next = more;
+    return first;
+}
+
 void brg__pool_unlock_and_wake(brg_pool *pool)
 {
+    brg_task *hooked = NULL;
     for (;;) {
         brg__wakes wakes = pool->wakes, asks = pool->asks;
         brg__bunch *left = pool->bunches_left;
@@ -46,18 +58,22 @@ void brg__pool_unlock_and_wake(brg_pool *pool)
         pool->wakes.count = pool->asks.count = 0;
         pool->wakes.is_over = pool->asks.is_over = false;
         pool->bunches_left = NULL;
+        hooked = ready_join(hooked, pool->hooked_first);
+        pool->hooked_first = NULL;
         pool->has_chores = false;
         brg__lock_release(&pool->lock);
         ready_wake(&wakes, &asks);
         brg__bunches_let_go(left);
         if (!wakes.is_over && !tell)
-            return;
+            break;
         brg__lock_acquire(&pool->lock);
         if (tell)
             brg__after_tell_locked(pool);
         if (wakes.is_over)
             brg__pool_dispatch_locked(pool);
     }
+    if (hooked != NULL) /* last: they may unlock this pool again */
+        brg__hooked_run(hooked);
 }
 
 void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot)
@@ -149,13 +165,17 @@ void brg__pool_count_locked(brg_pool *pool, brg_task *task)
         return;
     uint64_t waiting = ++pool->waiting;
     pool->waiting_bytes += task->input_bytes;
+    if (brg__task_is(task, BRG__TASK_HOOKED)) {
+        pool->hooked_waiting++;
+        pool->hooked_bytes += task->input_bytes;
+    }
     if (waiting > pool->waiting_peak)
         pool->waiting_peak = waiting;
     if (BRG__UNLIKELY(waiting >= pool->options.queue_high))
         brg__pool_level_locked(pool);
     if (brg__task_is(task, BRG__TASK_CLOCK))
         ready_watch_expiry_locked(pool, task);
-    if (BRG__UNLIKELY(pool->options.admission >= BRG_ADMISSION_DROP_OLDEST))
+    if (BRG__UNLIKELY(pool->options.admission >= BRG_ADMISSION_DROP_OLDEST) && !brg__task_is(task, BRG__TASK_HOOKED))
         brg__age_add_locked(pool, task);
 }
 
@@ -165,11 +185,15 @@ void brg__pool_uncount_locked(brg_pool *pool, brg_task *task)
         return;
     pool->waiting--;
     pool->waiting_bytes -= task->input_bytes;
+    if (brg__task_is(task, BRG__TASK_HOOKED)) {
+        pool->hooked_waiting--;
+        pool->hooked_bytes -= task->input_bytes;
+    }
     if (task->expiry_if_linked != NULL) {
         brg__heap_remove(&pool->expiries, &task->expiry);
         task->expiry_if_linked = NULL;
     }
-    if (BRG__UNLIKELY(pool->options.admission >= BRG_ADMISSION_DROP_OLDEST))
+    if (BRG__UNLIKELY(pool->options.admission >= BRG_ADMISSION_DROP_OLDEST) && !brg__task_is(task, BRG__TASK_HOOKED))
         brg__age_remove_locked(pool, task);
 }
 

@@ -291,6 +291,12 @@ static brg_status run_user(brg_worker *worker, brg_context *context, const brg_t
                            brg__outcome *outcome)
 {
     char name[sizeof(task->name)];
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_HOOKED) && task->stage != NULL)) {
+        brg_stage_fn stage = task->stage;
+        void *state = task->argument;
+        brg__worker_enter_user(worker);
+        return brg__context_conclude(context, stage(context, input, &outcome->output, state), "function");
+    }
     if (task->call != NULL) {
         brg_call_fn call = task->call;
         void *argument = task->argument;

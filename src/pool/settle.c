@@ -244,7 +244,9 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
     }
     if (BRG__UNLIKELY(has_extras))
         settle_extras(task, state, slot == NULL);
-    if (has_done) {
+    if (brg__task_is(task, BRG__TASK_HOOKED)) {
+        brg__hooked_settled(task, slot);
+    } else if (has_done) {
         brg_pool *pool = task->pool;
         task->completion.run = settle_deliver;
         brg__loop_post(pool->options.loop, &task->completion);

@@ -230,7 +230,7 @@ static brg_status submit_check_others(const brg_pool *pool, const brg_submit_opt
     return BRG_OK;
 }
 
-static brg_status submit_read_options(const brg_pool *pool, const brg_submit_options *from, brg_submit_options *to)
+brg_status brg__submit_read_options(const brg_pool *pool, const brg_submit_options *from, brg_submit_options *to)
 {
     brg_status status = brg__options_read(to, sizeof(*to), from, "brg_submit_options", NULL);
     brg_error *error = from != NULL && from->size >= sizeof(*from) ? from->error : NULL;
@@ -255,12 +255,25 @@ static brg_status submit_read_options(const brg_pool *pool, const brg_submit_opt
     return BRG_OK;
 }
 
+brg_status brg__submit_check_input(const brg_pool *pool, const brg_value *input, size_t *bytes, brg_error *error)
+{
+    size_t copied = brg__value_copied_bytes(input);
+    if (copied > pool->options.message_bytes_max)
+        return brg_error_set(error, BRG_TOO_LARGE, "pool", "the input has %zu bytes, message_bytes_max is %zu", copied,
+                             pool->options.message_bytes_max);
+    if (!brg__value_is_whole(input))
+        return brg_error_set(error, BRG_INVALID, "pool",
+                             "a port or descriptor was taken out of the input; build a new one without it");
+    *bytes = brg_value_size_with_buffers(input);
+    return BRG_OK;
+}
+
 brg_status brg__submit_read_named(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *given,
                                   brg_submit_options *options, brg__work *work)
 {
     if (pool == NULL)
         return BRG_INVALID;
-    brg_status status = submit_read_options(pool, given, options);
+    brg_status status = brg__submit_read_options(pool, given, options);
     if (status != BRG_OK)
         return status;
     if (name == NULL || name[0] == '\0' || strlen(name) > BRG_TASK_NAME_MAX)
@@ -271,16 +284,7 @@ brg_status brg__submit_read_named(brg_pool *pool, const char *name, brg_value *i
         return brg_error_set(options->error, BRG_INVALID, "pool",
                              "this pool has no module, so no task named \"%s\": use brg_pool_submit_call", name);
     *work = (brg__work){.name = name, .input = input};
-    if (input != NULL)
-        work->input_bytes = brg_value_size_with_buffers(input);
-    size_t copied = input == NULL ? 0 : brg__value_copied_bytes(input);
-    if (copied > pool->options.message_bytes_max)
-        return brg_error_set(options->error, BRG_TOO_LARGE, "pool", "the input has %zu bytes, message_bytes_max is %zu",
-                             copied, pool->options.message_bytes_max);
-    if (input != NULL && !brg__value_is_whole(input))
-        return brg_error_set(options->error, BRG_INVALID, "pool",
-                             "a port or descriptor was taken out of the input; build a new one without it");
-    return BRG_OK;
+    return input == NULL ? BRG_OK : brg__submit_check_input(pool, input, &work->input_bytes, options->error);
 }
 
 brg_status brg_pool_submit(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *given,
@@ -302,7 +306,7 @@ brg_status brg_pool_submit_call(brg_pool *pool, brg_call_fn call, void *argument
     brg_submit_options options;
     if (pool == NULL)
         return BRG_INVALID;
-    brg_status status = submit_read_options(pool, given, &options);
+    brg_status status = brg__submit_read_options(pool, given, &options);
     if (status != BRG_OK)
         return status;
     if (call == NULL)

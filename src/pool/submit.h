@@ -17,6 +17,10 @@ typedef struct brg__work {
     uint8_t kind; /* brg__task_kind, besides what the options bring */
 } brg__work;
 
+/* The checks of a submit's options: `from` may be NULL; fills `to`, or says in the given options' error why not. */
+brg_status brg__submit_read_options(const brg_pool *pool, const brg_submit_options *from, brg_submit_options *to);
+/* Whether a worker may get it; *bytes is how much it counts. */
+brg_status brg__submit_check_input(const brg_pool *pool, const brg_value *input, size_t *bytes, brg_error *error);
 /* The checks of brg_pool_submit: fills `options` and `work`, or says in the given options' error why not. No lock. */
 brg_status brg__submit_read_named(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *given,
                                   brg_submit_options *options, brg__work *work);

@@ -294,11 +294,11 @@ bool brg__streams_deliver(brg_worker *worker)
     return more;
 }
 
-brg_status brg_worker_read_output(brg_worker *worker, brg_stream stream, void *buffer, size_t capacity,
+brg_status brg_worker_read_output(brg_worker *worker, brg_output stream, void *buffer, size_t capacity,
                                   size_t *size_bytes, uint64_t timeout_ns)
 {
     if (worker == NULL || buffer == NULL || capacity == 0 || size_bytes == NULL ||
-        (stream != BRG_STREAM_STDOUT && stream != BRG_STREAM_STDERR))
+        (stream != BRG_OUTPUT_STDOUT && stream != BRG_OUTPUT_STDERR))
         return BRG_INVALID;
     if (worker->options.loop != NULL || streams_mode(worker, (int)stream) != BRG_STDIO_PIPE)
         return BRG_STATE;

@@ -180,7 +180,7 @@ static brg_builder *write_text(const char *stream, const char *text, int times)
 }
 
 /* Reads a stream up to its end; how many bytes, the first `capacity` - 1 of them in `text`. */
-static size_t read_all(brg_worker *peer, brg_stream stream, char *text, size_t capacity)
+static size_t read_all(brg_worker *peer, brg_output stream, char *text, size_t capacity)
 {
     char piece[5000];
     size_t all = 0, size = 0, kept = 0;
@@ -204,9 +204,9 @@ static void captured_output_is_complete(void **state)
     brg_value_unref(peer_ask(peer, write_text("stdout", "hello", 1))); /* no line end, no flush */
     brg_value_unref(peer_ask(peer, write_text("stderr", "oops", 1)));
     assert_status(brg_worker_terminate(peer), BRG_OK);
-    assert_int_equal(read_all(peer, BRG_STREAM_STDOUT, text, sizeof(text)), 5);
+    assert_int_equal(read_all(peer, BRG_OUTPUT_STDOUT, text, sizeof(text)), 5);
     assert_string_equal(text, "hello");
-    assert_int_equal(read_all(peer, BRG_STREAM_STDERR, text, sizeof(text)), 4);
+    assert_int_equal(read_all(peer, BRG_OUTPUT_STDERR, text, sizeof(text)), 4);
     assert_string_equal(text, "oops");
     brg_worker_destroy(peer);
 }
@@ -221,14 +221,14 @@ static void much_output_is_not_lost(void **state)
     char piece[3000];
     size_t all = 0, size = 0;
     while (all < 320000) {
-        assert_status(brg_worker_read_output(peer, BRG_STREAM_STDOUT, piece, sizeof(piece), &size, BOUND), BRG_OK);
+        assert_status(brg_worker_read_output(peer, BRG_OUTPUT_STDOUT, piece, sizeof(piece), &size, BOUND), BRG_OK);
         for (size_t i = 0; i < size; i++)
             assert_int_equal(piece[i], "0123456789abcde\n"[(all + i) % 16]);
         all += size;
     }
     brg_value_unref(peer_answer(peer));
     assert_status(brg_worker_terminate(peer), BRG_OK);
-    assert_int_equal(read_all(peer, BRG_STREAM_STDOUT, text, sizeof(text)), 0);
+    assert_int_equal(read_all(peer, BRG_OUTPUT_STDOUT, text, sizeof(text)), 0);
     brg_worker_destroy(peer);
 }
 
@@ -291,7 +291,7 @@ static void hooks_run_at_the_end_newest_first(void **state)
     brg_worker *peer = peer_start(scenario_isolation(state), brg_worker_opts(.stdout_mode = BRG_STDIO_PIPE));
     brg_value_unref(peer_ask(peer, peer_say("at_exit")));
     assert_status(brg_worker_terminate(peer), BRG_OK);
-    read_all(peer, BRG_STREAM_STDOUT, text, sizeof(text));
+    read_all(peer, BRG_OUTPUT_STDOUT, text, sizeof(text));
     assert_string_equal(text, "second registered\nfirst registered\n");
     brg_worker_destroy(peer);
 }
@@ -332,7 +332,7 @@ static void output_to_nowhere_is_dropped(void **state)
     char byte;
     for (int i = 0; i < 3; i++)
         brg_value_unref(peer_ask(peer, write_text("stdout", "nobody reads this\n", 1000)));
-    assert_status(brg_worker_read_output(peer, BRG_STREAM_STDOUT, &byte, 1, &size, 0), BRG_STATE);
+    assert_status(brg_worker_read_output(peer, BRG_OUTPUT_STDOUT, &byte, 1, &size, 0), BRG_STATE);
     brg_worker_destroy(peer);
 }
 
