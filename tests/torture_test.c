@@ -423,6 +423,116 @@ static void stream_of_two_stages(brg_isolation isolation)
     }
 }
 
+/* ---- flows ------------------------------------------------------------------------------------------------------- */
+
+enum { TORTURE_ELEMENTS = 64 };
+
+typedef struct torture_counts {
+    uint32_t xcounts[TORTURE_ELEMENTS];
+    uint32_t xlive; /* accumulators that hold memory */
+} torture_counts;
+
+static brg_status torture_range(brg_context *context, size_t first, size_t end, void *state)
+{
+    torture_counts *counts = state;
+    for (size_t i = first; i < end; i++)
+        __atomic_fetch_add(&counts->xcounts[i], 1, __ATOMIC_RELAXED);
+    return brg_context_alloc(context, 100) != NULL ? BRG_OK : BRG_NO_MEMORY;
+}
+
+static brg_status torture_fold(brg_context *context, size_t first, size_t end, void *accumulator, void *state)
+{
+    torture_counts *counts = state;
+    char **own = accumulator;
+    (void)context, (void)first, (void)end;
+    if (*own == NULL) {
+        *own = malloc(10);
+        __atomic_fetch_add(&counts->xlive, 1, __ATOMIC_RELAXED);
+    }
+    return BRG_OK;
+}
+
+static void torture_discard(void *accumulator, void *state)
+{
+    torture_counts *counts = state;
+    char **own = accumulator;
+    if (*own != NULL)
+        __atomic_fetch_sub(&counts->xlive, 1, __ATOMIC_RELAXED);
+    free(*own);
+}
+
+static brg_status torture_combine(void *into, void *from, void *state)
+{
+    (void)into;
+    torture_discard(from, state);
+    return BRG_OK;
+}
+
+static void torture_arrays(brg_pool *pool)
+{
+    brg_error error;
+    torture_counts counts;
+    memset(&counts, 0, sizeof(counts));
+    bool all = worked(
+        brg_parallel_for(pool, TORTURE_ELEMENTS, torture_range, &counts, brg_flow_opts(.chunk_max = 4), &error), &error,
+        "brg_parallel_for");
+    for (int i = 0; i < TORTURE_ELEMENTS; i++)
+        expect(counts.xcounts[i] <= 1 && (!all || counts.xcounts[i] == 1), "an element did not run once");
+    for (int unordered = 0; unordered < 2; unordered++) {
+        char *result = NULL;
+        bool reduced = worked(brg_map_reduce(pool, TORTURE_ELEMENTS,
+                                             brg_reduction_opts(.fold = torture_fold, .combine = torture_combine,
+                                                                .discard = torture_discard, .state = &counts,
+                                                                .accumulator_bytes = sizeof(result)),
+                                             &result, brg_flow_opts(.chunk_max = 4, .unordered = unordered), &error),
+                              &error, "brg_map_reduce");
+        expect(reduced == (result != NULL), "a failed reduction left something");
+        if (reduced)
+            torture_discard(&result, &counts);
+        expect(counts.xlive == 0, "an accumulator is lost");
+    }
+}
+
+static void torture_values(brg_pool *pool)
+{
+    brg_error error;
+    brg_builder *builder = NULL;
+    brg_value *items = NULL, *out = NULL;
+    if (!worked(brg_builder_create(&builder, &error), &error, "brg_builder_create"))
+        return;
+    brg_builder_list(builder);
+    for (int i = 0; i < TORTURE_ELEMENTS; i++)
+        brg_builder_int(builder, i);
+    brg_builder_end(builder);
+    if (worked(brg_builder_finish(builder, &items, &error), &error, "brg_builder_finish")) {
+        if (worked(brg_map_values(pool, "echo", items, &out, brg_flow_opts(.chunk_max = 8), &error), &error,
+                   "brg_map_values"))
+            expect(brg_view_equal(brg_value_root(items), brg_value_root(out)), "an element is lost");
+        else
+            expect(out == NULL, "a failed map gave a list");
+    }
+    brg_value_unref(out);
+    brg_value_unref(items);
+    brg_builder_destroy(builder);
+}
+
+static void flows(brg_isolation isolation)
+{
+    brg_pool *pool = NULL;
+    brg_error error;
+    memset(&error, 0, sizeof(error));
+    if (!worked(brg_pool_create(&pool,
+                                brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 2,
+                                              .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+                                &error),
+                &error, "brg_pool_create"))
+        return;
+    if (isolation == BRG_ISOLATION_THREAD)
+        torture_arrays(pool);
+    torture_values(pool);
+    brg_pool_destroy(pool);
+}
+
 /* ---- the torture ------------------------------------------------------------------------------------------------- */
 
 typedef struct torture_scenario {
@@ -442,7 +552,8 @@ static const torture_scenario scenarios[] = {TORTURE_SCENARIO(pool_with_handles)
                                              TORTURE_SCENARIO(worker_with_a_loop),
                                              TORTURE_SCENARIO(worker_that_answers_on_a_loop),
                                              TORTURE_SCENARIO(loops_of_all_kinds),
-                                             TORTURE_SCENARIO(stream_of_two_stages)};
+                                             TORTURE_SCENARIO(stream_of_two_stages),
+                                             TORTURE_SCENARIO(flows)};
 
 static const char *const entries[] = {
 #define TORTURE_ENTRY(type, name, parameters) #name,
