@@ -91,12 +91,14 @@ static void pool_empty_unbounded(int argc, char **argv)
  */
 #define POOL_TURNS 201
 #define POOL_TURN_TASKS ((size_t)100000)
+#define POOL_TURN_TASKS_PROCESS ((size_t)20000)
 
 static double pool_turn(const pool_subject *subject)
 {
+    size_t tasks = subject->process ? POOL_TURN_TASKS_PROCESS : POOL_TURN_TASKS;
     uint64_t before_ns = bench_now_ns();
-    pool_batch(subject, POOL_TURN_TASKS);
-    return (double)(bench_now_ns() - before_ns) / (double)POOL_TURN_TASKS;
+    pool_batch(subject, tasks);
+    return (double)(bench_now_ns() - before_ns) / (double)tasks;
 }
 
 static int pool_compare(const void *a, const void *b)
@@ -111,7 +113,7 @@ static void pool_metrics(int argc, char **argv)
     pool_subject subjects[2];
     for (int i = 0; i < 2; i++) {
         subjects[i] = pool_open(argc, argv, brg_pool_opts(.admission = BRG_ADMISSION_BLOCK, .no_metrics = i == 1));
-        pool_batch(&subjects[i], POOL_TURN_TASKS);
+        (void)pool_turn(&subjects[i]);
     }
     for (int turn = 0; turn < POOL_TURNS; turn++)
         for (int i = 0; i < 2; i++) {
