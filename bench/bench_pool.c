@@ -220,13 +220,9 @@ static void pool_stuck(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const bench_command commands[] = {{"empty", pool_empty},
-                                             {"empty-unbounded", pool_empty_unbounded},
-                                             {"metrics", pool_metrics},
-                                             {"hot", pool_hot},
-                                             {"flow", pool_run_flow},
-                                             {"flow-spin", pool_run_flow_spin},
-                                             {"stuck", pool_stuck},
-                                             {NULL, NULL}};
+    static const bench_command commands[] = {{"empty", pool_empty},     {"empty-unbounded", pool_empty_unbounded},
+                                             {"metrics", pool_metrics}, {"hot", pool_hot},
+                                             {"flow", pool_run_flow},   {"flow-spin", pool_run_flow_spin},
+                                             {"stuck", pool_stuck},     {NULL, NULL}};
     return bench_main(commands, argc, argv);
 }

@@ -353,8 +353,8 @@ static void it_is_read_while_workers_work_crash_and_come_back(void **state)
 {
     brg_isolation isolation = scenario_isolation(state);
     bool is_process = isolation == BRG_ISOLATION_PROCESS;
-    brg_pool *pool = scenario_pool(isolation, brg_pool_opts(.workers_max = 3, .attempts_max = 2, .timing = !is_process,
-                                                            .queue_max = 100000));
+    brg_pool *pool = scenario_pool(
+        isolation, brg_pool_opts(.workers_max = 3, .attempts_max = 2, .timing = !is_process, .queue_max = 100000));
     reader other = {.pool = pool};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, read_on, &other), 0);
@@ -430,8 +430,8 @@ static void it_is_told_on_the_loop(void **state)
     brg_loop *loop = NULL;
     assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true), NULL), BRG_OK);
     heard.pool = scenario_pool(scenario_isolation(state),
-                              brg_pool_opts(.loop = loop, .on_metrics = tell, .user_data = &heard,
-                                            .metrics_interval_ns = BRG_MILLISECONDS(1)));
+                               brg_pool_opts(.loop = loop, .on_metrics = tell, .user_data = &heard,
+                                             .metrics_interval_ns = BRG_MILLISECONDS(1)));
     brg_task *task = scenario_submit(heard.pool, "noop", NULL, NULL);
     brg_task_unref(task);
     while (heard.count < 5 || heard.submitted == 0) {

@@ -259,10 +259,10 @@ static void a_page_of_two_pools_is_well_formed(void **state)
     assert_true(value_of(&shown, "brigade_pool_tasks_submitted_total", "pool", ODD_NAME_SHOWN) == 5);
     assert_true(value_of(&shown, "brigade_pool_tasks_failed_total", "pool", "first") == 2);
     assert_true(value_of(&shown, "brigade_pool_run_seconds_count", "pool", "first") == 42);
-    assert_true(fabs(value_of(&shown, "brigade_pool_run_seconds_sum", "pool", "first") * 1e9 -
-                     (double)pool->run.sum_ns) < 0.5);
-    assert_true(fabs(value_of(&shown, "brigade_pool_uptime_seconds", "pool", "first") * 1e9 -
-                     (double)pool->uptime_ns) < 1000);
+    assert_true(
+        fabs(value_of(&shown, "brigade_pool_run_seconds_sum", "pool", "first") * 1e9 - (double)pool->run.sum_ns) < 0.5);
+    assert_true(fabs(value_of(&shown, "brigade_pool_uptime_seconds", "pool", "first") * 1e9 - (double)pool->uptime_ns) <
+                1000);
     assert_true(value_of(&shown, "brigade_task_done_total", "task", "noop") == 32);
     assert_true(value_of(&shown, "brigade_task_failed_total", "task", "so \"it\" is\\") == 1);
     assert_true(value_of(&shown, "brigade_pool_run_recent_seconds", "quantile", "0.5") > 0);

@@ -109,9 +109,9 @@ typedef struct brg_metrics_times {
 /* Later versions add fields at the end of these three. */
 typedef struct brg_metrics_of_pool {
     BRG_METRICS_POOL_MAP(BRG_METRICS_FIELD)
-    const char *name;                        /* of the pool */
-    brg_isolation isolation;                 /* of its workers */
-    brg_metrics_times wait, run;             /* submit to the start of the last attempt; and that attempt. Since the */
+    const char *name;            /* of the pool */
+    brg_isolation isolation;     /* of its workers */
+    brg_metrics_times wait, run; /* submit to the start of the last attempt; and that attempt. Since the */
     brg_metrics_times wait_recent, run_recent; /* pool was created; and in the last minute: see recent_ns */
 } brg_metrics_of_pool;
 
@@ -127,12 +127,12 @@ typedef enum brg_metrics_state {
 typedef struct brg_metrics_of_worker {
     BRG_METRICS_WORKER_MAP(BRG_METRICS_FIELD)
     uint64_t id;
-    uint32_t index; /* its place in the pool */
+    uint32_t index;  /* its place in the pool */
     uint32_t starts; /* workers this place has had, it included */
     brg_metrics_state state;
-    int64_t process_id;                   /* 0 for threads */
-    char name[BRG_TASK_NAME_MAX + 1];     /* as ps and top show it, but for their bound */
-    char task[BRG_TASK_NAME_MAX + 1];     /* what it runs; "" nothing; BRG_METRICS_FUNCTIONS a function */
+    int64_t process_id;               /* 0 for threads */
+    char name[BRG_TASK_NAME_MAX + 1]; /* as ps and top show it, but for their bound */
+    char task[BRG_TASK_NAME_MAX + 1]; /* what it runs; "" nothing; BRG_METRICS_FUNCTIONS a function */
 } brg_metrics_of_worker;
 
 /* The tasks of one name. */

@@ -109,8 +109,8 @@ static void dump_tasks(FILE *to, const brg_metrics_of_pool *pool)
             " stolen, %" PRIu64 " batches, %" PRIu64 " callbacks pending\n",
             pool->tasks_retried, pool->tasks_rejected, pool->tasks_dropped, pool->tasks_inline, pool->tasks_stolen,
             pool->batches, pool->callbacks_pending);
-    fprintf(to, "  settled a second: %.0f now, %.0f in the last minute, %.0f at most; %.0f %% busy\n",
-            pool->throughput, pool->throughput_recent, pool->throughput_peak, pool->utilization * 100);
+    fprintf(to, "  settled a second: %.0f now, %.0f in the last minute, %.0f at most; %.0f %% busy\n", pool->throughput,
+            pool->throughput_recent, pool->throughput_peak, pool->utilization * 100);
 }
 
 static void dump_times(FILE *to, const char *what, const brg_metrics_times *times)
@@ -126,7 +126,8 @@ static void dump_times(FILE *to, const char *what, const brg_metrics_times *time
 static void dump_queue(FILE *to, const dump_state *state, const brg_metrics_of_pool *pool)
 {
     dump_text text;
-    fprintf(to, "  queue: %" PRIu64 " wait, %s; %" PRIu64 " ready: %" PRIu64 " for all, %" PRIu64
+    fprintf(to,
+            "  queue: %" PRIu64 " wait, %s; %" PRIu64 " ready: %" PRIu64 " for all, %" PRIu64
             " given to workers; at most %" PRIu64 " ever; %u sets of tags\n",
             pool->queue_length, dump_size(&text, state->bytes), state->ready, state->shared, state->assigned,
             pool->queue_peak, state->lanes);
@@ -155,7 +156,8 @@ static void dump_workers(FILE *to, const dump_state *state, const brg_metrics *m
         fprintf(to, "    %u %s id %" PRIu64, worker->index, worker->name, worker->id);
         if (worker->process_id != 0)
             fprintf(to, " pid %" PRId64 " %s", worker->process_id, dump_size(&text[0], worker->rss_bytes));
-        fprintf(to, ": %s%s%s, up %s, last at work %s ago, cpu %s, %.0f %% busy, %" PRIu64 " tasks, %" PRIu64 " errors\n",
+        fprintf(to,
+                ": %s%s%s, up %s, last at work %s ago, cpu %s, %.0f %% busy, %" PRIu64 " tasks, %" PRIu64 " errors\n",
                 brg_metrics_state_name(worker->state), worker->task[0] != '\0' ? " with " : "", worker->task,
                 dump_time(&text[1], worker->uptime_ns), dump_time(&text[2], worker->inactive_ns),
                 dump_time(&text[3], worker->cpu_ns), worker->utilization * 100, worker->tasks, worker->errors);
@@ -168,8 +170,8 @@ static void dump_names(FILE *to, const brg_metrics *metrics)
         const brg_metrics_of_task *task = &metrics->tasks[i].seen;
         dump_text text[2];
         fprintf(to,
-                "  task %s: %" PRIu64 " done, %" PRIu64 " failed, %" PRIu64 " cancelled, %" PRIu64 " timed out, %" PRIu64
-                " lost; p50 %s, p99 %s\n",
+                "  task %s: %" PRIu64 " done, %" PRIu64 " failed, %" PRIu64 " cancelled, %" PRIu64
+                " timed out, %" PRIu64 " lost; p50 %s, p99 %s\n",
                 task->name, task->done, task->failed, task->cancelled, task->timed_out, task->lost,
                 dump_time(&text[0], task->run.p50_ns), dump_time(&text[1], task->run.p99_ns));
     }

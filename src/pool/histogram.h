@@ -14,8 +14,8 @@
 #include "base/util.h"
 #include "os/atomic.h"
 
-#define BRG__HISTOGRAM_STEPS 16                      /* buckets to a power of two */
-#define BRG__HISTOGRAM_BITS 43                       /* of the largest value with a bucket of its own: 2.4 hours of ns */
+#define BRG__HISTOGRAM_STEPS 16 /* buckets to a power of two */
+#define BRG__HISTOGRAM_BITS 43  /* of the largest value with a bucket of its own: 2.4 hours of ns */
 #define BRG__HISTOGRAM_TOP (UINT64_C(1) << BRG__HISTOGRAM_BITS)
 #define BRG__HISTOGRAM_BUCKETS ((BRG__HISTOGRAM_BITS - 3) * BRG__HISTOGRAM_STEPS)
 

@@ -240,8 +240,7 @@ static void page_histogram(page *to, const char *name, const char *help, int tim
             page_pool_label(to, metrics);
             page_print(to, ",le=\"");
             page_seconds(to, bound);
-            page_print(to, "\"} %llu\n",
-                       (unsigned long long)brg__histogram_count_below(&metrics->times[time], bound));
+            page_print(to, "\"} %llu\n", (unsigned long long)brg__histogram_count_below(&metrics->times[time], bound));
         }
         const brg_metrics_times *times = time == BRG__TIME_WAIT ? &metrics->pool.wait : &metrics->pool.run;
         page_print(to, "%s_bucket", name);
@@ -280,8 +279,7 @@ static void page_summary(page *to, const char *name, const char *help, int time)
     page_help(to, name, "summary", help);
     for (size_t i = 0; i < to->count; i++) {
         const brg_metrics_of_pool *pool = &to->metrics[i]->pool;
-        page_quantiles(to, name, to->metrics[i], NULL,
-                       time == BRG__TIME_WAIT ? &pool->wait_recent : &pool->run_recent);
+        page_quantiles(to, name, to->metrics[i], NULL, time == BRG__TIME_WAIT ? &pool->wait_recent : &pool->run_recent);
         page_sum_and_count(to, name, to->metrics[i], NULL, time == BRG__TIME_WAIT ? &pool->wait : &pool->run);
     }
 }

@@ -54,8 +54,9 @@ static brg_status pool_allocate(brg_pool *pool, brg_error *error)
     brg_status status = pool_copy_options(&pool->options, error);
     if (status != BRG_OK)
         return status;
-    if (brg__metrics_init(pool) != BRG_OK || brg__schedule_init(&pool->schedule, &pool->options) != BRG_OK || brg__pool_scale_init(pool) != BRG_OK ||
-        brg__pool_add_slots_locked(pool, pool->target) != BRG_OK || brg__events_init(pool) != BRG_OK)
+    if (brg__metrics_init(pool) != BRG_OK || brg__schedule_init(&pool->schedule, &pool->options) != BRG_OK ||
+        brg__pool_scale_init(pool) != BRG_OK || brg__pool_add_slots_locked(pool, pool->target) != BRG_OK ||
+        brg__events_init(pool) != BRG_OK)
         return brg__error_memory(error, "a pool");
     return BRG_OK;
 }

@@ -239,7 +239,7 @@ struct brg_pool {
     bool is_plain;    /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
     uint64_t waiting_bytes, waiting_peak, submitted, rejected, dropped, inline_run;
-    brg__sampler sampler; /* which tasks are timed: metrics.c */
+    brg__sampler sampler;              /* which tasks are timed: metrics.c */
     uint64_t internal, internal_ended; /* of the library's own, in submitted and settled.all */
     brg__settled settled;              /* under the lock; slots have their own */
     uint64_t with_done;                /* submitted with a callback */
@@ -270,9 +270,9 @@ struct brg_pool {
     struct brg__events *events;           /* events.c */
     struct brg__metrics *metrics;         /* metrics.c; NULL with no_metrics */
     struct brg__metrics_event *metrics_event;
-    brg_value *config;                    /* configure.c */
-    uint64_t rss_at;                      /* when recycle.c looks at memory again */
-    brg__list by_age[BRG_BAND_COUNT];     /* drop_oldest and drop_newest: all that wait, by age: admission.c */
+    brg_value *config;                /* configure.c */
+    uint64_t rss_at;                  /* when recycle.c looks at memory again */
+    brg__list by_age[BRG_BAND_COUNT]; /* drop_oldest and drop_newest: all that wait, by age: admission.c */
     uint64_t band_count[BRG_BAND_COUNT], band_bytes[BRG_BAND_COUNT], ages; /* theirs */
 
     brg__timer timer;

@@ -40,9 +40,9 @@ typedef struct brg__recent_part {
 typedef struct brg__recent {
     uint64_t xnext_ns; /* the next border */
     uint64_t begin_ns;
-    uint64_t part;                /* number of the one that is not over */
-    uint64_t borders;             /* kept so far; the last ones are there */
-    uint64_t settled_in_second;   /* most in one second */
+    uint64_t part;              /* number of the one that is not over */
+    uint64_t borders;           /* kept so far; the last ones are there */
+    uint64_t settled_in_second; /* most in one second */
     brg__recent_border border[BRG__RECENT_BORDERS];
     brg__histogram before[BRG__TIME_COUNT]; /* as they stood when the part began */
     brg__recent_part parts[BRG__RECENT_PARTS][BRG__TIME_COUNT];

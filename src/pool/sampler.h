@@ -20,12 +20,12 @@
 
 #define BRG__SAMPLE_NS 32000
 #define BRG__SAMPLE_REST_NS (8 * (uint64_t)BRG__SAMPLE_NS) /* longer than from one to the next while tasks come fast */
-#define BRG__SAMPLE_SHIFT_MAX 10  /* one of 1024 */
-#define BRG__SAMPLE_SHIFT_STEP 2  /* a block is at most so many doublings longer than the one before */
+#define BRG__SAMPLE_SHIFT_MAX 10                           /* one of 1024 */
+#define BRG__SAMPLE_SHIFT_STEP 2 /* a block is at most so many doublings longer than the one before */
 
 typedef struct brg__sampler {
-    uint64_t left;  /* tasks up to the next that is chosen; 0, as it is made: none ever */
-    uint64_t gap;   /* what `left` began with */
+    uint64_t left; /* tasks up to the next that is chosen; 0, as it is made: none ever */
+    uint64_t gap;  /* what `left` began with */
     uint64_t last_ns;
     uint64_t random;
     uint32_t shift, offset; /* the block has 1 << shift tasks, of which the chosen one is number `offset` */
