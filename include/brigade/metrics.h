@@ -49,6 +49,7 @@ extern "C" {
     X(sampling, uint64_t, GAUGE, "tasks", "One task in so many is timed now; 1: all of them.") \
     X(queue_length, uint64_t, GAUGE, "tasks", "Tasks waiting now.") \
     X(queue_peak, uint64_t, GAUGE, "tasks", "Most tasks that ever waited.") \
+    X(queue_bytes, uint64_t, GAUGE, "bytes", "Bytes of values waiting now.") \
     X(callbacks_pending, uint64_t, GAUGE, "callbacks", "Callbacks of tasks that have not run yet.") \
     X(throughput, double, GAUGE, "tasks/s", "Tasks settled per second, in the last one or two seconds.") \
     X(throughput_recent, double, GAUGE, "tasks/s", "Tasks settled per second, in the last minute.") \

@@ -11,71 +11,6 @@
 #include "os/clock.h"
 #include "os/memory.h"
 
-/* ---- counts ------------------------------------------------------------------------------------------------------ */
-
-static void stats_add(brg_pool_stats *to, const brg__settled *from, uint64_t *all)
-{
-    to->done += brg_load_relaxed(&from->by_state[BRG_TASK_DONE]);
-    to->failed += brg_load_relaxed(&from->by_state[BRG_TASK_FAILED]);
-    to->cancelled += brg_load_relaxed(&from->by_state[BRG_TASK_CANCELLED]);
-    to->timed_out += brg_load_relaxed(&from->by_state[BRG_TASK_TIMED_OUT]);
-    to->lost += brg_load_relaxed(&from->by_state[BRG_TASK_LOST]);
-    to->retried += brg_load_relaxed(&from->retried);
-    *all += brg_load_acquire(&from->all);
-}
-
-static bool read_is_busy(const brg__slot *slot)
-{
-    return slot->worker != NULL &&
-           (brg__pool_has_processes(slot->pool) ? slot->ahead_count != 0 : brg_load_relaxed(&slot->xticket) != 0);
-}
-
-void brg__pool_stats_locked(const brg_pool *pool, brg_pool_stats *stats)
-{
-    uint64_t all = 0;
-    memset(stats, 0, sizeof(*stats));
-    stats_add(stats, &pool->settled, &all);
-    for (uint32_t i = 0; i < pool->slot_count; i++) {
-        stats_add(stats, &pool->slots[i]->xsettled, &all);
-        stats->workers_busy += read_is_busy(pool->slots[i]);
-    }
-    stats->submitted = pool->submitted - pool->internal;
-    stats->rejected = pool->rejected;
-    stats->dropped = pool->dropped;
-    stats->inline_run = pool->inline_run;
-    stats->batches = pool->batches;
-    stats->stolen = pool->schedule.stolen;
-    stats->workers_recycled = pool->workers_recycled;
-    stats->workers_shrunk = pool->workers_shrunk;
-    stats->workers_target = pool->target;
-    stats->queued = pool->waiting;
-    stats->queue_peak = pool->waiting_peak;
-    all -= brg__min(all, pool->internal_ended);
-    stats->running = brg__max(stats->submitted, all + stats->queued) - all - stats->queued;
-    stats->workers_started = pool->workers_started;
-    stats->workers_crashed = pool->workers_crashed;
-    stats->workers_killed = pool->workers_killed;
-    stats->workers_start_failed = pool->workers_start_failed;
-    stats->workers_online = pool->online;
-}
-
-brg_status brg_pool_get_stats(const brg_pool *pool, brg_pool_stats *out)
-{
-    if (pool == NULL || out == NULL || out->size < sizeof(size_t))
-        return BRG_INVALID;
-    if (pool->generation != brg__fork_generation())
-        return BRG_FORKED;
-    brg_pool_stats stats;
-    brg_pool *self = (brg_pool *)pool; /* the lock is not part of what const promises */
-    brg__pool_lock(self);
-    brg__pool_stats_locked(pool, &stats);
-    brg__pool_unlock(self);
-    size_t size = out->size;
-    memcpy(out, &stats, brg__min(size, sizeof(stats)));
-    out->size = size;
-    return BRG_OK;
-}
-
 /* ---- under the lock ---------------------------------------------------------------------------------------------- */
 
 /* What a reading needs on its way. */
@@ -115,6 +50,7 @@ static void read_counts_locked(read_work *work)
     to->batches = stats.batches;
     to->queue_length = stats.queued;
     to->queue_peak = stats.queue_peak;
+    to->queue_bytes = pool->waiting_bytes;
     uint64_t delivered = brg_load_acquire(&pool->xdelivered);
     to->callbacks_pending = pool->with_done - brg__min(delivered, pool->with_done);
     to->workers_online = stats.workers_online;
@@ -140,14 +76,31 @@ static void read_recent_locked(read_work *work)
     const brg__recent *recent = &work->pool->metrics->recent;
     brg_metrics_of_pool *to = &work->out->pool;
     brg__totals totals = brg__metrics_totals_locked(work->pool, work->now), gained;
-    uint64_t span = brg__recent_since(recent, work->now, 0, &totals, &gained);
+    (void)brg__recent_since(recent, work->now, 0, &totals, &gained);
     to->throughput_peak = (double)brg__max(recent->settled_in_second, gained.settled);
-    span = brg__recent_since(recent, work->now, BRG__RECENT_SECOND_NS, &totals, &gained);
+    uint64_t span = brg__recent_since(recent, work->now, BRG__RECENT_SECOND_NS, &totals, &gained);
     to->throughput = read_rate(gained.settled, span);
     span = brg__recent_since(recent, work->now, BRG__RECENT_NS, &totals, &gained);
     to->throughput_recent = read_rate(gained.settled, span);
     to->utilization = gained.worker_ns == 0 ? 0 : (double)gained.busy_ns / (double)gained.worker_ns;
     work->recent = *recent;
+}
+
+/* Text that is UTF-8, whatever somebody called his worker. */
+static void read_text(char *to, size_t size, const char *from)
+{
+    size_t left = strnlen(from, size - 1), at = 0;
+    while (left != 0) {
+        size_t step = brg__utf8_step(from, left), taken = step != 0 ? step : 1;
+        if (step != 0)
+            memcpy(&to[at], from, step);
+        else
+            to[at] = '?';
+        at += taken;
+        from += taken;
+        left -= taken;
+    }
+    to[at] = '\0';
 }
 
 static void read_names_locked(read_work *work)
@@ -159,7 +112,8 @@ static void read_names_locked(read_work *work)
             continue;
         work->named[work->names] = from->xrun;
         work->out->tasks[work->names].index = (uint8_t)i;
-        strcpy(work->out->tasks[work->names++].seen.name, from->name);
+        brg_metrics_of_task *to = &work->out->tasks[work->names++].seen;
+        read_text(to->name, sizeof(to->name), from->name);
     }
 }
 
@@ -186,26 +140,9 @@ static brg_metrics_state read_state(const brg__slot *slot)
         return BRG_METRICS_ENDING;
     if (!slot->online)
         return BRG_METRICS_STARTING;
-    if (read_is_busy(slot))
+    if (brg__slot_is_busy_locked(slot))
         return BRG_METRICS_BUSY;
     return slot->xparked != 0 ? BRG_METRICS_PARKED : BRG_METRICS_IDLE;
-}
-
-/* Text that is UTF-8, whatever somebody called his worker. */
-static void read_text(char *to, size_t size, const char *from)
-{
-    size_t left = strnlen(from, size - 1), at = 0;
-    while (left != 0) {
-        size_t step = brg__utf8_step(from, left), taken = step != 0 ? step : 1;
-        if (step != 0)
-            memcpy(&to[at], from, step);
-        else
-            to[at] = '?';
-        at += taken;
-        from += taken;
-        left -= taken;
-    }
-    to[at] = '\0';
 }
 
 static void read_worker_locked(read_work *work, brg__slot *slot)

@@ -4,8 +4,8 @@
  *
  * Path of a task: submit.c (checks) -> admission.c (is there room) -> ready.c (into the schedule, or a batch) ->
  * run_thread.c or run_process.c (a worker gets it) -> settle.c (its result), retry.c -> the owner's loop. Beside that
- * path: supervise.c (timeouts), workers.c (starts and ends), scale.c (how many), shutdown.c. schedule.c decides where
- * tasks wait and who takes which, with the policies.
+ * path: supervise.c (timeouts), workers.c (starts and ends), scale.c (how many), shutdown.c, metrics.h (what is
+ * measured). schedule.c decides where tasks wait and who takes which, with the policies.
  *
  * Locks: `lock` (BRG__RANK_POOL) guards schedule, slots, modes and counts. Thread workers take tasks a handful at a
  * time under it and run and settle them without it; what they write is in their slot and marked x. brg__pool_unlock
@@ -446,7 +446,8 @@ void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char
 void brg__pool_ref(brg_pool *pool);
 void brg__pool_unref(brg_pool *pool);
 void brg__pool_member_init(brg_pool *pool);
-/* metrics_read.c */
+/* stats.c */
+bool brg__slot_is_busy_locked(const brg__slot *slot);
 void brg__pool_stats_locked(const brg_pool *pool, brg_pool_stats *stats); /* all but its size */
 
 brg__slot *brg__pool_own_slot(
