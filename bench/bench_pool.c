@@ -85,6 +85,50 @@ static void pool_empty_unbounded(int argc, char **argv)
     pool_measure_empty(argc, argv, brg_pool_opts(.queue_max = 2 * (uint32_t)BENCH_EMPTY_TASKS));
 }
 
+/*
+ * With and without measuring: a few nanoseconds of difference. Two pools in one process take turns, a batch of some
+ * milliseconds each, so that both see the same machine; the medians are compared.
+ */
+#define POOL_TURNS 201
+#define POOL_TURN_TASKS ((size_t)100000)
+#define POOL_TURN_TASKS_PROCESS ((size_t)20000)
+
+static double pool_turn(const pool_subject *subject)
+{
+    size_t tasks = subject->process ? POOL_TURN_TASKS_PROCESS : POOL_TURN_TASKS;
+    uint64_t before_ns = bench_now_ns();
+    pool_batch(subject, tasks);
+    return (double)(bench_now_ns() - before_ns) / (double)tasks;
+}
+
+static int pool_compare(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return left < right ? -1 : left > right;
+}
+
+static void pool_metrics(int argc, char **argv)
+{
+    static double ns[2][POOL_TURNS];
+    pool_subject subjects[2];
+    for (int i = 0; i < 2; i++) {
+        subjects[i] = pool_open(argc, argv, brg_pool_opts(.admission = BRG_ADMISSION_BLOCK, .no_metrics = i == 1));
+        (void)pool_turn(&subjects[i]);
+    }
+    for (int turn = 0; turn < POOL_TURNS; turn++)
+        for (int i = 0; i < 2; i++) {
+            int which = (turn + i) % 2; /* each goes first as often as the other */
+            ns[which][turn] = pool_turn(&subjects[which]);
+        }
+    for (int i = 0; i < 2; i++) {
+        qsort(ns[i], POOL_TURNS, sizeof(ns[i][0]), pool_compare);
+        brg_pool_destroy(subjects[i].pool);
+    }
+    bench_print("on", ns[0][POOL_TURNS / 2]);
+    bench_print("off", ns[1][POOL_TURNS / 2]);
+    bench_print("ratio", ns[0][POOL_TURNS / 2] / ns[1][POOL_TURNS / 2]);
+}
+
 static void pool_round(void *state)
 {
     brg_task *task = NULL;
@@ -176,12 +220,9 @@ static void pool_stuck(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const bench_command commands[] = {{"empty", pool_empty},
-                                             {"empty-unbounded", pool_empty_unbounded},
-                                             {"hot", pool_hot},
-                                             {"flow", pool_run_flow},
-                                             {"flow-spin", pool_run_flow_spin},
-                                             {"stuck", pool_stuck},
-                                             {NULL, NULL}};
+    static const bench_command commands[] = {{"empty", pool_empty},     {"empty-unbounded", pool_empty_unbounded},
+                                             {"metrics", pool_metrics}, {"hot", pool_hot},
+                                             {"flow", pool_run_flow},   {"flow-spin", pool_run_flow_spin},
+                                             {"stuck", pool_stuck},     {NULL, NULL}};
     return bench_main(commands, argc, argv);
 }

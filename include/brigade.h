@@ -16,6 +16,7 @@
 #include <brigade/json.h>
 #include <brigade/locks.h>
 #include <brigade/loop.h>
+#include <brigade/metrics.h>
 #include <brigade/module.h>
 #include <brigade/policy.h>
 #include <brigade/pool.h>

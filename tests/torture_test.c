@@ -205,6 +205,61 @@ static void pool_whose_worker_crashes(brg_isolation isolation)
     brg_pool_destroy(pool);
 }
 
+static void torture_count(brg_pool *pool, const brg_metrics *metrics, void *user_data)
+{
+    (void)pool;
+    expect(brg_metrics_pool(metrics)->tasks_submitted <= 2, "the event counts what was not there");
+    ++*(int *)user_data;
+}
+
+static void torture_texts(const brg_metrics *metrics)
+{
+    char *json = NULL, *page = NULL;
+    brg_error error;
+    memset(&error, 0, sizeof(error));
+    bool made = worked(brg_metrics_json(metrics, BRG_JSON_INDENT, &json, NULL, &error), &error, "brg_metrics_json");
+    expect(made == (json != NULL), "failed JSON is there");
+    made = worked(brg_metrics_prometheus(&metrics, 1, &page, NULL, &error), &error, "brg_metrics_prometheus");
+    expect(made == (page != NULL), "a failed page is there");
+    brg_free(json);
+    brg_free(page);
+}
+
+static void pool_that_is_read(brg_isolation isolation)
+{
+    brg_loop *loop = NULL;
+    brg_pool *pool = NULL;
+    brg_metrics *metrics = NULL;
+    brg_error error;
+    int told = 0;
+    memset(&error, 0, sizeof(error));
+    FILE *null = fopen("/dev/null", "w");
+    if (worked(brg_loop_create(&loop, NULL, &error), &error, "brg_loop_create") &&
+        worked(brg_pool_create(&pool,
+                               brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 1,
+                                             .loop = loop, .on_metrics = torture_count, .user_data = &told,
+                                             .metrics_interval_ns = BRG_MILLISECONDS(1),
+                                             .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+                               &error),
+               &error, "brg_pool_create")) {
+        for (int i = 0; i < 2; i++) {
+            torture_task task = {0};
+            torture_submit(pool, &task, i, false, false);
+            torture_settled(&task);
+            brg_task_unref(task.task);
+        }
+        bool read = worked(brg_pool_metrics(pool, &metrics, &error), &error, "brg_pool_metrics");
+        expect(read == (metrics != NULL), "a failed reading is there");
+        if (read)
+            torture_texts(metrics);
+        worked(brg_pool_dump(pool, null), NULL, "brg_pool_dump");
+        brg_metrics_free(metrics);
+        brg_pool_destroy(pool);
+    }
+    fclose(null);
+    expect(brg_loop_destroy(loop) == BRG_OK, "a loop is in use for ever");
+}
+
 /* ---- workers ----------------------------------------------------------------------------------------------------- */
 
 static void torture_exit_count(brg_worker *worker, const brg_exit *exit, void *user_data)
@@ -548,6 +603,7 @@ static const torture_scenario scenarios[] = {TORTURE_SCENARIO(pool_with_handles)
                                              TORTURE_SCENARIO(pool_with_a_loop),
                                              TORTURE_SCENARIO(pool_of_functions),
                                              TORTURE_SCENARIO(pool_whose_worker_crashes),
+                                             TORTURE_SCENARIO(pool_that_is_read),
                                              TORTURE_SCENARIO(worker_with_a_mailbox),
                                              TORTURE_SCENARIO(worker_with_a_loop),
                                              TORTURE_SCENARIO(worker_that_answers_on_a_loop),

@@ -27,6 +27,7 @@ extern "C" {
 
 typedef struct brg_pool brg_pool;
 typedef struct brg_group brg_group;
+typedef struct brg_metrics brg_metrics; /* brigade/metrics.h */
 
 /* A function of this program as a task (thread isolation). Errors by brg_context_fail or any status. */
 typedef brg_status (*brg_call_fn)(brg_context *context, void *argument);
@@ -93,6 +94,8 @@ BRG_API extern const brg_scaling_policy *const brg_scaling_adaptive; /* climbs t
 
 typedef void (*brg_pool_event_fn)(brg_pool *pool, uint64_t queued_count, void *user_data);
 typedef void (*brg_pool_worker_fn)(brg_pool *pool, uint64_t worker_id, const brg_exit *exit, void *user_data);
+
+typedef void (*brg_pool_metrics_fn)(brg_pool *pool, const brg_metrics *metrics, void *user_data);
 
 /* Fields marked * may be changed while it runs: brg_pool_tune. */
 typedef struct brg_pool_options {
@@ -170,6 +173,12 @@ typedef struct brg_pool_options {
     const char *helper;               /* path of the worker program; default: found beside the library */
     void (*release)(void *user_data); /* exactly once, in destroy; never if create failed */
     void *user_data;                  /* also of the events */
+
+    /* Tells how the pool is every metrics_interval_ns (1 ms at least; both or none), on the loop, also while nothing
+     * happens. `metrics` is borrowed. One that is not told before the next is due is left out. */
+    brg_pool_metrics_fn on_metrics;
+    uint64_t metrics_interval_ns;
+    bool no_metrics; /* only counts: no times, no names, nothing of the last minute */
 } brg_pool_options;
 
 #define BRG_NO_WORKERS UINT32_MAX

@@ -13,6 +13,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "pool/batch_state.h"
+#include "pool/metrics.h"
 #include "worker/batch.h"
 
 /* ---- taken and put back ------------------------------------------------------------------------------------------ */
@@ -88,6 +89,8 @@ void brg__batch_started_locked(brg_task *carrier)
     brg__batch *batch = carrier->argument;
     batch->is_started = true;
     batch->pool->batches++;
+    if (!brg__task_is(carrier, BRG__TASK_CLOCK))
+        carrier->started_ns = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         brg_task *task = batch->members[i].task;
         if (task == NULL)
@@ -95,6 +98,8 @@ void brg__batch_started_locked(brg_task *carrier)
         brg_or_acq_rel(&task->xstate, (uint32_t)BRG_TASK_RUNNING);
         task->attempts++;
         task->started_ns = carrier->started_ns;
+        if (brg__task_is_sampled(task) && task->started_ns == 0)
+            task->started_ns = carrier->started_ns = brg__now();
         task->slot = carrier->slot;
     }
 }
@@ -300,6 +305,8 @@ static void end_settle(const batch_end *end, uint32_t index)
                             .error = end->outcome->error,
                             .worker_id = end->outcome->worker_id,
                             .run_ns = end->outcome->run_ns};
+    if (brg__task_is_sampled(task) && outcome.run_ns == 0)
+        outcome.run_ns = end->now - task->started_ns;
     bool succeeded = entry != NULL && entry->status == BRG_OK;
     if (!succeeded && end->batch->members[index].cancelled) {
         outcome.status = BRG_CANCELLED;

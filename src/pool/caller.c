@@ -11,6 +11,7 @@
 
 #include "os/clock.h"
 #include "pool/help.h"
+#include "pool/metrics.h"
 #include "worker/module.h"
 
 #define CALLER_ARENA_DEFAULT ((size_t)256 << 20)
@@ -90,7 +91,7 @@ static void caller_run_alone(brg_pool *pool, brg_task *task)
     brg__pool_unlock(pool);
     brg__outcome outcome = {.status = BRG_OK};
     brg__context_begin(&context, CALLER_TICKET, ++task->attempts);
-    uint64_t started = task->started_ns = brg__task_is(task, BRG__TASK_CLOCK) ? brg__now() : 0;
+    uint64_t started = task->started_ns = brg__task_is_timed(task) ? brg__now() : 0;
     if (task->call != NULL)
         outcome.status = brg__context_conclude(&context, task->call(&context, task->argument), "function");
     else

@@ -113,6 +113,13 @@ static brg_status options_check_choices(const brg_pool_options *options, brg_err
     if (options->loop == NULL && (options->on_full != NULL || options->on_drain != NULL ||
                                   options->on_worker_start != NULL || options->on_worker_end != NULL))
         return brg_error_set(error, BRG_INVALID, "pool", "on_full, on_drain and on_worker_... need a loop");
+    if ((options->on_metrics == NULL) != (options->metrics_interval_ns == 0))
+        return brg_error_set(error, BRG_INVALID, "pool", "on_metrics and metrics_interval_ns go together");
+    if (options->on_metrics != NULL && options->metrics_interval_ns < BRG_MILLISECONDS(1))
+        return brg_error_set(error, BRG_INVALID, "pool", "metrics_interval_ns %llu is below a millisecond",
+                             (unsigned long long)options->metrics_interval_ns);
+    if (options->on_metrics != NULL && options->loop == NULL)
+        return brg_error_set(error, BRG_INVALID, "pool", "on_metrics needs a loop");
     if (options->loop != NULL && !brg__loop_is_owner(options->loop))
         return brg_error_set(error, BRG_INVALID, "pool", "create the pool on the thread that owns its loop");
     return BRG_OK;
@@ -280,6 +287,9 @@ static const options_field options_fields[] = {
     OPTIONS_FIELD(helper, false),
     OPTIONS_FIELD(release, false),
     OPTIONS_FIELD(user_data, false),
+    OPTIONS_FIELD(on_metrics, false),
+    OPTIONS_FIELD(metrics_interval_ns, false),
+    OPTIONS_FIELD(no_metrics, false),
 };
 
 static bool options_is_set(const void *options, const options_field *field)

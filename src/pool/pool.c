@@ -7,6 +7,7 @@
 #include "os/thread.h"
 #include "pool/events.h"
 #include "pool/fork_pool.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 
 static brg_status pool_copy_string(const char **string, brg_error *error)
@@ -53,8 +54,9 @@ static brg_status pool_allocate(brg_pool *pool, brg_error *error)
     brg_status status = pool_copy_options(&pool->options, error);
     if (status != BRG_OK)
         return status;
-    if (brg__schedule_init(&pool->schedule, &pool->options) != BRG_OK || brg__pool_scale_init(pool) != BRG_OK ||
-        brg__pool_add_slots_locked(pool, pool->target) != BRG_OK || brg__events_init(pool) != BRG_OK)
+    if (brg__metrics_init(pool) != BRG_OK || brg__schedule_init(&pool->schedule, &pool->options) != BRG_OK ||
+        brg__pool_scale_init(pool) != BRG_OK || brg__pool_add_slots_locked(pool, pool->target) != BRG_OK ||
+        brg__events_init(pool) != BRG_OK)
         return brg__error_memory(error, "a pool");
     return BRG_OK;
 }
@@ -123,6 +125,7 @@ brg_status brg_pool_create(brg_pool **out, const brg_pool_options *given, brg_er
         brg_pool_destroy(pool);
         return status;
     }
+    brg__metrics_event_begin(pool);
     pool->options.release = options.release;
     brg_value_unref(options.init_data); /* the caller's references are taken: the pool has its own */
     brg_value_unref(options.prewarm_input);

@@ -4,8 +4,8 @@
  *
  * Path of a task: submit.c (checks) -> admission.c (is there room) -> ready.c (into the schedule, or a batch) ->
  * run_thread.c or run_process.c (a worker gets it) -> settle.c (its result), retry.c -> the owner's loop. Beside that
- * path: supervise.c (timeouts), workers.c (starts and ends), scale.c (how many), shutdown.c. schedule.c decides where
- * tasks wait and who takes which, with the policies.
+ * path: supervise.c (timeouts), workers.c (starts and ends), scale.c (how many), shutdown.c, metrics.h (what is
+ * measured). schedule.c decides where tasks wait and who takes which, with the policies.
  *
  * Locks: `lock` (BRG__RANK_POOL) guards schedule, slots, modes and counts. Thread workers take tasks a handful at a
  * time under it and run and settle them without it; what they write is in their slot and marked x. brg__pool_unlock
@@ -28,6 +28,7 @@
 #include "pool/fork.h"
 #include "pool/hooked.h"
 #include "pool/rules.h"
+#include "pool/sampler.h"
 #include "pool/schedule.h"
 #include "worker/worker.h"
 
@@ -104,6 +105,8 @@ struct brg_task {
     uint32_t attempts, attempts_max;
     uint32_t xreferences; /* only counted with a handle */
     uint16_t crashes;
+    uint8_t sample; /* 0: its times do not count; else 1 and the weight they count with, as a power of two: metrics.h */
+    uint8_t name_index; /* of its name in the metrics; 0: it is a function, or nobody counts names */
     brg__extras *extras;
     struct brg__progress *progress; /* of a task with extras, from submit to its end; else NULL: progress.c */
 
@@ -148,6 +151,7 @@ typedef struct brg__ahead {
 typedef struct brg__settled {
     uint64_t by_state[BRG_TASK_LOST + 1];
     uint64_t all, retried;
+    struct brg__meter *meter; /* metrics.h; NULL with no_metrics */
 } brg__settled;
 
 /* A place for one worker. */
@@ -165,6 +169,8 @@ struct brg__slot {
     uint64_t online_at, idle_since;
     uint64_t restart_at; /* when an empty slot may get a worker again; 0: at once; UINT64_MAX: it is being started */
     uint64_t settled_before; /* what it had served, with what was not the user's, when its worker started: recycle.c */
+    uint64_t errors_before;  /* the same of what did not succeed: metrics.c */
+    uint32_t starts;         /* workers it has had */
     struct brg__told *told;  /* what the owner hears of its worker: events.c */
     bool is_large;           /* its worker was seen above recycle_rss_bytes */
     uint32_t fruitless;      /* workers in a row that ended by themselves without a task */
@@ -247,6 +253,7 @@ struct brg_pool {
     bool is_plain;    /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
     uint64_t waiting_bytes, waiting_peak, submitted, rejected, dropped, inline_run;
+    brg__sampler sampler;              /* which tasks are timed: metrics.c */
     uint64_t internal, internal_ended; /* of the library's own, in submitted and settled.all */
     brg__settled settled;              /* under the lock; slots have their own */
     uint64_t with_done;                /* submitted with a callback */
@@ -262,6 +269,7 @@ struct brg_pool {
     brg_error start_error;  /* why the last start failed */
     brg_task *free_tasks;
     uint64_t random; /* of retry's jitter */
+    uint64_t created_ns;
 
     /* scale.c */
     void *scaling; /* state of options.scaling */
@@ -274,9 +282,11 @@ struct brg_pool {
     struct brg__batches *batches_filling; /* batch.c */
     brg__table bunches;                   /* bunch.c: tasks by token */
     struct brg__events *events;           /* events.c */
-    brg_value *config;                    /* configure.c */
-    uint64_t rss_at;                      /* when recycle.c looks at memory again */
-    brg__list by_age[BRG_BAND_COUNT];     /* drop_oldest and drop_newest: all that wait, by age: admission.c */
+    struct brg__metrics *metrics;         /* metrics.c; NULL with no_metrics */
+    struct brg__metrics_event *metrics_event;
+    brg_value *config;                /* configure.c */
+    uint64_t rss_at;                  /* when recycle.c looks at memory again */
+    brg__list by_age[BRG_BAND_COUNT]; /* drop_oldest and drop_newest: all that wait, by age: admission.c */
     uint64_t band_count[BRG_BAND_COUNT], band_bytes[BRG_BAND_COUNT], ages; /* theirs */
 
     brg__timer timer;
@@ -453,6 +463,10 @@ void brg__pool_cancel_queue_locked(brg_pool *pool, brg_status status, const char
 void brg__pool_ref(brg_pool *pool);
 void brg__pool_unref(brg_pool *pool);
 void brg__pool_member_init(brg_pool *pool);
+/* stats.c */
+bool brg__slot_is_busy_locked(const brg__slot *slot);
+void brg__pool_stats_locked(const brg_pool *pool, brg_pool_stats *stats); /* all but its size */
+
 brg__slot *brg__pool_own_slot(
     const brg_pool *pool); /* of the pool's thread worker that the caller is; NULL: it is none */
 

@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "pool/batch.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 #include "pool/progress.h"
 
@@ -71,6 +72,8 @@ static void process_start_head_locked(brg__slot *slot)
     if (brg__task_is(task, BRG__TASK_CLOCK)) {
         now = task->started_ns = brg__now();
         deadline = brg__min(task->deadline_ns, brg__add_saturated(now, task->run_timeout_ns));
+    } else if (brg__task_is_sampled(task)) {
+        now = task->started_ns = brg__now();
     }
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_started_locked(task);
@@ -232,7 +235,7 @@ static void process_settle_locked(brg__slot *slot, brg_task *task, brg_status en
                             .detail = reply->detail,
                             .error = reply->error,
                             .worker_id = slot->worker->id,
-                            .run_ns = brg__task_is(task, BRG__TASK_CLOCK) ? reply->run_ns : 0};
+                            .run_ns = brg__task_is_timed(task) ? reply->run_ns : 0};
     reply->output = reply->detail = NULL;
     if (end_why == BRG_TIMED_OUT || (end_why != BRG_OK && outcome.status != BRG_OK)) { /* it was asked to end */
         outcome.status = end_why;

@@ -20,6 +20,7 @@
 #include "os/thread.h"
 #include "pool/batch.h"
 #include "pool/fork_pool.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 #include "pool/progress.h"
 #include "worker/batch.h"
@@ -325,6 +326,8 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
     brg__context_begin(context, task->ticket, task->attempts);
     if (brg__task_is(task, BRG__TASK_CLOCK))
         run_clock(pool, slot, task);
+    else if (brg__task_is_sampled(task))
+        task->started_ns = brg__now();
     context->teller = BRG__LIKELY(task->progress == NULL) ? NULL : brg__progress_begin(&progress, task->progress);
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_begin(context, task, &outcome);
@@ -338,7 +341,7 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
         return false;
     }
     run_unlisten(context, &progress, outer_teller);
-    if (brg__task_is(task, BRG__TASK_CLOCK))
+    if (brg__task_is_timed(task))
         outcome.run_ns = brg__now() - task->started_ns;
     if (outcome.output != NULL)
         run_check_output(pool, context, &outcome);

@@ -15,6 +15,7 @@
  */
 #include "os/clock.h"
 #include "os/memory.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 
 /* ---- busy and idle ----------------------------------------------------------------------------------------------- */
@@ -62,6 +63,7 @@ void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
     brg__pool_account_locked(pool, now);
     slot->idle_since = now;
     if (idle) {
+        brg__sampler_rest(&pool->sampler, now);
         pool->idle_count++;
         if (BRG__UNLIKELY(pool->workers > pool->target))
             brg__pool_timer_at(pool, brg__add_saturated(now, pool->options.idle_timeout_ns));

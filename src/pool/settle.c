@@ -11,6 +11,7 @@
 #include "os/memory.h"
 #include "pool/extras.h"
 #include "pool/internal.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 
 /* An error for each status, for when there is no memory to copy the real one. */
@@ -198,6 +199,8 @@ static void settle_count_state(brg_task *task, brg_task_state state, brg__settle
 {
     if (BRG__LIKELY(!brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER)))
         settle_count(&counts->by_state[state]);
+    if (task->name_index != 0)
+        brg__meter_count_name(counts->meter, task->name_index, state);
 }
 
 /* Of a task with extras: under the lock, whoever settles it. */
@@ -233,6 +236,8 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
         brg_value_unref(task->input);
         task->input = NULL;
     }
+    if (brg__task_is_timed(task))
+        brg__metrics_record(task, outcome, counts, slot == NULL);
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_ENDED);
     settle_count_state(task, state, counts);
     bool has_extras = brg__task_is(task, BRG__TASK_EXTRAS);

@@ -10,6 +10,7 @@
 #include "pool/extras.h"
 #include "pool/fork_pool.h"
 #include "pool/internal.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 
 void brg__pool_ref(brg_pool *pool) { brg_add_relaxed(&pool->xreferences, 1u); }
@@ -33,6 +34,7 @@ void brg__pool_unref(brg_pool *pool)
         pool_free_tasks(pool->slots[i]->free_first);
         brg__seat_done(&pool->schedule, &pool->slots[i]->seat);
         brg__mfree(pool->slots[i]->told);
+        brg__meter_free(&pool->slots[i]->xsettled);
         brg__mfree_aligned(pool->slots[i]);
     }
     brg__mfree(pool->slots);
@@ -41,6 +43,7 @@ void brg__pool_unref(brg_pool *pool)
     brg__batches_free(pool);
     brg__bunches_free(pool);
     brg__events_free(pool);
+    brg__metrics_free(pool);
     brg__config_free(pool);
     brg__schedule_done(&pool->schedule);
     brg__mfree(pool->scaling);
@@ -232,6 +235,7 @@ static void shutdown_end(brg_pool *pool)
     shutdown_end_workers(pool);
     brg__supervisor_call_wait(shutdown_clear_timer, pool);
     brg__events_end(pool);
+    brg__metrics_event_end(pool);
     if (pool->options.loop != NULL)
         brg__loop_detach(pool->options.loop);
     pool->has_ended = true;
@@ -271,61 +275,4 @@ void brg_pool_destroy(brg_pool *pool)
     if (pool->options.release != NULL)
         pool->options.release(pool->options.user_data);
     brg__pool_unref(pool);
-}
-
-/* ---- counting ---------------------------------------------------------------------------------------------------- */
-
-static void stats_add(brg_pool_stats *to, const brg__settled *from, uint64_t *all)
-{
-    to->done += brg_load_relaxed(&from->by_state[BRG_TASK_DONE]);
-    to->failed += brg_load_relaxed(&from->by_state[BRG_TASK_FAILED]);
-    to->cancelled += brg_load_relaxed(&from->by_state[BRG_TASK_CANCELLED]);
-    to->timed_out += brg_load_relaxed(&from->by_state[BRG_TASK_TIMED_OUT]);
-    to->lost += brg_load_relaxed(&from->by_state[BRG_TASK_LOST]);
-    to->retried += brg_load_relaxed(&from->retried);
-    *all += brg_load_acquire(&from->all);
-}
-
-brg_status brg_pool_get_stats(const brg_pool *pool, brg_pool_stats *out)
-{
-    if (pool == NULL || out == NULL || out->size < sizeof(size_t))
-        return BRG_INVALID;
-    if (pool->generation != brg__fork_generation())
-        return BRG_FORKED;
-    brg_pool_stats stats;
-    memset(&stats, 0, sizeof(stats));
-    brg_pool *self = (brg_pool *)pool; /* the lock is not part of what const promises */
-    brg__pool_lock(self);
-    uint64_t all = 0;
-    stats_add(&stats, &pool->settled, &all);
-    for (uint32_t i = 0; i < pool->slot_count; i++) {
-        const brg__slot *slot = pool->slots[i];
-        stats_add(&stats, &slot->xsettled, &all);
-        bool busy = slot->worker != NULL &&
-                    (brg__pool_has_processes(pool) ? slot->ahead_count != 0 : brg_load_relaxed(&slot->xticket) != 0);
-        stats.workers_busy += busy;
-    }
-    stats.submitted = pool->submitted - pool->internal;
-    stats.rejected = pool->rejected;
-    stats.dropped = pool->dropped;
-    stats.inline_run = pool->inline_run;
-    stats.batches = pool->batches;
-    stats.stolen = pool->schedule.stolen;
-    stats.workers_recycled = pool->workers_recycled;
-    stats.workers_shrunk = pool->workers_shrunk;
-    stats.workers_target = pool->target;
-    stats.queued = pool->waiting;
-    stats.queue_peak = pool->waiting_peak;
-    all -= brg__min(all, pool->internal_ended);
-    stats.running = brg__max(stats.submitted, all + stats.queued) - all - stats.queued;
-    stats.workers_started = pool->workers_started;
-    stats.workers_crashed = pool->workers_crashed;
-    stats.workers_killed = pool->workers_killed;
-    stats.workers_start_failed = pool->workers_start_failed;
-    stats.workers_online = pool->online;
-    brg__pool_unlock(self);
-    size_t size = out->size;
-    memcpy(out, &stats, brg__min(size, sizeof(stats)));
-    out->size = size;
-    return BRG_OK;
 }

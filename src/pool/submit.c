@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "pool/caller.h"
 #include "pool/extras.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 #include "pool/submit.h"
 
@@ -56,6 +57,7 @@ static void submit_fill_plain(brg_pool *pool, brg_task *task, const brg__work *w
     task->input_bytes = work->input_bytes;
     task->attempts = task->crashes = 0;
     task->attempts_max = pool->options.attempts_max;
+    task->sample = task->name_index = 0;
     task->extras = NULL;
 }
 
@@ -88,6 +90,7 @@ void brg__submit_fill_locked(brg_pool *pool, brg_task *task, const brg__work *wo
             task->kind |= BRG__TASK_WATCHED;
         submit_fill_clocks_locked(pool, task, options, queue_timeout);
     }
+    brg__metrics_submit_locked(pool, task);
 }
 
 brg_status brg__submit_error(const brg_pool *pool, const brg_submit_options *options, brg_status status)
@@ -331,6 +334,8 @@ static bool submit_plain(brg_pool *pool, const brg__work *work)
         return false;
     }
     submit_fill_plain(pool, task, work);
+    if (brg__sampler_is_next(&pool->sampler))
+        brg__metrics_sample_locked(pool, task);
     if (work->done != NULL) {
         pool->with_done++;
         brg__loop_hold(pool->options.loop);

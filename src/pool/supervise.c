@@ -14,6 +14,7 @@
 #include "pool/batch.h"
 #include "pool/fork_pool.h"
 #include "pool/help.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 
 #define AHEAD_LONG_NS BRG_MILLISECONDS(2)
@@ -195,6 +196,7 @@ void brg__pool_timer_fire(brg__timer *timer)
     next = brg__min(next, brg__batches_ripen_locked(pool, now));
     next = brg__min(next, brg__recycle_locked(pool, now));
     next = brg__min(next, brg__pool_scale_locked(pool, now));
+    next = brg__min(next, brg__metrics_event_locked(pool, now));
     if (pool->breaker_until != 0 && pool->breaker_until <= now)
         pool->breaker_until = 0;
     if (pool->breaker_until != 0)

@@ -15,6 +15,7 @@
 #include "pool/fork_pool.h"
 #include "pool/help.h"
 #include "pool/internal.h"
+#include "pool/metrics.h"
 #include "pool/pool.h"
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
@@ -25,7 +26,9 @@ static brg__slot *workers_new_slot(brg_pool *pool, uint32_t index)
     if (slot == NULL)
         return NULL;
     uint64_t tags = index < pool->options.worker_tags_count ? pool->options.worker_tags[index] : 0;
-    if (brg__seat_init(&pool->schedule, &slot->seat, index, tags) != BRG_OK) {
+    if (brg__meter_init(pool, &slot->xsettled) != BRG_OK ||
+        brg__seat_init(&pool->schedule, &slot->seat, index, tags) != BRG_OK) {
+        brg__meter_free(&slot->xsettled);
         brg__mfree_aligned(slot);
         return NULL;
     }
@@ -132,6 +135,7 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
         slot->kill_ticket = 0;
         slot->kill_at = UINT64_MAX;
         brg__recycle_begin_locked(slot);
+        brg__metrics_begin_locked(slot);
         brg_store_relaxed(&slot->xticket, (uint64_t)0);
         brg__seat_open(&pool->schedule, &slot->seat);
         pool->workers_started++;
@@ -336,7 +340,7 @@ static void workers_end_task_locked(brg__slot *slot, brg_task *task, const brg_e
         status = BRG_POISONED;
     }
     brg__outcome outcome = {.status = status, .error = error, .worker_id = slot->worker->id};
-    if (brg__task_is(task, BRG__TASK_CLOCK))
+    if (brg__task_is_timed(task))
         outcome.run_ns = brg__now() - task->started_ns;
     brg__task_settle(task, &outcome, &slot->pool->settled, NULL);
 }
