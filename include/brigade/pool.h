@@ -27,6 +27,8 @@ extern "C" {
 
 typedef struct brg_pool brg_pool;
 typedef struct brg_group brg_group;
+struct brg_trace;
+struct brg_watch_options;
 
 /* A function of this program as a task (thread isolation). Errors by brg_context_fail or any status. */
 typedef brg_status (*brg_call_fn)(brg_context *context, void *argument);
@@ -167,9 +169,11 @@ typedef struct brg_pool_options {
     bool no_spin;     /* never spin */
     bool timing;      /* fill queued_ns and run_ns of every result */
     brg_limits limits;
-    const char *helper;               /* path of the worker program; default: found beside the library */
-    void (*release)(void *user_data); /* exactly once, in destroy; never if create failed */
-    void *user_data;                  /* also of the events */
+    const char *helper;                    /* path of the worker program; default: found beside the library */
+    void (*release)(void *user_data);      /* exactly once, in destroy; never if create failed */
+    void *user_data;                       /* also of the events */
+    struct brg_trace *trace;               /* brigade/trace.h: records the pool from its first moment */
+    const struct brg_watch_options *watch; /* brigade/events.h: watches it from its first moment, until destroy */
 } brg_pool_options;
 
 #define BRG_NO_WORKERS UINT32_MAX

@@ -64,5 +64,8 @@ _Noreturn void brg__process_exit_now(int code); /* no atexit, no flush */
 
 /* Where the file that holds `address` lies (dladdr), into `path`; false when unknown. */
 bool brg__object_path(const void *address, char *path, size_t path_size);
+/* The name of the function at `address` if the loader knows it, else its file and the place in that, as addr2line wants
+ * it: "photos.so+0x1a2b". False when that is unknown too. */
+bool brg__symbol_name(const void *address, char *name, size_t name_size);
 
 #endif

@@ -93,6 +93,8 @@ brg_status brg__thread_start(brg__thread *thread, const char *name, size_t stack
 }
 
 void brg__thread_join(brg__thread *thread) { pthread_join(thread->handle, NULL); }
+void brg__thread_yield(void) { sched_yield(); }
+
 void brg__thread_detach(brg__thread *thread) { pthread_detach(thread->handle); }
 
 /* Where the calling thread's stack must not be used below; 1 where that cannot be told. */

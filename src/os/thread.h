@@ -16,6 +16,7 @@ brg_status brg__thread_start(brg__thread *thread, const char *name, size_t stack
                              void *argument, brg_error *error);
 void brg__thread_join(brg__thread *thread);
 void brg__thread_detach(brg__thread *thread);
+void brg__thread_yield(void); /* lets others run */
 /* A small number unique to the calling thread for its life, from 1; cheap. */
 uint32_t brg__thread_id(void);
 

@@ -13,6 +13,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "pool/batch_state.h"
+#include "pool/observe.h"
 #include "worker/batch.h"
 
 /* ---- taken and put back ------------------------------------------------------------------------------------------ */
@@ -43,13 +44,16 @@ void brg__batch_taken_locked(brg_pool *pool, brg_task *carrier)
     brg__batch_shut_locked(batch);
     batch->is_taken = true;
     batch_set_clock(batch);
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        brg__see_task_taken_locked(pool, batch->members[i].task, NULL, BRG_OK, 0);
         brg__pool_uncount_locked(pool, batch->members[i].task);
+    }
 }
 
 /* Running to queued, whoever waits for it meanwhile. */
 static void batch_unstart(brg_task *task)
 {
+    brg__see_task_unstarted_locked(task->pool, task, task->slot, BRG_OK, 0);
     uint32_t state = brg_load_relaxed(&task->xstate);
     while (!brg_cas_acq_rel(&task->xstate, &state, (state & ~BRG__TASK_STATE_MASK) | (uint32_t)BRG_TASK_QUEUED))
         ;
@@ -77,8 +81,10 @@ void brg__batch_put_back_locked(brg_pool *pool, brg_task *carrier)
     batch->cancelled = 0;
     brg__batch_unref(batch->answers);
     batch->answers = NULL;
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        brg__see_task_put_back_locked(pool, batch->members[i].task, NULL, BRG_OK, 0);
         brg__pool_count_locked(pool, batch->members[i].task);
+    }
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -96,6 +102,7 @@ void brg__batch_started_locked(brg_task *carrier)
         task->attempts++;
         task->started_ns = carrier->started_ns;
         task->slot = carrier->slot;
+        brg__see_started_in_batch_locked(batch->pool, task, carrier->slot, batch->pool->batches);
     }
 }
 
@@ -262,6 +269,7 @@ static bool end_retries_alone_locked(const batch_end *end, brg_task *task)
     brg_status status = end->outcome->status;
     if (status == BRG_TIMED_OUT && end->was_late && !end_is_late(end, task) && !task->cancel_asked &&
         pool->mode < BRG__POOL_STOP && brg__task_can_run_again(task)) {
+        brg__see_task_unstarted_locked(pool, task, task->slot, BRG_OK, 0);
         task->attempts--;
         task->goes_alone = true;
         brg__task_again_locked(task);
@@ -272,7 +280,7 @@ static bool end_retries_alone_locked(const batch_end *end, brg_task *task)
     if (!brg__task_may_retry(task, status))
         return false;
     task->goes_alone = true;
-    brg__task_retry_locked(task, end->counts);
+    brg__task_retry_locked(task, status, end->counts);
     return true;
 }
 
@@ -288,7 +296,7 @@ static bool end_retries_locked(const batch_end *end, uint32_t index)
     if (entry->status == BRG_OK || !brg__task_may_retry(task, entry->status))
         return false;
     task->goes_alone = true; /* a batch has no number of the attempt */
-    brg__task_retry_locked(task, end->counts);
+    brg__task_retry_locked(task, entry->status, end->counts);
     return true;
 }
 

@@ -24,6 +24,7 @@
 #include "os/waiter.h"
 #include "pool/batch.h"
 #include "pool/extras.h"
+#include "pool/observe.h"
 
 /* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
@@ -261,6 +262,7 @@ static brg_task *help_claim_locked(brg__help *help, brg_task *task)
     brg__pool_uncount_locked(pool, task);
     if (brg__task_is(task, BRG__TASK_CARRIER))
         brg__batch_taken_locked(pool, task);
+    brg__see_task_taken_locked(pool, task, help->slot, BRG_OK, 0);
     brg__pool_room_locked(pool);
     return task;
 }

@@ -20,6 +20,7 @@
 #include "os/thread.h"
 #include "pool/batch.h"
 #include "pool/fork_pool.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 #include "pool/progress.h"
 #include "worker/batch.h"
@@ -251,7 +252,7 @@ static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_cont
         brg__pool_lock(pool);
         bool retry = brg__task_may_retry(task, outcome->status);
         if (retry)
-            brg__task_retry_locked(task, &slot->xsettled);
+            brg__task_retry_locked(task, outcome->status, &slot->xsettled);
         brg__pool_unlock(pool);
         if (outcome->status != ended || retry) {
             brg_value_unref(outcome->output);
@@ -319,6 +320,7 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
     brg__context_begin(context, task->ticket, task->attempts);
     if (brg__task_is(task, BRG__TASK_CLOCK))
         run_clock(pool, slot, task);
+    brg__see_started(pool, slot, task, slot, worker->id);
     context->teller = BRG__LIKELY(task->progress == NULL) ? NULL : brg__progress_begin(&progress, task->progress);
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_begin(context, task, &outcome);

@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "pool/caller.h"
 #include "pool/extras.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 #include "pool/submit.h"
 
@@ -128,6 +129,7 @@ void brg__submit_accept_locked(brg_pool *pool, brg_task *task, const brg_submit_
     if (brg__task_is(task, BRG__TASK_HANDLE) && task->xreferences == 2)
         brg__pool_ref(pool); /* the handle's */
     pool->submitted++;
+    brg__see_submitted_locked(pool, task);
 }
 
 static bool submit_fits_a_worker(const brg_pool *pool, uint64_t tags)
@@ -332,6 +334,7 @@ static bool submit_plain(brg_pool *pool, const brg__work *work)
         brg__loop_hold(pool->options.loop);
     }
     pool->submitted++;
+    brg__see_submitted_locked(pool, task);
     task->expiry_if_linked = NULL;
     if (++pool->waiting > pool->waiting_peak)
         pool->waiting_peak = pool->waiting;
