@@ -281,6 +281,8 @@ static const options_field options_fields[] = {
     OPTIONS_FIELD(helper, false),
     OPTIONS_FIELD(release, false),
     OPTIONS_FIELD(user_data, false),
+    OPTIONS_FIELD(trace, false),
+    OPTIONS_FIELD(watch, false),
 };
 
 static bool options_is_set(const void *options, const options_field *field)
