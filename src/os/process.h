@@ -55,7 +55,7 @@ typedef struct brg__process_limits {
     uint32_t cpu_seconds;
 } brg__process_limits;
 brg_status brg__process_harden(const brg__process_limits *limits, brg_error *error);
-void brg__process_set_name(const char *name); /* at most 15 bytes show in top */
+void brg__process_set_name(const char *name); /* shortened as those of threads: brg__name_shorten */
 pid_t brg__process_parent(void);
 pid_t brg__process_id(void);
 /* How many threads this process has, from /proc; 0 when unknown. */

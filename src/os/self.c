@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "os/memory.h"
 #include "os/process.h"
+#include "os/thread.h"
 
 void brg__process_die_with_parent(pid_t parent)
 {
@@ -141,7 +142,12 @@ brg_status brg__process_harden(const brg__process_limits *limits, brg_error *err
     return status;
 }
 
-void brg__process_set_name(const char *name) { prctl(PR_SET_NAME, name); }
+void brg__process_set_name(const char *name)
+{
+    char cut[16];
+    brg__name_shorten(cut, name);
+    prctl(PR_SET_NAME, cut);
+}
 
 uint32_t brg__process_thread_count(void)
 {
