@@ -18,16 +18,27 @@
 
 static brg_task *index_task; /* set before the gate opens */
 
+/* About a millisecond, so that there is something to see. */
+static void compute(void)
+{
+    for (volatile int i = 0; i < 500000; i++)
+        ;
+}
+
 static brg_status make_index(brg_context *context, const brg_value *input, brg_value **output)
 {
     (void)context, (void)input, (void)output;
+    compute();
     return BRG_OK;
 }
 
 static brg_status make_report(brg_context *context, const brg_value *input, brg_value **output)
 {
     (void)context, (void)input, (void)output;
-    return brg_task_wait(index_task, BRG_FOREVER); /* nobody has started it: it runs right here */
+    compute();
+    brg_status status = brg_task_wait(index_task, BRG_FOREVER); /* nobody has started it: it runs right here */
+    compute();
+    return status;
 }
 
 static const brg_module studio = {

@@ -189,7 +189,7 @@ static void a_slice_for_each_attempt(void **state)
     assert_int_equal(sum.tasks, 400);
     assert_int_equal(sum.ok, 200);
     assert_int_equal(sum.unfinished, 0);
-    assert_int_equal(sum.starts_of_workers, 2);
+    assert_true(sum.starts_of_workers == 1 || sum.starts_of_workers == 2); /* the second may come too late */
     brg_pool_destroy(pool);
     sum = check_now(trace); /* it stays when the pool goes */
     assert_int_equal(sum.tasks, 400);

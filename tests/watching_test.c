@@ -123,7 +123,7 @@ static void every_transition_is_told_in_order(void **state)
         scenario_isolation(state),
         brg_pool_opts(.loop = loop, .workers_max = 3, .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TIMEOUT,
                       .retry_delay_ns = BRG_MICROSECONDS(100), .retry_jitter_percent = 100, .crash_limit = 3,
-                      .grace_ns = BRG_SECONDS(20), .recycle_tasks = 20, .restart_min_ns = 1,
+                      .grace_ns = BRG_SECONDS(20), .recycle_tasks = 7, .restart_min_ns = 1,
                       .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
     play(pool, loop, is_process, is_process ? (WATCH_SANITIZED ? 150 : 800) : (WATCH_SANITIZED ? 1500 : 8000));
     finish(loop, pool, &self);

@@ -95,7 +95,7 @@ typedef struct brg_event {
     brg_event_type type;
     brg_status status;     /* settled, retried: how the attempt ended. rejected, start_failed, killed, ended: why */
     brg_priority priority; /* of the task */
-    uint32_t attempt;      /* of the task: how often it started so far */
+    uint32_t attempt;      /* of the task: how often it started so far; not with cancel_asked */
     uint32_t worker_index; /* BRG_NO_WORKER_INDEX: none, or not known */
     uint32_t batch;        /* started: the number of the batch it is in; 0: none */
     uint64_t reserved;

@@ -147,14 +147,15 @@ void brg__observe_task(brg_pool *pool, brg__slot *writer, const brg_task *task, 
         record.task = task->id;
     record.key = task->item.key;
     record.priority = (uint8_t)observe_priority(task->item.band);
-    record.attempt = (uint16_t)brg__min(task->attempts, UINT16_MAX);
+    if (sight->type != BRG_EVENT_TASK_CANCEL_ASKED) /* it may run, and count them, meanwhile */
+        record.attempt = (uint16_t)brg__min(task->attempts, UINT16_MAX);
     record.is_function = task->call != NULL;
     if (task->call != NULL)
         record.is.function = task->call;
     else
         record.is.name = is_numbered ? task->event_name : NULL;
     observe_probe(pool, task, &record);
-    if ((brg_load_relaxed(&pool->xobserved) & BRG_EVENT_BIT(sight->type)) != 0)
+    if ((brg_load_acquire(&pool->xobserved) & BRG_EVENT_BIT(sight->type)) != 0)
         observe_store(pool, writer, &record);
 }
 
@@ -162,7 +163,7 @@ void brg__observe_other_locked(brg_pool *pool, const brg__sight *sight)
 {
     brg__record record = observe_record(sight);
     observe_probe(pool, NULL, &record);
-    if ((brg_load_relaxed(&pool->xobserved) & BRG_EVENT_BIT(sight->type)) != 0)
+    if ((brg_load_acquire(&pool->xobserved) & BRG_EVENT_BIT(sight->type)) != 0)
         observe_store(pool, NULL, &record);
 }
 
@@ -231,7 +232,7 @@ static void observers_mask_locked(brg_pool *pool)
     for (uint32_t i = 0; i < BRG__OBSERVERS_MAX; i++)
         if (pool->observers->xstores[i] != NULL)
             mask |= pool->observers->xstores[i]->mask;
-    brg_store_release(&pool->xobserved, mask);
+    brg_store_release(&pool->xobserved, mask); /* pairs with the loads before observe_store */
 }
 
 static brg_status observers_add_locked(brg_pool *pool, brg__store *store, brg_error *error)
