@@ -48,17 +48,36 @@ void brg__store_unref(brg__store *store)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-/* The oldest that nobody writes, without its records. */
+static brg__chunk *store_after(brg__store *store, const brg__chunk *chunk)
+{
+    return chunk->node.next == &store->chunks.head ? NULL : store_chunk(chunk->node.next);
+}
+
+static void store_leave_locked(brg__store *store, brg__chunk *chunk)
+{
+    if (store->cursor == chunk)
+        store->cursor = store_after(store, chunk);
+    brg__list_remove(&chunk->node);
+}
+
+/* Its writer goes on in another one. */
+static void store_close_locked(brg__store *store, brg__chunk *chunk)
+{
+    chunk->is_open = false;
+    store_leave_locked(store, chunk);
+    brg__list_push_back(&store->chunks, &chunk->node);
+}
+
+/* The one that was closed first, without its records. */
 static brg__chunk *store_reclaim_locked(brg__store *store)
 {
     brg__list_for_each(node, &store->chunks) {
         brg__chunk *chunk = store_chunk(node);
         if (chunk->is_open)
             continue;
-        if (store->cursor == chunk)
-            store->cursor = chunk->node.next == &store->chunks.head ? NULL : store_chunk(chunk->node.next);
-        store->overwritten += brg_load_relaxed(&chunk->xused);
-        brg__list_remove(node);
+        store->overwritten += chunk->xused;
+        store->horizon_ns = brg__max(store->horizon_ns, chunk->records[chunk->xused - 1].time_ns + 1);
+        store_leave_locked(store, chunk);
         return chunk;
     }
     return NULL;
@@ -84,7 +103,7 @@ static bool store_roll(brg__store *store, brg__chunk **place, uint32_t writer)
 {
     brg__lock_acquire(&store->lock);
     if (*place != NULL)
-        (*place)->is_open = false;
+        store_close_locked(store, *place);
     else
         store->writers++;
     brg__chunk *chunk = store_find_locked(store);
@@ -221,23 +240,25 @@ static int copy_compare(const void *a, const void *b)
 }
 
 /* Chunk by chunk, so that no writer waits for more than one. */
-static size_t copy_chunks(brg__store *store, uint64_t before_ns, brg__record *records, size_t room)
+static size_t copy_chunks(brg__store *store, uint64_t before_ns, brg__record *records, size_t room, uint64_t *since_ns)
 {
     size_t count = 0;
     brg__lock_acquire(&store->lock);
     store->cursor = brg__list_is_empty(&store->chunks) ? NULL : store_chunk(store->chunks.head.next);
-    uint64_t last = store->numbers;
-    while (store->cursor != NULL && store->cursor->number <= last) {
-        const brg__chunk *chunk = store->cursor;
-        uint32_t used = brg_load_acquire(&chunk->xused); /* pairs with store_write */
+    uint64_t last = store->numbers, copy = ++store->copies;
+    while (store->cursor != NULL) {
+        brg__chunk *chunk = store->cursor;
+        bool is_new = chunk->number <= last && chunk->copied != copy; /* it may have been closed, and moved */
+        uint32_t used = is_new ? brg_load_acquire(&chunk->xused) : 0; /* pairs with store_write */
+        chunk->copied = copy;
         for (uint32_t i = 0; i < used && count < room; i++)
             if (chunk->records[i].time_ns < before_ns)
                 records[count++] = chunk->records[i];
-        store->cursor = chunk->node.next == &store->chunks.head ? NULL : store_chunk(chunk->node.next);
+        store->cursor = store_after(store, chunk);
         brg__lock_release(&store->lock);
         brg__lock_acquire(&store->lock);
     }
-    store->cursor = NULL;
+    *since_ns = store->horizon_ns;
     brg__lock_release(&store->lock);
     return count;
 }
@@ -254,7 +275,11 @@ bool brg__store_copy(brg__store *store, uint64_t before_ns, brg__record **record
     *records = brg__malloc(room * sizeof(**records));
     if (*records == NULL)
         return false;
-    *count = copy_chunks(store, before_ns, *records, room);
+    uint64_t since_ns;
+    size_t copied = copy_chunks(store, before_ns, *records, room, &since_ns);
+    for (size_t i = 0; i < copied; i++)
+        if ((*records)[i].time_ns >= since_ns)
+            (*records)[(*count)++] = (*records)[i];
     qsort(*records, *count, sizeof(**records), copy_compare);
     return true;
 }

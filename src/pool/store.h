@@ -6,7 +6,9 @@
  * Writers append to their own chunk without a lock; `xused` is published after the record, so readers see whole
  * records, and nothing that is published changes. A store has so many chunks and no more: a writer whose chunk is full
  * takes a free one, or a new one, or (a flight recorder) the oldest full one, under a lock held for some instructions;
- * if there is none, the record is lost and counted.
+ * if there is none, the record is lost and counted. Chunks that nobody writes are in the order in which they were
+ * closed, so that the one that goes ends before the others; what is older than its end is not read any more, since it
+ * would lack what went: the window that is kept is whole.
  *
  * Time: a reader takes the time first and leaves what is not older. What happened before something it reads was
  * published before that happened, and is older: so causes are never read after what they caused, though writers
@@ -43,6 +45,7 @@ _Static_assert(sizeof(brg__record) == 64, "a record is a cache line");
 /* 8 KiB. */
 typedef struct brg__chunk {
     brg__node node;  /* in store->chunks while it has a writer or records; else in store->free */
+    uint64_t copied; /* the last copy that has been at it */
     uint64_t number; /* in the order in which they were taken */
     uint32_t writer; /* 0: the pool's lock; else the slot's index plus 1 */
     uint32_t xused;  /* records published */
@@ -63,8 +66,9 @@ typedef struct brg__store {
     brg__lock lock; /* a leaf: of what follows */
     brg__list chunks, free;
     uint32_t chunk_count, chunks_max, writers; /* one more chunk for each writer */
-    uint64_t numbers, overwritten;
-    brg__chunk *cursor; /* of a copy under way: the next chunk; NULL: at the end */
+    uint64_t numbers, copies, overwritten;
+    uint64_t horizon_ns; /* nothing since is overwritten */
+    brg__chunk *cursor;  /* of a copy under way: the next chunk; NULL: at the end */
 } brg__store;
 
 /* Room for `capacity` records and what each writer has open. NULL: no memory. */
@@ -81,7 +85,7 @@ void brg__store_drain(brg__store *store, uint64_t before_ns, bool (*take)(void *
                       void *argument);
 uint64_t brg__store_take_lost(brg__store *store); /* how many were lost since the last call */
 
-/* A copy of what it has that is older than `before_ns`, in order; to be freed. NULL and *count 0: nothing, or no memory
+/* A copy of what it has that is older than `before_ns`, in order and whole; to be freed. NULL and *count 0: nothing, or no memory
  * (false). One at a time. */
 bool brg__store_copy(brg__store *store, uint64_t before_ns, brg__record **records, size_t *count);
 void brg__store_count(brg__store *store, uint64_t *records, uint64_t *lost, uint64_t *bytes);
