@@ -9,6 +9,7 @@
 #include <brigade/builder.h>
 #include <brigade/context.h>
 #include <brigade/direct.h>
+#include <brigade/events.h>
 #include <brigade/export.h>
 #include <brigade/flow.h>
 #include <brigade/fork.h>
@@ -27,6 +28,7 @@
 #include <brigade/sync.h>
 #include <brigade/task.h>
 #include <brigade/token.h>
+#include <brigade/trace.h>
 #include <brigade/transfer.h>
 #include <brigade/value.h>
 #include <brigade/worker.h>

@@ -28,6 +28,8 @@ extern "C" {
 typedef struct brg_pool brg_pool;
 typedef struct brg_group brg_group;
 typedef struct brg_metrics brg_metrics; /* brigade/metrics.h */
+struct brg_trace;
+struct brg_watch_options;
 
 /* A function of this program as a task (thread isolation). Errors by brg_context_fail or any status. */
 typedef brg_status (*brg_call_fn)(brg_context *context, void *argument);
@@ -178,7 +180,9 @@ typedef struct brg_pool_options {
      * happens. `metrics` is borrowed. One that is not told before the next is due is left out. */
     brg_pool_metrics_fn on_metrics;
     uint64_t metrics_interval_ns;
-    bool no_metrics; /* only counts: no times, no names, nothing of the last minute */
+    bool no_metrics;                       /* only counts: no times, no names, nothing of the last minute */
+    struct brg_trace *trace;               /* brigade/trace.h: records the pool from its first moment */
+    const struct brg_watch_options *watch; /* brigade/events.h: watches it from its first moment, until destroy */
 } brg_pool_options;
 
 #define BRG_NO_WORKERS UINT32_MAX

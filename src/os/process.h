@@ -55,7 +55,7 @@ typedef struct brg__process_limits {
     uint32_t cpu_seconds;
 } brg__process_limits;
 brg_status brg__process_harden(const brg__process_limits *limits, brg_error *error);
-void brg__process_set_name(const char *name); /* at most 15 bytes show in top */
+void brg__process_set_name(const char *name); /* shortened as those of threads: brg__name_shorten */
 pid_t brg__process_parent(void);
 pid_t brg__process_id(void);
 /* How many threads this process has, from /proc; 0 when unknown. */
@@ -64,5 +64,8 @@ _Noreturn void brg__process_exit_now(int code); /* no atexit, no flush */
 
 /* Where the file that holds `address` lies (dladdr), into `path`; false when unknown. */
 bool brg__object_path(const void *address, char *path, size_t path_size);
+/* The name of the function at `address` if the loader knows it, else its file and the place in that, as addr2line wants
+ * it: "photos.so+0x1a2b". False when that is unknown too. */
+bool brg__symbol_name(const void *address, char *name, size_t name_size);
 
 #endif

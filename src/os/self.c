@@ -8,6 +8,7 @@
 #include <link.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,6 +18,7 @@
 #include "base/util.h"
 #include "os/memory.h"
 #include "os/process.h"
+#include "os/thread.h"
 
 void brg__process_die_with_parent(pid_t parent)
 {
@@ -140,12 +142,34 @@ brg_status brg__process_harden(const brg__process_limits *limits, brg_error *err
     return status;
 }
 
-void brg__process_set_name(const char *name) { prctl(PR_SET_NAME, name); }
+void brg__process_set_name(const char *name)
+{
+    char cut[16];
+    brg__name_shorten(cut, name);
+    prctl(PR_SET_NAME, cut);
+}
 
 uint32_t brg__process_thread_count(void)
 {
     uint64_t count;
     return self_status("Threads:", &count) ? (uint32_t)count : 0;
+}
+
+bool brg__symbol_name(const void *address, char *name, size_t name_size)
+{
+    Dl_info found;
+    if (dladdr(address, &found) == 0)
+        return false;
+    if (found.dli_sname != NULL && found.dli_saddr == address) {
+        snprintf(name, name_size, "%s", found.dli_sname);
+        return true;
+    }
+    const char *file = found.dli_fname == NULL ? NULL : strrchr(found.dli_fname, '/');
+    file = file != NULL ? file + 1 : found.dli_fname;
+    if (file == NULL || file[0] == '\0')
+        file = "?";
+    snprintf(name, name_size, "%s+0x%zx", file, (size_t)((const char *)address - (const char *)found.dli_fbase));
+    return true;
 }
 
 bool brg__object_path(const void *address, char *path, size_t path_size)

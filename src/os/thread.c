@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -29,6 +30,17 @@ typedef struct thread_start {
     void *argument;
     char name[16];
 } thread_start;
+
+void brg__name_shorten(char out[16], const char *name)
+{
+    size_t size = strlen(name), kept = 0;
+    const char *number = strrchr(name, '-');
+    if (size > 15 && number != NULL && number[1] != '\0' && strspn(number + 1, "0123456789") == strlen(number + 1))
+        kept = strlen(number);
+    if (kept > 12)
+        kept = 0;
+    snprintf(out, 16, "%.*s%s", (int)brg__min(size - kept, 15 - kept), name, kept != 0 ? number : "");
+}
 
 static void *thread_main(void *argument)
 {
@@ -74,7 +86,7 @@ brg_status brg__thread_start(brg__thread *thread, const char *name, size_t stack
         return brg__error_memory(error, "starting a thread");
     start->body = body;
     start->argument = argument;
-    snprintf(start->name, sizeof(start->name), "%s", name);
+    brg__name_shorten(start->name, name);
     pthread_attr_t attributes;
     pthread_t handle;
     int failed = pthread_attr_init(&attributes);
@@ -93,6 +105,8 @@ brg_status brg__thread_start(brg__thread *thread, const char *name, size_t stack
 }
 
 void brg__thread_join(brg__thread *thread) { pthread_join(thread->handle, NULL); }
+void brg__thread_yield(void) { sched_yield(); }
+
 void brg__thread_detach(brg__thread *thread) { pthread_detach(thread->handle); }
 
 /* Where the calling thread's stack must not be used below; 1 where that cannot be told. */

@@ -11,11 +11,16 @@ typedef struct brg__thread {
     pthread_t handle;
 } brg__thread;
 
-/* `name` is cut to 15 bytes; `stack_bytes` 0 means the system's default, less than the minimum is raised to it. */
+/* The 15 bytes that the kernel keeps of a name, and a zero: of a longer one what follows its last hyphen stays, when it
+ * is a number: workers of one pool differ there. */
+void brg__name_shorten(char out[16], const char *name);
+
+/* `name` is shortened so; `stack_bytes` 0 means the system's default, less than the minimum is raised to it. */
 brg_status brg__thread_start(brg__thread *thread, const char *name, size_t stack_bytes, void (*body)(void *argument),
                              void *argument, brg_error *error);
 void brg__thread_join(brg__thread *thread);
 void brg__thread_detach(brg__thread *thread);
+void brg__thread_yield(void); /* lets others run */
 /* A small number unique to the calling thread for its life, from 1; cheap. */
 uint32_t brg__thread_id(void);
 

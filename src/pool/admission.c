@@ -5,6 +5,7 @@
  */
 #include "os/clock.h"
 #include "pool/events.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 /* ---- full and drained -------------------------------------------------------------------------------------------- */
@@ -12,12 +13,16 @@
 void brg__pool_level_locked(brg_pool *pool)
 {
     bool full = brg_load_relaxed(&pool->xfull) != 0, was_seen = false;
-    if (!full && brg__pool_admitted_locked(pool) >= pool->options.queue_high)
+    uint64_t admitted = brg__pool_admitted_locked(pool);
+    if (!full && admitted >= pool->options.queue_high) {
         brg_store_relaxed(&pool->xfull, BRG__FULL);
-    else if (full && brg__pool_admitted_locked(pool) <= pool->options.queue_low)
+        brg__see_pool_full_locked(pool, NULL, BRG_OK, pool->waiting);
+    } else if (full && admitted <= pool->options.queue_low) {
         was_seen = (brg_exchange_relaxed(&pool->xfull, 0u) & BRG__FULL_SEEN) != 0;
-    else
+        brg__see_pool_drained_locked(pool, NULL, BRG_OK, pool->waiting);
+    } else {
         return;
+    }
     brg__events_level_locked(pool, was_seen);
 }
 
@@ -160,6 +165,7 @@ brg_status brg__pool_admit_locked(brg_pool *pool, const brg_item *item, size_t b
         brg_status status = admission_make_room_locked(pool, item, bytes);
         if (status != BRG_OK) {
             pool->rejected += status != BRG_DEADLOCK;
+            brg__see_pool_rejected_locked(pool, NULL, status, pool->waiting);
             return status;
         }
         if (pool->mode != BRG__POOL_OPEN)

@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "pool/observe.h"
 #include "worker/batch.h"
 
 /* ---- kinds ------------------------------------------------------------------------------------------------------- */
@@ -234,6 +235,7 @@ void brg__batch_add_locked(brg_pool *pool, brg_task *task)
         brg__task_schedule_locked(pool, task);
         return;
     }
+    brg__see_task_batched_locked(pool, task, NULL, BRG_OK, 0);
     batch_put(batch, task);
     if (batch->count >= pool->options.batch_size || pool->mode != BRG__POOL_OPEN)
         batch_close_locked(batch);

@@ -14,6 +14,7 @@
 #include "os/memory.h"
 #include "pool/batch_state.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "worker/batch.h"
 
 /* ---- taken and put back ------------------------------------------------------------------------------------------ */
@@ -22,14 +23,16 @@
 static void batch_set_clock(brg__batch *batch)
 {
     brg_task *carrier = batch->carrier;
-    carrier->kind &= (uint8_t) ~(BRG__TASK_CLOCK | BRG__TASK_WATCHED);
+    carrier->kind &= (uint8_t)~BRG__TASK_CLOCK;
+    carrier->heartbeat_ns = 0;
     carrier->run_timeout_ns = carrier->deadline_ns = carrier->start_by_ns = UINT64_MAX;
     carrier->submitted_ns = UINT64_MAX;
     for (uint32_t i = 0; i < batch->count; i++) {
         const brg_task *task = batch->members[i].task;
         if (!brg__task_is(task, BRG__TASK_CLOCK))
             continue;
-        carrier->kind |= task->kind & (BRG__TASK_CLOCK | BRG__TASK_WATCHED);
+        carrier->kind |= BRG__TASK_CLOCK;
+        carrier->heartbeat_ns = brg__max(carrier->heartbeat_ns, task->heartbeat_ns);
         carrier->run_timeout_ns = brg__min(carrier->run_timeout_ns, task->run_timeout_ns);
         carrier->deadline_ns = brg__min(carrier->deadline_ns, task->deadline_ns);
         carrier->submitted_ns = brg__min(carrier->submitted_ns, task->submitted_ns);
@@ -44,13 +47,16 @@ void brg__batch_taken_locked(brg_pool *pool, brg_task *carrier)
     brg__batch_shut_locked(batch);
     batch->is_taken = true;
     batch_set_clock(batch);
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        brg__see_task_taken_locked(pool, batch->members[i].task, NULL, BRG_OK, 0);
         brg__pool_uncount_locked(pool, batch->members[i].task);
+    }
 }
 
 /* Running to queued, whoever waits for it meanwhile. */
 static void batch_unstart(brg_task *task)
 {
+    brg__see_task_unstarted_locked(task->pool, task, task->slot, BRG_OK, 0);
     uint32_t state = brg_load_relaxed(&task->xstate);
     while (!brg_cas_acq_rel(&task->xstate, &state, (state & ~BRG__TASK_STATE_MASK) | (uint32_t)BRG_TASK_QUEUED))
         ;
@@ -78,8 +84,10 @@ void brg__batch_put_back_locked(brg_pool *pool, brg_task *carrier)
     batch->cancelled = 0;
     brg__batch_unref(batch->answers);
     batch->answers = NULL;
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        brg__see_task_put_back_locked(pool, batch->members[i].task, NULL, BRG_OK, 0);
         brg__pool_count_locked(pool, batch->members[i].task);
+    }
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -101,6 +109,7 @@ void brg__batch_started_locked(brg_task *carrier)
         if (brg__task_is_sampled(task) && task->started_ns == 0)
             task->started_ns = carrier->started_ns = brg__now();
         task->slot = carrier->slot;
+        brg__see_started_in_batch_locked(batch->pool, task, carrier->slot, batch->pool->batches);
     }
 }
 
@@ -267,6 +276,7 @@ static bool end_retries_alone_locked(const batch_end *end, brg_task *task)
     brg_status status = end->outcome->status;
     if (status == BRG_TIMED_OUT && end->was_late && !end_is_late(end, task) && !task->cancel_asked &&
         pool->mode < BRG__POOL_STOP && brg__task_can_run_again(task)) {
+        brg__see_task_unstarted_locked(pool, task, task->slot, BRG_OK, 0);
         task->attempts--;
         task->goes_alone = true;
         brg__task_again_locked(task);
@@ -277,7 +287,7 @@ static bool end_retries_alone_locked(const batch_end *end, brg_task *task)
     if (!brg__task_may_retry(task, status))
         return false;
     task->goes_alone = true;
-    brg__task_retry_locked(task, end->counts);
+    brg__task_retry_locked(task, status, end->counts);
     return true;
 }
 
@@ -293,7 +303,7 @@ static bool end_retries_locked(const batch_end *end, uint32_t index)
     if (entry->status == BRG_OK || !brg__task_may_retry(task, entry->status))
         return false;
     task->goes_alone = true; /* a batch has no number of the attempt */
-    brg__task_retry_locked(task, end->counts);
+    brg__task_retry_locked(task, entry->status, end->counts);
     return true;
 }
 

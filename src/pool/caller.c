@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "pool/help.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "worker/module.h"
 
 #define CALLER_ARENA_DEFAULT ((size_t)256 << 20)
@@ -88,9 +89,11 @@ static void caller_run_alone(brg_pool *pool, brg_task *task)
     task->xcancel = &cancel;
     if (task->cancel_asked)
         cancel = CALLER_TICKET;
+    task->attempts++;
+    brg__see_started(pool, NULL, task, NULL, 0);
     brg__pool_unlock(pool);
     brg__outcome outcome = {.status = BRG_OK};
-    brg__context_begin(&context, CALLER_TICKET, ++task->attempts);
+    brg__context_begin(&context, CALLER_TICKET, task->attempts);
     uint64_t started = task->started_ns = brg__task_is_timed(task) ? brg__now() : 0;
     if (task->call != NULL)
         outcome.status = brg__context_conclude(&context, task->call(&context, task->argument), "function");
@@ -111,7 +114,7 @@ static void caller_run_alone(brg_pool *pool, brg_task *task)
     if (outcome.status != BRG_OK && brg__task_may_retry(task, outcome.status)) { /* it waits for a worker then */
         brg_value_unref(outcome.output);
         brg_value_unref(outcome.detail);
-        brg__task_retry_locked(task, &pool->settled);
+        brg__task_retry_locked(task, outcome.status, &pool->settled);
     } else {
         brg__task_settle(task, &outcome, &pool->settled, NULL);
         brg__pool_check_idle_locked(pool);

@@ -11,6 +11,7 @@
 #include "os/memory.h"
 #include "pool/batch.h"
 #include "pool/internal.h"
+#include "pool/observe.h"
 #include "pool/submit.h"
 
 #define CONFIGURE_TIMEOUT_NS BRG_SECONDS(30) /* without start_timeout_ns */
@@ -214,6 +215,7 @@ static brg_status configure_locked(brg_pool *pool, brg_value *config, brg_error 
     if (chain == NULL && count != 0)
         return brg__error_memory(error, "a configuration");
     pool->config = config;
+    brg__see_pool_configured_locked(pool, NULL, BRG_OK, count);
     for (uint32_t i = 0; chain != NULL && i < pool->slot_count; i++)
         if (configure_is_for(pool->slots[i]))
             configure_slot_locked(pool, pool->slots[i], internal_pop(&chain), config);

@@ -24,6 +24,7 @@
 #include "os/waiter.h"
 #include "pool/batch.h"
 #include "pool/extras.h"
+#include "pool/observe.h"
 
 /* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
@@ -140,7 +141,7 @@ static void help_resume_locked(brg__help *help, const help_frame *frame)
     outer->outer = NULL;
     brg_store_relaxed(&slot->xdeadline, frame->deadline);
     brg_store_release(&slot->xticket, frame->ticket);
-    if (brg__task_is(outer, BRG__TASK_WATCHED))
+    if (brg__task_is_watched(outer))
         brg__pool_timer_at(help->pool, brg__heartbeat_begin(slot, outer, brg__now()));
     if (outer->end_why == BRG_OK && (outer->cancel_asked || help->pool->mode >= BRG__POOL_KILL))
         outer->end_why = BRG_CANCELLED;
@@ -261,6 +262,7 @@ static brg_task *help_claim_locked(brg__help *help, brg_task *task)
     brg__pool_uncount_locked(pool, task);
     if (brg__task_is(task, BRG__TASK_CARRIER))
         brg__batch_taken_locked(pool, task);
+    brg__see_task_taken_locked(pool, task, help->slot, BRG_OK, 0);
     brg__pool_room_locked(pool);
     return task;
 }

@@ -8,6 +8,7 @@
 #include "os/library.h"
 #include "os/memory.h"
 #include "os/thread.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 #define OPTIONS_WORKERS_MAX 4096
@@ -290,6 +291,8 @@ static const options_field options_fields[] = {
     OPTIONS_FIELD(on_metrics, false),
     OPTIONS_FIELD(metrics_interval_ns, false),
     OPTIONS_FIELD(no_metrics, false),
+    OPTIONS_FIELD(trace, false),
+    OPTIONS_FIELD(watch, false),
 };
 
 static bool options_is_set(const void *options, const options_field *field)
@@ -396,6 +399,8 @@ brg_status brg_pool_tune(brg_pool *pool, const brg_pool_options *given, brg_erro
         status = brg__error_memory(error, "workers");
     if (status == BRG_OK)
         options_apply_locked(pool, &merged);
+    if (status == BRG_OK)
+        brg__see_pool_tuned_locked(pool, NULL, BRG_OK, 0);
     brg__pool_unlock(pool);
     return status;
 }

@@ -2,12 +2,15 @@
 /* Creating a pool: what it is made of, and its first workers. */
 #include <string.h>
 
+#include <brigade/trace.h>
+
 #include "base/options.h"
 #include "os/memory.h"
 #include "os/thread.h"
 #include "pool/events.h"
 #include "pool/fork_pool.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 static brg_status pool_copy_string(const char **string, brg_error *error)
@@ -78,6 +81,7 @@ static brg_pool *pool_new(const brg_pool_options *options)
     brg__lock_init(&pool->lock, BRG__RANK_POOL, "pool");
     brg__list_init(&pool->blocked);
     brg__list_init(&pool->ended);
+    brg__list_init(&pool->watches);
     brg__pool_team_init(pool);
     for (size_t i = 0; i < brg__count_of(pool->by_age); i++)
         brg__list_init(&pool->by_age[i]);
@@ -118,10 +122,20 @@ brg_status brg_pool_create(brg_pool **out, const brg_pool_options *given, brg_er
     }
     pool->options.init_data = options.init_data == NULL ? NULL : brg_value_ref(options.init_data);
     pool->options.prewarm_input = options.prewarm_input == NULL ? NULL : brg_value_ref(options.prewarm_input);
+    if (options.trace != NULL)
+        status = brg_trace_add(options.trace, pool, error);
+    if (status == BRG_OK && options.watch != NULL)
+        status = brg__watch_begin(pool, options.watch, error);
+    pool->options.watch = NULL; /* the caller's */
+    if (status != BRG_OK) {
+        brg_pool_destroy(pool);
+        return status;
+    }
     brg_error own; /* without one brg__pool_fill would go on, and try again later */
     status = brg__pool_fill(pool, error != NULL ? error : &own);
     if (status != BRG_OK) {
         brg__events_stop(pool); /* nobody knows it */
+        brg__watches_drop(pool);
         brg_pool_destroy(pool);
         return status;
     }

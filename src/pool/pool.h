@@ -32,7 +32,8 @@
 #include "pool/schedule.h"
 #include "worker/worker.h"
 
-#define BRG__AHEAD_MAX 64 /* tasks a process worker has in its ring, the running one included */
+#define BRG__OBSERVERS_MAX 16 /* watches and traces on one pool */
+#define BRG__AHEAD_MAX 64     /* tasks a process worker has in its ring, the running one included */
 
 /* brg_pool.xfull */
 #define BRG__FULL 1u
@@ -56,14 +57,14 @@ typedef enum brg__task_place {
 
 /* What a task is besides a function: set at submit. */
 typedef enum brg__task_kind {
-    BRG__TASK_HANDLE = 1,   /* it is counted: it has a handle, a token or a group */
-    BRG__TASK_CLOCK = 2,    /* its times are filled and count */
-    BRG__TASK_EXTRAS = 4,   /* it has task->extras since its submit; see also BRG__TASK_FOLLOWED */
-    BRG__TASK_INTERNAL = 8, /* the pool's own (configure, prewarm): in no count a user sees */
-    BRG__TASK_CARRIER = 16, /* a batch: stands for its members and is in no count */
-    BRG__TASK_BATCHED = 32, /* goes into batches */
-    BRG__TASK_WATCHED = 64, /* heartbeat_ns counts */
-    BRG__TASK_HOOKED = 128  /* a flow's: hooked.c */
+    BRG__TASK_HANDLE = 1,    /* it is counted: it has a handle, a token or a group */
+    BRG__TASK_CLOCK = 2,     /* its times are filled and count */
+    BRG__TASK_EXTRAS = 4,    /* it has task->extras since its submit; see also BRG__TASK_FOLLOWED */
+    BRG__TASK_INTERNAL = 8,  /* the pool's own (configure, prewarm): in no count a user sees */
+    BRG__TASK_CARRIER = 16,  /* a batch: stands for its members and is in no count */
+    BRG__TASK_BATCHED = 32,  /* goes into batches */
+    BRG__TASK_NUMBERED = 64, /* it has its id and event_name, whether or not it has a handle: observe.c */
+    BRG__TASK_HOOKED = 128   /* a flow's: hooked.c */
 } brg__task_kind;
 
 typedef struct brg__extras brg__extras;
@@ -111,7 +112,7 @@ struct brg_task {
     struct brg__progress *progress; /* of a task with extras, from submit to its end; else NULL: progress.c */
 
     uint64_t id, submitted_ns, started_ns, run_timeout_ns, deadline_ns, start_by_ns; /* the times: with a clock only */
-    uint64_t heartbeat_ns;                                                           /* of one that is watched */
+    uint64_t heartbeat_ns;   /* 0: its signs of life do not count */
     uint64_t start_delay_ns; /* from submit, of one that waits for others first; 0: none */
     brg__heap_item expiry;
     brg_result result; /* with a handle or a callback only */
@@ -122,6 +123,7 @@ struct brg_task {
     struct brg_task *outer; /* of a suspended one: what its worker suspended before: help.c */
     uint64_t *xcancel;      /* of one that runs in its submitter: caller.c */
     brg_status end_why;     /* it was asked to end; BRG_OK: it was not. Of suspended ones, under the lock */
+    const char *event_name; /* of a numbered one: NULL, or its name as records have it */
     char name[BRG_TASK_NAME_MAX + 1];
 };
 
@@ -129,6 +131,11 @@ _Static_assert(offsetof(brg_task, input) == 128 && offsetof(brg_task, id) == 192
                "what a plain task uses lies in three cache lines");
 
 static inline bool brg__task_is(const brg_task *task, brg__task_kind kind) { return (task->kind & kind) != 0; }
+/* Its signs of life count. */
+static inline bool brg__task_is_watched(const brg_task *task)
+{
+    return brg__task_is(task, BRG__TASK_CLOCK) && task->heartbeat_ns != 0;
+}
 /* An internal one that may be withdrawn: strand.h's. */
 static inline bool brg__task_is_strand(const brg_task *task)
 {
@@ -203,6 +210,8 @@ struct brg__slot {
     uint64_t run_ewma_ns;               /* thread: this worker's */
     brg_task *free_first, *free_last;
     uint32_t free_count;
+    uint32_t xrecording; /* it writes to stores: observe.c */
+    struct brg__chunk *chunks[BRG__OBSERVERS_MAX];
     BRG__ALIGNED(64) brg__settled xsettled;
 };
 
@@ -284,6 +293,8 @@ struct brg_pool {
     struct brg__events *events;           /* events.c */
     struct brg__metrics *metrics;         /* metrics.c; NULL with no_metrics */
     struct brg__metrics_event *metrics_event;
+    struct brg__observers *observers; /* observe.c; NULL until somebody watches */
+    brg__list watches;                /* watch.c: the owner's alone */
     brg_value *config;                /* configure.c */
     uint64_t rss_at;                  /* when recycle.c looks at memory again */
     brg__list by_age[BRG_BAND_COUNT]; /* drop_oldest and drop_newest: all that wait, by age: admission.c */
@@ -296,6 +307,7 @@ struct brg_pool {
 
     BRG__ALIGNED(64) uint32_t xfull; /* BRG__FULL...: queue_high was reached, queue_low not again yet */
     uint32_t xidle_waiters, xidle_epoch, xroom_epoch;
+    uint64_t xobserved;               /* the events that somebody wants, as bits: observe.h */
     BRG__ALIGNED(64) brg_task *xfree; /* returned from outside the lock */
     uint64_t xdelivered;              /* callbacks that ran */
     brg__slot **slots; /* slot_count, made as needed, kept to the end; under the lock, as schedule.seats */
@@ -384,7 +396,7 @@ bool brg__task_can_run_again(const brg_task *task);
 /* How long to wait before the attempt that follows `attempts` ones; `random`: any number, for the jitter. */
 uint64_t brg__retry_delay(const brg_pool_options *options, uint32_t attempts, uint64_t random);
 /* Back into the queue for another attempt, at once or after its delay. Lock held. */
-void brg__task_retry_locked(brg_task *task, brg__settled *counts);
+void brg__task_retry_locked(brg_task *task, brg_status why, brg__settled *counts);
 void brg__task_again_locked(brg_task *task); /* at once, and not counted: it was not its fault */
 
 /* task.c */

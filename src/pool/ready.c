@@ -10,6 +10,7 @@
 #include "pool/batch.h"
 #include "pool/extras.h"
 #include "pool/help.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 /* ---- waking ------------------------------------------------------------------------------------------------------ */
@@ -89,6 +90,8 @@ void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot)
 void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot)
 {
     slot->ending = ready_note(&pool->asks, slot->worker);
+    if (slot->ending)
+        brg__see_worker_asked_locked(pool, slot, BRG_OK, 0);
     if (!slot->ending)
         brg__pool_timer_at(pool, 0); /* the next look comes back to it: recycle.c */
 }
@@ -211,6 +214,7 @@ static uint32_t ready_from(const brg_pool *pool)
 static void ready_pin_again_locked(brg_pool *pool, brg_task *task)
 {
     brg__slot *slot = pool->slots[task->item.reserved_2];
+    brg__see_task_queued_locked(pool, task, slot, BRG_OK, 0);
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
     brg__schedule_pin(&pool->schedule, &slot->seat, &task->item);
     brg__pool_wake_slot_locked(pool, slot);
@@ -230,6 +234,7 @@ void brg__task_schedule_locked(brg_pool *pool, brg_task *task)
         if (task->item.since_ns == 0)
             task->item.since_ns = now;
     }
+    brg__see_task_queued_locked(pool, task, NULL, BRG_OK, 0);
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
     brg__seat *seat = brg__schedule_put(&pool->schedule, &task->item, task->item.reserved_1, ready_from(pool), now);
     ready_wake_for_locked(pool, brg__slot_of(seat));
@@ -249,12 +254,14 @@ void brg__task_put_back_locked(brg_pool *pool, brg_task *task)
     task->slot = NULL;
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_put_back_locked(pool, task);
+    brg__see_task_put_back_locked(pool, task, NULL, BRG_OK, 0);
     brg__pool_count_locked(pool, task);
     brg__schedule_put_back(&pool->schedule, &task->item);
 }
 
 void brg__task_pin_locked(brg_pool *pool, brg_task *task, brg__slot *slot)
 {
+    brg__see_task_queued_locked(pool, task, slot, BRG_OK, 0);
     brg__pool_count_locked(pool, task);
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
     brg__schedule_pin(&pool->schedule, &slot->seat, &task->item);
@@ -283,6 +290,7 @@ brg_task *brg__task_take_locked(brg_pool *pool, brg__slot *slot)
     } while (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_EXTRAS)) && brg__extras_refuse_locked(task));
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_taken_locked(pool, task);
+    brg__see_task_taken_locked(pool, task, slot, BRG_OK, 0);
     return task;
 }
 
@@ -327,6 +335,7 @@ brg_task *brg__task_leave_any_locked(brg_pool *pool)
 
 void brg__task_delay_locked(brg_pool *pool, brg_task *task, uint64_t until_ns)
 {
+    brg__see_task_delayed_locked(pool, task, NULL, BRG_OK, until_ns);
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_DELAYED);
     brg__heap_insert(&pool->delayed, brg__item_heap(&task->item), until_ns);
     brg__pool_timer_at(pool, until_ns);
@@ -334,6 +343,7 @@ void brg__task_delay_locked(brg_pool *pool, brg_task *task, uint64_t until_ns)
 
 void brg__task_block_locked(brg_pool *pool, brg_task *task)
 {
+    brg__see_task_blocked_locked(pool, task, NULL, BRG_OK, 0);
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_BLOCKED);
     brg__list_push_back(&pool->blocked, brg__item_node(&task->item));
 }

@@ -11,6 +11,7 @@
  */
 #include "os/clock.h"
 #include "os/usage.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 #define RECYCLE_SAMPLE_NS BRG_MILLISECONDS(500)
@@ -66,6 +67,8 @@ bool brg__slot_is_due_locked(brg__slot *slot)
 void brg__slot_recycle_locked(brg__slot *slot)
 {
     slot->pool->workers_recycled += !slot->warm_failed;
+    if (!slot->warm_failed)
+        brg__see_worker_recycled_locked(slot->pool, slot, BRG_OK, brg__slot_served(slot));
     brg__slot_retire_locked(slot);
 }
 

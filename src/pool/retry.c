@@ -2,6 +2,7 @@
 /* Whether a failed attempt is worth another one, and when that is. */
 #include "base/random.h"
 #include "os/clock.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 #include "pool/progress.h"
 
@@ -79,9 +80,13 @@ void brg__task_again_locked(brg_task *task)
     brg__pool_dispatch_locked(task->pool);
 }
 
-void brg__task_retry_locked(brg_task *task, brg__settled *counts)
+void brg__task_retry_locked(brg_task *task, brg_status why, brg__settled *counts)
 {
     brg_pool *pool = task->pool;
+    uint64_t delay = pool->options.retry_delay_ns == 0
+                         ? 0
+                         : brg__retry_delay(&pool->options, task->attempts, brg__random_next(&pool->random));
+    brg__see_task_retried_locked(pool, task, task->slot, why, delay);
     brg_store_relaxed(&counts->retried, counts->retried + 1);
     if (pool->options.retry_delay_ns == 0) {
         brg__task_again_locked(task);
@@ -89,6 +94,5 @@ void brg__task_retry_locked(brg_task *task, brg__settled *counts)
     }
     retry_queued(task);
     brg__pool_count_locked(pool, task);
-    uint64_t delay = brg__retry_delay(&pool->options, task->attempts, brg__random_next(&pool->random));
     brg__task_delay_locked(pool, task, brg__deadline(delay));
 }

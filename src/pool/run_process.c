@@ -16,6 +16,7 @@
 #include "os/memory.h"
 #include "pool/batch.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 #include "pool/progress.h"
 
@@ -77,8 +78,9 @@ static void process_start_head_locked(brg__slot *slot)
     }
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_started_locked(task);
+    brg__see_started(pool, NULL, task, slot, slot->worker->id);
     slot->xdeadline = deadline;
-    if (brg__task_is(task, BRG__TASK_WATCHED))
+    if (brg__task_is_watched(task))
         deadline = brg__min(deadline, brg__heartbeat_begin(slot, task, now));
     brg__pool_timer_at(pool, deadline);
     if (slot->ahead_count > 1) {
@@ -198,6 +200,7 @@ void brg__slot_recall_locked(brg__slot *slot)
         ahead->task = NULL;
         if ((brg_load_relaxed(&task->xstate) & BRG__TASK_STATE_MASK) ==
             BRG_TASK_RUNNING) { /* the first, which had not started */
+            brg__see_task_unstarted_locked(slot->pool, task, slot, BRG_OK, 0);
             task->attempts--;
             uint32_t state = brg_load_relaxed(&task->xstate);
             while (!brg_cas_acq_rel(&task->xstate, &state, state & ~(uint32_t)BRG_TASK_RUNNING))
@@ -250,7 +253,7 @@ static void process_settle_locked(brg__slot *slot, brg_task *task, brg_status en
     if (outcome.status != BRG_OK && brg__task_may_retry(task, outcome.status)) {
         brg_value_unref(outcome.output);
         brg_value_unref(outcome.detail);
-        brg__task_retry_locked(task, &slot->xsettled);
+        brg__task_retry_locked(task, outcome.status, &slot->xsettled);
         return;
     }
     brg__task_settle(task, &outcome, &slot->xsettled, NULL);

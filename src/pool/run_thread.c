@@ -21,6 +21,7 @@
 #include "pool/batch.h"
 #include "pool/fork_pool.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 #include "pool/progress.h"
 #include "worker/batch.h"
@@ -215,7 +216,7 @@ static void run_clock(brg_pool *pool, brg__slot *slot, brg_task *task)
     task->started_ns = brg__now();
     uint64_t deadline = brg__min(task->deadline_ns, brg__add_saturated(task->started_ns, task->run_timeout_ns));
     brg_store_relaxed(&slot->xdeadline, deadline);
-    if (brg__task_is(task, BRG__TASK_WATCHED))
+    if (brg__task_is_watched(task))
         deadline = brg__min(deadline, brg__heartbeat_begin(slot, task, task->started_ns));
     if (deadline < brg_load_relaxed(&pool->xtimer_at)) {
         brg__pool_lock(pool);
@@ -252,7 +253,7 @@ static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_cont
         brg__pool_lock(pool);
         bool retry = brg__task_may_retry(task, outcome->status);
         if (retry)
-            brg__task_retry_locked(task, &slot->xsettled);
+            brg__task_retry_locked(task, outcome->status, &slot->xsettled);
         brg__pool_unlock(pool);
         if (outcome->status != ended || retry) {
             brg_value_unref(outcome->output);
@@ -328,6 +329,7 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
         run_clock(pool, slot, task);
     else if (brg__task_is_sampled(task))
         task->started_ns = brg__now();
+    brg__see_started(pool, slot, task, slot, worker->id);
     context->teller = BRG__LIKELY(task->progress == NULL) ? NULL : brg__progress_begin(&progress, task->progress);
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_begin(context, task, &outcome);

@@ -16,6 +16,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 /* ---- busy and idle ----------------------------------------------------------------------------------------------- */
@@ -64,12 +65,14 @@ void brg__slot_set_idle_locked(brg__slot *slot, bool idle)
     slot->idle_since = now;
     if (idle) {
         brg__sampler_rest(&pool->sampler, now);
+        brg__see_worker_idle_locked(pool, slot, BRG_OK, 0);
         pool->idle_count++;
         if (BRG__UNLIKELY(pool->workers > pool->target))
             brg__pool_timer_at(pool, brg__add_saturated(now, pool->options.idle_timeout_ns));
         if (BRG__UNLIKELY(scale_is_surplus(slot)))
             brg__pool_timer_at(pool, 0);
     } else {
+        brg__see_worker_busy_locked(pool, slot, BRG_OK, 0);
         pool->idle_count--;
         if (BRG__UNLIKELY(pool->may_hint))
             scale_is_busier_locked(pool, now);
@@ -118,6 +121,7 @@ void brg__slot_park_locked(brg__slot *slot)
         brg__pool_timer_at(pool, 0); /* who gets what waited for it is woken; it is ended */
     brg__seat_close(&pool->schedule, &slot->seat, now);
     brg_store_relaxed(&slot->xparked, 1u);
+    brg__see_worker_parked_locked(pool, slot, BRG_OK, 0);
     slot->idle_since = now;
     pool->parked++;
     pool->idle_count++;
@@ -131,6 +135,7 @@ void brg__slot_unpark_locked(brg__slot *slot)
         return;
     brg__pool_account_locked(pool, brg__now());
     brg_store_relaxed(&slot->xparked, 0u);
+    brg__see_worker_unparked_locked(pool, slot, BRG_OK, 0);
     pool->parked--;
     pool->idle_count--;
 }
@@ -210,6 +215,7 @@ static uint64_t scale_shrink_locked(brg_pool *pool, uint64_t now)
     uint64_t next = UINT64_MAX;
     brg__slot *slot;
     while (pool->asks.count < BRG__WAKE_MAX && (slot = scale_surplus_locked(pool)) != NULL) {
+        brg__see_worker_shrunk_locked(pool, slot, BRG_OK, 0);
         brg__slot_retire_locked(slot);
         pool->workers_shrunk++;
     }
@@ -220,6 +226,7 @@ static uint64_t scale_shrink_locked(brg_pool *pool, uint64_t now)
             next = due;
             break;
         }
+        brg__see_worker_shrunk_locked(pool, slot, BRG_OK, 0);
         brg__slot_retire_locked(slot);
         pool->workers_shrunk++;
         staying--;
@@ -302,6 +309,8 @@ uint64_t brg__pool_scale_locked(brg_pool *pool, uint64_t now)
         pool->scale_at = is_fixed || !scale_is_active_locked(pool) ? UINT64_MAX
                                                                    : now + pool->options.scaling_interval_ns;
         bool helped = pool->target > before;
+        if (pool->target != before)
+            brg__see_pool_target_locked(pool, NULL, BRG_OK, pool->target);
         pool->may_hint = !is_fixed && pool->target < pool->options.workers_max &&
                          (helped || !was_hint || pool->scale_at == UINT64_MAX);
     }

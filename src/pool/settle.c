@@ -12,6 +12,7 @@
 #include "pool/extras.h"
 #include "pool/internal.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 /* An error for each status, for when there is no memory to copy the real one. */
@@ -219,6 +220,7 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
     brg_task_state state = settle_state(outcome->status);
     bool has_handle = brg__task_is(task, BRG__TASK_HANDLE), has_done = task->done != NULL;
     bool is_carrier = brg__task_is(task, BRG__TASK_CARRIER);
+    brg__see_settled(task->pool, slot, task, outcome->status, outcome->worker_id, outcome->run_ns);
     task->worker_id = outcome->worker_id;
     task->has_result = has_handle || (has_done && (outcome->status != BRG_OK || outcome->output != NULL ||
                                                    brg__task_is(task, BRG__TASK_CLOCK)));

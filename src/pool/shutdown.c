@@ -11,6 +11,7 @@
 #include "pool/fork_pool.h"
 #include "pool/internal.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 void brg__pool_ref(brg_pool *pool) { brg_add_relaxed(&pool->xreferences, 1u); }
@@ -44,6 +45,7 @@ void brg__pool_unref(brg_pool *pool)
     brg__bunches_free(pool);
     brg__events_free(pool);
     brg__metrics_free(pool);
+    brg__observers_free(pool);
     brg__config_free(pool);
     brg__schedule_done(&pool->schedule);
     brg__mfree(pool->scaling);
@@ -150,6 +152,17 @@ static void shutdown_cancel_running_locked(brg_pool *pool)
     }
 }
 
+static void shutdown_set_mode_locked(brg_pool *pool, brg__pool_mode mode)
+{
+    pool->mode = mode;
+    if (mode == BRG__POOL_DRAIN)
+        brg__see_pool_draining_locked(pool, NULL, BRG_OK, pool->waiting);
+    else if (mode == BRG__POOL_STOP)
+        brg__see_pool_stopping_locked(pool, NULL, BRG_OK, pool->waiting);
+    else if (mode == BRG__POOL_KILL)
+        brg__see_pool_killing_locked(pool, NULL, BRG_OK, pool->waiting);
+}
+
 static brg_status shutdown_mode(brg_pool *pool, brg__pool_mode mode, uint64_t timeout_ns)
 {
     brg_status status = shutdown_check(pool);
@@ -158,7 +171,7 @@ static brg_status shutdown_mode(brg_pool *pool, brg__pool_mode mode, uint64_t ti
     uint64_t deadline = brg__deadline(timeout_ns);
     brg__pool_lock(pool);
     if (pool->mode < mode)
-        pool->mode = mode;
+        shutdown_set_mode_locked(pool, mode);
     if (mode == BRG__POOL_DRAIN)
         brg__batches_hurry_locked(pool);
     if (mode >= BRG__POOL_STOP)
@@ -211,6 +224,7 @@ static void shutdown_end_workers(brg_pool *pool)
             brg_worker *one = pool->slots[i]->worker;
             any = any || one != NULL || pool->workers != 0;
             if (one != NULL && brg_load_relaxed(&one->xasked) == 0) {
+                brg__see_worker_asked_locked(pool, pool->slots[i], BRG_OK, 0);
                 brg__worker_ref(one);
                 worker = one;
             }
@@ -234,8 +248,13 @@ static void shutdown_end(brg_pool *pool)
     brg_pool_kill(pool, BRG_FOREVER);
     shutdown_end_workers(pool);
     brg__supervisor_call_wait(shutdown_clear_timer, pool);
+    brg__pool_lock(pool);
+    brg__see_pool_closed_locked(pool, NULL, BRG_OK, 0);
+    brg__pool_unlock(pool);
     brg__events_end(pool);
     brg__metrics_event_end(pool);
+    brg__observers_end(pool);
+    brg__watches_end(pool);
     if (pool->options.loop != NULL)
         brg__loop_detach(pool->options.loop);
     pool->has_ended = true;

@@ -7,6 +7,7 @@
 #include "pool/caller.h"
 #include "pool/extras.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 #include "pool/submit.h"
 
@@ -22,7 +23,7 @@ static void submit_fill_clocks_locked(brg_pool *pool, brg_task *task, const brg_
                                       uint64_t queue_timeout)
 {
     task->started_ns = 0;
-    task->heartbeat_ns = pool->options.heartbeat_ns;
+    task->heartbeat_ns = brg__task_is(task, BRG__TASK_INTERNAL) ? 0 : pool->options.heartbeat_ns;
     task->submitted_ns = brg__now();
     task->deadline_ns = UINT64_MAX;
     if (options->deadline_ns != 0)
@@ -86,8 +87,6 @@ void brg__submit_fill_locked(brg_pool *pool, brg_task *task, const brg__work *wo
     if (defaults->timing || queue_timeout != UINT64_MAX || (options->deadline_ns | options->delay_ns) != 0 ||
         options->run_timeout_ns != 0 || defaults->run_timeout_ns != UINT64_MAX || defaults->heartbeat_ns != 0) {
         task->kind |= BRG__TASK_CLOCK;
-        if (defaults->heartbeat_ns != 0 && !brg__task_is(task, BRG__TASK_INTERNAL))
-            task->kind |= BRG__TASK_WATCHED;
         submit_fill_clocks_locked(pool, task, options, queue_timeout);
     }
     brg__metrics_submit_locked(pool, task);
@@ -131,6 +130,7 @@ void brg__submit_accept_locked(brg_pool *pool, brg_task *task, const brg_submit_
     if (brg__task_is(task, BRG__TASK_HANDLE) && task->xreferences == 2)
         brg__pool_ref(pool); /* the handle's */
     pool->submitted++;
+    brg__see_submitted_locked(pool, task);
 }
 
 static bool submit_fits_a_worker(const brg_pool *pool, uint64_t tags)
@@ -341,6 +341,7 @@ static bool submit_plain(brg_pool *pool, const brg__work *work)
         brg__loop_hold(pool->options.loop);
     }
     pool->submitted++;
+    brg__see_submitted_locked(pool, task);
     task->expiry_if_linked = NULL;
     if (++pool->waiting > pool->waiting_peak)
         pool->waiting_peak = pool->waiting;

@@ -15,6 +15,7 @@
 #include "pool/fork_pool.h"
 #include "pool/help.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 #define AHEAD_LONG_NS BRG_MILLISECONDS(2)
@@ -51,6 +52,8 @@ void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why)
     supervise_note_asked_locked(slot, ticket, why);
     slot->kill_ticket = ticket;
     slot->kill_why = why;
+    if (why == BRG_TIMED_OUT)
+        brg__see_overdue_locked(slot, ticket);
     slot->kill_deferrals = 0;
     slot->kill_at = brg__deadline(slot->pool->options.grace_ns);
     brg__worker_cancel_task(slot->worker, ticket);
@@ -91,6 +94,7 @@ static void supervise_kill_locked(brg__slot *slot)
     }
     slot->ending = true;
     pool->workers_killed++;
+    brg__see_worker_killed_locked(pool, slot, slot->kill_why, 0);
     if (!brg__pool_has_processes(pool))
         brg__forks_end_helpers_locked(slot, slot->kill_why);
     const char *why = "the task was cancelled and did not end within its grace";
@@ -197,8 +201,10 @@ void brg__pool_timer_fire(brg__timer *timer)
     next = brg__min(next, brg__recycle_locked(pool, now));
     next = brg__min(next, brg__pool_scale_locked(pool, now));
     next = brg__min(next, brg__metrics_event_locked(pool, now));
-    if (pool->breaker_until != 0 && pool->breaker_until <= now)
+    if (pool->breaker_until != 0 && pool->breaker_until <= now) {
         pool->breaker_until = 0;
+        brg__see_pool_breaker_half_open_locked(pool, NULL, BRG_OK, 0);
+    }
     if (pool->breaker_until != 0)
         next = brg__min(next, pool->breaker_until);
     brg__pool_dispatch_locked(pool);

@@ -5,6 +5,7 @@
 #include "pool/batch.h"
 #include "pool/caller.h"
 #include "pool/help.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 #include "pool/progress.h"
 
@@ -173,6 +174,7 @@ brg_status brg__task_cancel_locked(brg_task *task)
         return BRG_STATE;
     task->cancel_asked = true;
     brg__slot *slot = task->slot;
+    brg__see_task_cancel_asked_locked(task->pool, task, slot, BRG_CANCELLED, 0);
     uint8_t place = brg_load_relaxed(&task->place);
     if (place <= BRG__PLACE_BLOCKED || (place == BRG__PLACE_BATCH && !brg__batch_is_taken(task))) {
         brg__task_unwait_locked(task->pool, task);

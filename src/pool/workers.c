@@ -16,6 +16,7 @@
 #include "pool/help.h"
 #include "pool/internal.h"
 #include "pool/metrics.h"
+#include "pool/observe.h"
 #include "pool/pool.h"
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
@@ -139,6 +140,7 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
         brg_store_relaxed(&slot->xticket, (uint64_t)0);
         brg__seat_open(&pool->schedule, &slot->seat);
         pool->workers_started++;
+        brg__see_worker_starting_locked(pool, slot, BRG_OK, 0);
     } else {
         brg_value_unref(init_data);
         pool->workers--;
@@ -221,10 +223,13 @@ static void workers_failed_locked(brg_pool *pool, brg__slot *slot, const brg_err
     uint32_t doublings = (uint32_t)brg__min(pool->failures, 20);
     pool->failures++;
     uint64_t now = brg__now();
-    slot->restart_at = brg__add_saturated(now, brg__min(options->restart_min_ns << doublings, options->restart_max_ns));
+    uint64_t wait = brg__min(options->restart_min_ns << doublings, options->restart_max_ns);
+    slot->restart_at = brg__add_saturated(now, wait);
+    brg__see_worker_start_failed_locked(pool, slot, error->status, wait);
     if (pool->failures < options->breaker_failures || pool->breaker_until != 0)
         return;
     pool->breaker_until = brg__add_saturated(now, options->breaker_open_ns);
+    brg__see_pool_breaker_open_locked(pool, NULL, error->status, options->breaker_open_ns);
     char message[sizeof(error->message)];
     snprintf(message, sizeof(message), "workers do not start: %.220s", error->message);
     brg__pool_cancel_queue_locked(pool, BRG_UNAVAILABLE, message);
@@ -265,6 +270,8 @@ void brg__slot_online_locked(brg__slot *slot)
     slot->online_at = now;
     pool->online++;
     bool half_open = pool->failures != 0;
+    if (pool->failures >= pool->options.breaker_failures)
+        brg__see_pool_breaker_closed_locked(pool, NULL, BRG_OK, 0);
     pool->failures = 0;
     if (half_open)
         brg__pool_timer_at(pool, 0); /* the other slots may try again */
@@ -272,6 +279,7 @@ void brg__slot_online_locked(brg__slot *slot)
         if (pool->slots[i]->worker == NULL && pool->slots[i]->restart_at != UINT64_MAX)
             pool->slots[i]->restart_at = 0;
     brg__events_started_locked(pool, slot);
+    brg__see_worker_online_locked(pool, slot, BRG_OK, 0);
     brg__recycle_watch_locked(slot);
     brg__pool_watch_locked(pool, now); /* until it is idle for the first time it is not */
     if (brg__pool_has_processes(pool))
@@ -299,6 +307,7 @@ static bool workers_start_again_locked(brg__slot *slot, brg_task *task, brg_stat
     if (status != BRG_START_FAILED || task->cancel_asked || !brg__task_can_run_again(task) ||
         slot->pool->mode >= BRG__POOL_STOP || ++task->crashes >= slot->pool->options.crash_limit)
         return false;
+    brg__see_task_unstarted_locked(slot->pool, task, slot, BRG_OK, 0);
     task->attempts--;
     brg__task_again_locked(task);
     return true;
@@ -326,7 +335,7 @@ static void workers_end_task_locked(brg__slot *slot, brg_task *task, const brg_e
         task->crashes++;
     bool poison = crash && task->crashes >= slot->pool->options.crash_limit && task->attempts < task->attempts_max;
     if (!poison && brg__task_may_retry(task, status)) {
-        brg__task_retry_locked(task, &slot->pool->settled);
+        brg__task_retry_locked(task, status, &slot->pool->settled);
         return;
     }
     if (poison) {
@@ -425,6 +434,7 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
     brg__warm_end_locked(pool, slot);
     if (exit->signal != 0 && !slot->kill_ticket && !exit->requested)
         pool->workers_crashed++;
+    brg__see_worker_ended_locked(pool, slot, exit->status, (uint64_t)exit->signal);
     slot->worker = NULL;
     slot->kill_ticket = 0;
     slot->kill_at = UINT64_MAX;

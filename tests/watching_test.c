@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: MIT */
+/* Watches: every transition is told, once, in order, whatever happens; and their own beginnings and ends. */
+#include "batching.h"
+#include "crowd.h"
+#include "tale.h"
+#include "watch.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#define BOUND BRG_SECONDS(60)
+
+static uint32_t random_state;
+
+static uint32_t choose(uint32_t count)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (random_state >> 16) % count;
+}
+
+static int seed_print(void **state)
+{
+    (void)state;
+    const char *given = getenv("BRIGADE_TEST_SEED");
+    random_state = given != NULL ? (uint32_t)strtoul(given, NULL, 0) : (uint32_t)(uintptr_t)&state ^ (uint32_t)clock();
+    fprintf(stderr, "BRIGADE_TEST_SEED=%u\n", random_state);
+    return 0;
+}
+
+static brg_loop *loop_new(void)
+{
+    brg_loop *loop = NULL;
+    assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true), NULL), BRG_OK);
+    return loop;
+}
+
+static void finish(brg_loop *loop, brg_pool *pool, tale *self)
+{
+    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
+    brg_pool_stats stats = scenario_stats(pool);
+    brg_pool_destroy(pool);
+    tale_check_end(self, &stats);
+    assert_int_equal(brg_loop_pending(loop), 0);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
+/* ---- everything at once ------------------------------------------------------------------------------------------ */
+
+static brg_status call_sometimes(brg_context *context, void *argument)
+{
+    (void)context;
+    return argument == NULL ? BRG_OK : BRG_FAILED;
+}
+
+static brg_task *submit_any(brg_pool *pool, bool is_process, brg_task *before)
+{
+    brg_task *task = NULL;
+    brg_submit_options options = {.size = sizeof(options),
+                                  .priority = (brg_priority)choose(4),
+                                  .key = choose(5),
+                                  .attempts_max = 1 + choose(3),
+                                  .delay_ns = choose(8) == 0 ? BRG_MICROSECONDS(1 + choose(2000)) : 0,
+                                  .run_timeout_ns = choose(4) == 0 ? BRG_MILLISECONDS(5) : 0,
+                                  .queue_timeout_ns = choose(16) == 0 ? BRG_MICROSECONDS(1 + choose(500)) : 0};
+    if (before != NULL && choose(6) == 0) {
+        options.after = &before;
+        options.after_count = 1;
+        options.after_any = choose(2) == 0;
+    }
+    switch (choose(is_process ? 40 : 12)) {
+    case 0:
+        return scenario_submit(pool, "fail", NULL, &options);
+    case 1:
+        return scenario_submit(pool, "flaky", scenario_int("until", 2), &options);
+    case 2:
+        options.run_timeout_ns = BRG_MILLISECONDS(2);
+        return scenario_submit(pool, "spin_politely", NULL, &options);
+    case 3:
+        return scenario_submit(pool, "no such task", NULL, &options);
+    case 4:
+    case 5:
+        if (is_process)
+            return scenario_submit(pool, "abort", NULL, &options);
+        assert_int_equal(brg_pool_submit_call(pool, call_sometimes, choose(2) == 0 ? pool : NULL, &options, &task),
+                         BRG_OK);
+        return task;
+    default:
+        return scenario_submit(pool, "noop", NULL, &options);
+    }
+}
+
+#define KEPT 16
+
+static void play(brg_pool *pool, brg_loop *loop, bool is_process, int operations)
+{
+    brg_task *kept[KEPT] = {NULL};
+    for (int i = 0; i < operations; i++) {
+        uint32_t place = choose(KEPT);
+        if (kept[place] != NULL && choose(5) == 0)
+            (void)brg_task_cancel(kept[place]);
+        if (kept[place] != NULL && choose(4) == 0)
+            assert_int_equal(brg_task_wait(kept[place], BOUND), BRG_OK);
+        brg_task_unref(kept[place]);
+        kept[place] = NULL;
+        kept[place] = submit_any(pool, is_process, kept[choose(KEPT)]);
+        if (choose(16) == 0)
+            (void)brg_loop_dispatch(loop);
+        if (choose(200) == 0)
+            assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.workers_max = 1 + choose(3)), NULL), BRG_OK);
+    }
+    for (int i = 0; i < KEPT; i++)
+        brg_task_unref(kept[i]);
+}
+
+static void every_transition_is_told_in_order(void **state)
+{
+    bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
+    tale self = {.needs_all = true};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = scenario_pool(
+        scenario_isolation(state),
+        brg_pool_opts(.loop = loop, .workers_max = 3,
+                      .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TIMEOUT,
+                      .retry_delay_ns = BRG_MICROSECONDS(100), .retry_jitter_percent = 100, .crash_limit = 3,
+                      .grace_ns = BRG_SECONDS(20), .recycle_tasks = 7, .restart_min_ns = 1,
+                      .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
+    play(pool, loop, is_process, is_process ? (WATCH_SANITIZED ? 150 : 800) : (WATCH_SANITIZED ? 1500 : 8000));
+    finish(loop, pool, &self);
+    assert_true(self.counts[BRG_EVENT_TASK_RETRIED] > 0);
+    assert_true(self.counts[BRG_EVENT_TASK_CANCEL_ASKED] > 0);
+    assert_true(self.counts[BRG_EVENT_TASK_OVERDUE] > 0);
+    assert_true(self.counts[BRG_EVENT_WORKER_RECYCLED] > 0);
+    assert_int_equal(self.counts[BRG_EVENT_POOL_CLOSED], 1);
+    tale_free(&self);
+}
+
+/* Workers that pull, steal and are pushed to, and submitters on other threads, retries at once. */
+typedef struct submitter {
+    brg_pool *pool;
+    bool is_process;
+    int count;
+} submitter;
+
+static void *submitter_run(void *argument)
+{
+    const submitter *self = argument;
+    for (int i = 0; i < self->count; i++) {
+        brg_task *task = NULL;
+        const char *name = i % 7 == 0 ? "fail" : "noop";
+        if (brg_pool_submit(self->pool, name, NULL, NULL, i % 3 == 0 ? &task : NULL) != BRG_OK)
+            abort();
+        if (i % 9 == 0)
+            (void)brg_task_cancel(task);
+        brg_task_unref(task);
+    }
+    return NULL;
+}
+
+static void submitters_on_other_threads(void **state)
+{
+    bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
+    tale self = {.needs_all = true};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.loop = loop, .workers_max = 3, .placement = brg_placement_stealing,
+                                                 .attempts_max = 2, .retry_on = BRG_RETRY_FAILED,
+                                                 .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self,
+                                                                         .capacity = 4000000, .delay_ns = 1)));
+    submitter work = {pool, is_process, WATCH_SANITIZED ? 1000 : 10000};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, submitter_run, &work), 0);
+    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK); /* it delivers meanwhile */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    finish(loop, pool, &self);
+    assert_int_equal(self.counts[BRG_EVENT_TASK_SUBMITTED], 2 * (uint64_t)work.count);
+    tale_free(&self);
+}
+
+static void members_of_batches(void **state)
+{
+    static const char *const orders[] = {"good", "fail", "good", "silent", "whole", "later", "crash"};
+    uint32_t kinds = scenario_isolation(state) == BRG_ISOLATION_PROCESS ? 7 : 6;
+    tale self = {.needs_all = true};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = batch_pool(
+        state, .loop = loop, .workers_max = 2, .batch_size = 8, .batch_delay_ns = BRG_MILLISECONDS(1),
+        .attempts_max = 3, .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TRANSIENT, .crash_limit = 3,
+        .restart_min_ns = 1,
+        .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000));
+    for (int i = 0; i < 300; i++) {
+        brg_task *task = submit(pool, orders[choose(kinds)], i);
+        if (choose(11) == 0)
+            (void)brg_task_cancel(task);
+        brg_task_unref(task);
+    }
+    finish(loop, pool, &self);
+    assert_true(self.counts[BRG_EVENT_TASK_BATCHED] > 0);
+    tale_free(&self);
+}
+
+/* ---- the pool ---------------------------------------------------------------------------------------------------- */
+
+static void what_happens_to_the_pool(void **state)
+{
+    tale self = {.needs_all = true};
+    crowd here;
+    brg_loop *loop = loop_new();
+    crowd_open(&here);
+    char module[4096];
+    snprintf(module, sizeof(module), "%s/configure.so", getenv("TEST_MODULE_DIR"));
+    brg_pool *pool = scenario_pool(
+        scenario_isolation(state),
+        brg_pool_opts(.loop = loop, .module = module, .workers_max = 1, .queue_max = 3, .queue_high = 2, .queue_low = 1,
+                      .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self)));
+    brg_task *held = scenario_submit(pool, "show", crowd_input(&here), NULL), *tasks[3];
+    crowd_wait(&here, 1);
+    for (int i = 0; i < 3; i++)
+        tasks[i] = scenario_submit(pool, "show", NULL, NULL);
+    assert_int_equal(brg_pool_submit(pool, "show", NULL, NULL, NULL), BRG_FULL);
+    assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.queue_max = 5), NULL), BRG_OK);
+    assert_int_equal(brg_pool_configure(pool, scenario_int("n", 1), NULL), BRG_OK);
+    assert_int_equal(brg_pool_drain(pool, 0), BRG_TIMED_OUT);
+    crowd_release(&here, 1);
+    assert_int_equal(brg_pool_stop(pool, BOUND), BRG_OK);
+    for (int i = 0; i < 3; i++)
+        brg_task_unref(tasks[i]);
+    brg_task_unref(held);
+    finish(loop, pool, &self);
+    const brg_event_type once[] = {BRG_EVENT_POOL_FULL,     BRG_EVENT_POOL_DRAINED,    BRG_EVENT_POOL_REJECTED,
+                                   BRG_EVENT_POOL_TUNED,    BRG_EVENT_POOL_CONFIGURED, BRG_EVENT_POOL_DRAINING,
+                                   BRG_EVENT_POOL_STOPPING, BRG_EVENT_POOL_KILLING,    BRG_EVENT_POOL_CLOSED};
+    for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
+        if (self.counts[once[i]] != 1)
+            fail_msg("%s was told %llu times", brg_event_name(once[i]), (unsigned long long)self.counts[once[i]]);
+    tale_free(&self);
+    crowd_close(&here);
+}
+
+static bool breaker_has_opened_and_half(void *argument)
+{
+    const tale *self = ((void **)argument)[0];
+    (void)brg_loop_dispatch(((void **)argument)[1]);
+    return self->counts[BRG_EVENT_POOL_BREAKER_HALF_OPEN] != 0;
+}
+
+static void a_breaker_opens_and_half_opens(void **state)
+{
+    tale self = {.needs_all = true};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = scenario_pool(
+        scenario_isolation(state),
+        brg_pool_opts(.loop = loop, .workers_max = 1, .prewarm_task = "nowhere", .restart_min_ns = 1,
+                      .breaker_failures = 2, .breaker_open_ns = BRG_MILLISECONDS(5),
+                      .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self)));
+    void *both[] = {&self, loop};
+    assert_true(watch_until(breaker_has_opened_and_half, both));
+    assert_true(self.counts[BRG_EVENT_WORKER_START_FAILED] >= 2);
+    assert_true(self.counts[BRG_EVENT_POOL_BREAKER_OPEN] >= 1);
+    assert_int_equal(self.counts[BRG_EVENT_POOL_BREAKER_CLOSED], 0);
+    assert_int_equal(self.counts[BRG_EVENT_WORKER_ONLINE], 0);
+    brg_pool_destroy(pool);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+    tale_free(&self);
+}
+
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+
+static void what_finds_no_room_is_counted(void **state)
+{
+    tale self = {.needs_all = false};
+    brg_loop *loop = loop_new();
+    brg_watch *watch = NULL;
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
+    const int tasks = 3000;
+    assert_int_equal(brg_watch_create(&watch, pool,
+                                      brg_watch_opts(.mask = BRG_EVENTS_TASKS, .on_events = tale_listen, .capacity = 1,
+                                                     .user_data = &self),
+                                      NULL),
+                     BRG_OK);
+    for (int i = 0; i < tasks; i++)
+        assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
+    while (scenario_stats(pool).done != (uint64_t)tasks) /* nothing is delivered meanwhile */
+        ;
+    brg_pool_destroy(pool);
+    uint64_t told = 0;
+    for (int i = 0; i < BRG_EVENT_COUNT; i++)
+        told += self.counts[i];
+    assert_true(self.lost > 0);
+    uint64_t unstarted = self.counts[BRG_EVENT_TASK_UNSTARTED]; /* each with a start of its own */
+    assert_true(told + self.lost >= 3 * (uint64_t)tasks + 2 * unstarted);
+    assert_true(scenario_isolation(state) == BRG_ISOLATION_PROCESS || told + self.lost == 3 * (uint64_t)tasks);
+    brg_watch_destroy(watch);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
+/* Told in time, a small one loses nothing. */
+static void room_comes_back(void **state)
+{
+    tale self = {.needs_all = true};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = scenario_pool(
+        scenario_isolation(state),
+        brg_pool_opts(.loop = loop, .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self,
+                                                            .capacity = 1000, .delay_ns = 1)));
+    for (int i = 0; i < 200; i++) {
+        for (int j = 0; j < 20; j++)
+            assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
+        assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
+        while (self.counts[BRG_EVENT_TASK_SETTLED] != 20 * ((uint64_t)i + 1))
+            (void)brg_loop_dispatch(loop);
+    }
+    finish(loop, pool, &self);
+    assert_true(self.calls > 10); /* batches, and more than one */
+    assert_true(self.calls < self.counts[BRG_EVENT_TASK_SUBMITTED]);
+    tale_free(&self);
+}
+
+/* ---- beginnings and ends ----------------------------------------------------------------------------------------- */
+
+typedef struct ending {
+    brg_watch *watch;
+    brg_loop *loop;
+    brg_pool *pool;
+    int calls, releases;
+} ending;
+
+static void end_inside(const brg_event *events, size_t count, uint64_t lost, void *user_data)
+{
+    ending *self = user_data;
+    (void)events, (void)count, (void)lost;
+    assert_int_equal(self->calls++, 0);
+    brg_watch_destroy(self->watch);
+    assert_int_equal(self->releases, 1);
+}
+
+static void count_release(void *user_data) { ((ending *)user_data)->releases++; }
+
+static void it_may_end_inside_its_callback(void **state)
+{
+    ending self = {.calls = 0};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
+    assert_int_equal(brg_watch_create(&self.watch, pool,
+                                      brg_watch_opts(.on_events = end_inside, .release = count_release, .delay_ns = 1,
+                                                     .user_data = &self),
+                                      NULL),
+                     BRG_OK);
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
+    while (self.calls == 0)
+        (void)brg_loop_dispatch(loop);
+    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
+    brg_pool_destroy(pool);
+    assert_int_equal(self.calls, 1);
+    assert_int_equal(self.releases, 1);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
+static void run_inside(const brg_event *events, size_t count, uint64_t lost, void *user_data)
+{
+    ending *self = user_data;
+    (void)events, (void)count, (void)lost;
+    assert_int_equal(self->releases, 0); /* never inside itself */
+    self->releases = 1;
+    if (self->calls++ < 3 && self->pool != NULL) {
+        assert_int_equal(brg_pool_submit(self->pool, "noop", NULL, NULL, NULL), BRG_OK);
+        assert_int_equal(brg_pool_wait_idle(self->pool, BOUND), BRG_OK);
+        (void)brg_loop_dispatch(self->loop);
+    }
+    self->releases = 0;
+}
+
+static void its_callback_may_run_the_loop(void **state)
+{
+    ending self = {.loop = loop_new()};
+    self.pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = self.loop));
+    brg_pool *pool = self.pool;
+    assert_int_equal(brg_watch_create(&self.watch, pool,
+                                      brg_watch_opts(.on_events = run_inside, .delay_ns = 1, .user_data = &self), NULL),
+                     BRG_OK);
+    assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
+    while (self.calls < 3)
+        (void)brg_loop_dispatch(self.loop);
+    self.pool = NULL;
+    brg_pool_destroy(pool);
+    brg_watch_destroy(self.watch);
+    assert_int_equal(brg_loop_destroy(self.loop), BRG_OK);
+}
+
+static void *keep_submitting(void *argument)
+{
+    submitter *self = argument;
+    for (int i = 0; i < self->count; i++)
+        if (brg_pool_submit(self->pool, "noop", NULL, NULL, NULL) != BRG_OK)
+            abort();
+    return NULL;
+}
+
+static void they_come_and_go_while_tasks_run(void **state)
+{
+    tale self = {.needs_all = false};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.loop = loop, .workers_max = 3, .admission = BRG_ADMISSION_BLOCK));
+    submitter work = {pool, false, WATCH_SANITIZED ? 3000 : 30000};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, keep_submitting, &work), 0);
+    for (int i = 0; i < 300; i++) {
+        brg_watch *watches[3];
+        for (int j = 0; j < 3; j++)
+            assert_int_equal(brg_watch_create(&watches[j], pool,
+                                              brg_watch_opts(.on_events = tale_listen, .delay_ns = 1, .capacity = 500,
+                                                             .user_data = &self),
+                                              NULL),
+                             BRG_OK);
+        uint64_t before = self.calls;
+        assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
+        while (i % 8 == 0 && self.calls == before)
+            (void)brg_loop_dispatch(loop);
+        for (int j = 0; j < 3; j++)
+            brg_watch_destroy(watches[j]);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    brg_pool_destroy(pool);
+    self.is_over = true;
+    (void)brg_loop_dispatch(loop);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+    assert_true(self.counts[BRG_EVENT_TASK_SUBMITTED] > 0);
+}
+
+static void no_more_than_sixteen(void **state)
+{
+    tale self = {.needs_all = false};
+    brg_error error;
+    brg_watch *watches[17] = {NULL};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
+    for (int i = 0; i < 17; i++)
+        assert_int_equal(
+            brg_watch_create(&watches[i], pool, brg_watch_opts(.on_events = tale_listen, .user_data = &self), &error),
+            i < 16 ? BRG_OK : BRG_FULL);
+    assert_null(watches[16]);
+    brg_watch_destroy(watches[3]);
+    assert_int_equal(
+        brg_watch_create(&watches[3], pool, brg_watch_opts(.on_events = tale_listen, .user_data = &self), &error),
+        BRG_OK);
+    brg_pool_destroy(pool);
+    assert_int_equal(self.counts[BRG_EVENT_POOL_CLOSED], 16);
+    for (int i = 0; i < 16; i++)
+        brg_watch_destroy(watches[i]);
+    brg_watch_destroy(NULL);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
+static void options_that_are_wrong(void **state)
+{
+    brg_error error;
+    brg_watch *watch = NULL;
+    brg_pool *pool = NULL;
+    ending unused = {.calls = 0};
+    brg_loop *loop = loop_new();
+    brg_pool *without = scenario_pool(scenario_isolation(state), NULL);
+    brg_pool *with = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
+    assert_int_equal(brg_watch_create(&watch, without, brg_watch_opts(.on_events = tale_listen), &error), BRG_INVALID);
+    assert_non_null(strstr(error.message, "loop"));
+    assert_int_equal(
+        brg_watch_create(&watch, with, brg_watch_opts(.release = count_release, .user_data = &unused), &error),
+        BRG_INVALID);
+    assert_non_null(strstr(error.message, "on_events"));
+    assert_int_equal(
+        brg_watch_create(&watch, with, brg_watch_opts(.on_events = tale_listen, .mask = UINT64_C(1) << 63), &error),
+        BRG_INVALID);
+    assert_non_null(strstr(error.message, "mask"));
+    assert_int_equal(brg_watch_create(&watch, with, NULL, &error), BRG_INVALID);
+    assert_int_equal(brg_watch_create(NULL, with, brg_watch_opts(.on_events = tale_listen), &error), BRG_INVALID);
+    assert_int_equal(brg_watch_create(&watch, NULL, brg_watch_opts(.on_events = tale_listen), &error), BRG_INVALID);
+    assert_null(watch);
+    assert_int_equal(
+        brg_pool_create(&pool,
+                        brg_pool_opts(.loop = loop, .module = scenario_module(),
+                                      .watch = brg_watch_opts(.release = count_release, .user_data = &unused)),
+                        &error),
+        BRG_INVALID);
+    assert_null(pool);
+    assert_int_equal(unused.releases, 0);
+    assert_int_equal(brg_pool_tune(with, brg_pool_opts(.watch = brg_watch_opts(.on_events = tale_listen)), &error),
+                     BRG_INVALID);
+    brg_pool_destroy(without);
+    brg_pool_destroy(with);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+    assert_string_equal(brg_event_name(BRG_EVENT_TASK_SUBMITTED), "task_submitted");
+    assert_string_equal(brg_event_name(BRG_EVENT_POOL_CLOSED), "pool_closed");
+    assert_string_equal(brg_event_name(BRG_EVENT_COUNT), "?");
+    assert_int_equal(BRG_EVENTS_TASKS | BRG_EVENTS_DETAILS | BRG_EVENTS_WORKERS | BRG_EVENTS_POOL, BRG_EVENTS_ALL);
+#define IS_IN_GROUP(NAME, name, group, value)                                                                          \
+    assert_int_not_equal(BRG_EVENTS_##group &BRG_EVENT_BIT(BRG_EVENT_##NAME), 0);
+    BRG_EVENT_MAP(IS_IN_GROUP)
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO_BOTH(every_transition_is_told_in_order),
+        SCENARIO_BOTH(submitters_on_other_threads),
+        SCENARIO_BOTH(members_of_batches),
+        SCENARIO_BOTH(what_happens_to_the_pool),
+        SCENARIO_BOTH(a_breaker_opens_and_half_opens),
+        SCENARIO_BOTH(what_finds_no_room_is_counted),
+        SCENARIO_BOTH(room_comes_back),
+        SCENARIO_BOTH(it_may_end_inside_its_callback),
+        SCENARIO_BOTH(its_callback_may_run_the_loop),
+        SCENARIO_BOTH(they_come_and_go_while_tasks_run),
+        SCENARIO_THREAD(no_more_than_sixteen),
+        SCENARIO_THREAD(options_that_are_wrong),
+    };
+    return cmocka_run_group_tests(tests, seed_print, NULL);
+}
