@@ -55,7 +55,7 @@ void plot_format(char *text, size_t size, double value)
         value /= 1000;
         unit++;
     }
-    if (left >= 1)
+    if (left >= 1 || unit > 0)
         snprintf(text, size, "%.*f%s", left < 9.995 ? 2 : left < 99.95 ? 1 : 0, value, units[unit]);
     else
         snprintf(text, size, "%.2g", value);
