@@ -7,7 +7,7 @@
 #include "run.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,219 +21,6 @@
 #define RUN_BESIDE 512 /* items that are being read and written */
 #define RUN_BYTES_MAX ((size_t)256 << 20)
 #define RUN_PROGRESS_MS 100
-
-/* ---- items ------------------------------------------------------------------------------------------------------- */
-
-void run_list_push(run_list *list, run_item *item)
-{
-    item->next = NULL;
-    if (list->head == NULL)
-        list->head = item;
-    else
-        list->tail->next = item;
-    list->tail = item;
-}
-
-run_item *run_list_pop(run_list *list)
-{
-    run_item *item = list->head;
-    if (item != NULL)
-        list->head = item->next;
-    return item;
-}
-
-void run_list_append(run_list *to, run_list *from)
-{
-    if (from->head == NULL)
-        return;
-    if (to->head == NULL)
-        to->head = from->head;
-    else
-        to->tail->next = from->head;
-    to->tail = from->tail;
-    from->head = from->tail = NULL;
-}
-
-void run_item_fail(run_item *item, brg_status status, const char *format, ...)
-{
-    item->end = RUN_FAILED;
-    item->status = status;
-    if (item->error == NULL)
-        item->error = calloc(1, sizeof(*item->error));
-    if (item->error == NULL)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(item->error->message, sizeof(item->error->message), format, arguments);
-    va_end(arguments);
-    item->error->status = status;
-}
-
-void run_item_clear(run_item *item)
-{
-    brg_value_unref(item->input);
-    brg_value_unref(item->output);
-    brg_value_unref(item->detail);
-    free(item->error);
-    item->input = item->output = item->detail = NULL;
-    item->error = NULL;
-}
-
-/* ---- the order of results ---------------------------------------------------------------------------------------- */
-
-static void run_halt(run_state *run);
-
-/* The item is through: on to the writer, in turn. */
-static void run_settle(run_state *run, run_item *item)
-{
-    if (!run->options.ordered) {
-        run_list_push(&run->settled, item);
-    } else {
-        /* There are no more items than slots, and none is skipped: no two meet. */
-        run->slots[item->sequence & run->slot_mask] = item;
-        while ((item = run->slots[run->slot_next & run->slot_mask]) != NULL) {
-            run->slots[run->slot_next++ & run->slot_mask] = NULL;
-            run_list_push(&run->settled, item);
-        }
-    }
-}
-
-static void run_settle_failed(run_state *run, run_item *item)
-{
-    if (run->options.errors_out == NULL) {
-        brg_value_unref(item->input);
-        item->input = NULL;
-    }
-    run_settle(run, item);
-    if (run->options.fail_fast)
-        run_halt(run);
-}
-
-static void run_settle_not_run(run_state *run, run_item *item)
-{
-    item->end = RUN_NOT_RUN;
-    run_settle(run, item);
-}
-
-/* ---- tasks ------------------------------------------------------------------------------------------------------- */
-
-static void run_feed(run_state *run);
-
-/* That nothing more can work: workers do not start, or the module does not know the task. */
-static bool run_is_hopeless(const brg_error *error)
-{
-    return error->status == BRG_UNAVAILABLE || (error->status == BRG_NOT_FOUND && strcmp(error->domain, "worker") == 0);
-}
-
-static void run_cannot(run_state *run, const brg_error *error)
-{
-    if (run->cannot_run.status == BRG_OK)
-        run->cannot_run = *error;
-    run_halt(run);
-}
-
-static void run_failed(run_state *run, run_item *item, const brg_result *result)
-{
-    if (result->status == BRG_CANCELLED && run->is_stopping) {
-        run_settle_not_run(run, item);
-    } else if (run_is_hopeless(result->error)) {
-        run_cannot(run, result->error);
-        run_settle_not_run(run, item);
-    } else {
-        item->end = RUN_FAILED;
-        item->status = result->status;
-        item->detail = result->detail == NULL ? NULL : brg_value_ref(result->detail);
-        item->error = malloc(sizeof(*item->error));
-        if (item->error != NULL)
-            *item->error = *result->error;
-        run_settle_failed(run, item);
-    }
-}
-
-static void run_done(const brg_result *result, void *user_data)
-{
-    run_item *item = user_data;
-    run_state *run = item->run;
-    run->outstanding--;
-    item->attempts = result->attempts;
-    if (result->status != BRG_OK) {
-        run_failed(run, item, result);
-    } else {
-        brg_value_unref(item->input);
-        item->input = NULL;
-        if (result->output != NULL) {
-            item->output = brg_value_ref(result->output);
-            size_t bytes = brg_value_size_with_buffers(item->output);
-            run->bytes_more += bytes;
-            item->bytes += bytes;
-        }
-        run_settle(run, item);
-    }
-    run_feed(run);
-}
-
-/* False: the pool is full and says to wait. */
-static bool run_submit(run_state *run, run_item *item)
-{
-    brg_error error = {.status = BRG_OK};
-    brg_submit_options options = run->options.settings.submit;
-    options.done = run_done;
-    options.user_data = item;
-    options.key = item->key;
-    options.priority = item->priority;
-    options.error = &error;
-    brg_value *input = brg_value_ref(item->input);
-    brg_status status = brg_pool_submit(run->pool, run->task, input, &options, NULL);
-    if (status == BRG_OK) {
-        run->outstanding++;
-        return true;
-    }
-    brg_value_unref(input);
-    if (status == BRG_FULL && !run->options.settings.admission_given && run->outstanding != 0)
-        return false;
-    if (status == BRG_UNAVAILABLE)
-        run_cannot(run, &error);
-    if (status == BRG_UNAVAILABLE || (status == BRG_CLOSED && run->is_stopping)) {
-        run_settle_not_run(run, item);
-    } else {
-        run_item_fail(item, status, "%s", error.message);
-        run_settle_failed(run, item);
-    }
-    return true;
-}
-
-static void run_feed(run_state *run)
-{
-    while (run->waiting.head != NULL && (run->is_stopping || run->outstanding < run->outstanding_max)) {
-        run_item *item = run->waiting.head;
-        if (run->is_stopping) {
-            run_list_pop(&run->waiting);
-            run_settle_not_run(run, item);
-        } else if (item->end == RUN_FAILED) {
-            run_list_pop(&run->waiting);
-            run_settle_failed(run, item);
-        } else {
-            run_list_pop(&run->waiting);
-            if (!run_submit(run, item)) {
-                item->next = run->waiting.head;
-                run->waiting.head = item;
-                if (item->next == NULL)
-                    run->waiting.tail = item;
-                break;
-            }
-        }
-    }
-}
-
-/* No more lines; what runs finishes, and what waits is left out. */
-static void run_halt(run_state *run)
-{
-    if (run->is_stopping)
-        return;
-    run->is_stopping = true;
-    run_stop_reading(run);
-    brg_pool_stop(run->pool, 0);
-}
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
@@ -333,6 +120,8 @@ static void run_watch(run_state *run)
 static bool run_look_at_files(run_state *run)
 {
     bool is_known = true;
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) /* something else would get that number */
+        return cli_complain("run", "standard output: %s", strerror(errno));
     for (int i = 0; i < run->file_count; i++) {
         struct stat about;
         bool is_standard = strcmp(run->files[i], "-") == 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of `brigade run`: what was asked (run_options.c), lines in (run_input.c, a thread), tasks (run.c, the loop),
- * lines out (run_output.c, a thread), how it goes and went (run_report.c).
+ * The parts of `brigade run`: what was asked (run_options.c), lines in (run_input.c, a thread), tasks (run_tasks.c, on
+ * the loop of run.c), lines out (run_output.c, a thread), how it goes and went (run_report.c).
  *
  * An item is one line on its way: reader -> loop -> writer -> reader. There are only so many, all made at the start, and
  * the bytes they hold together are counted, so memory is bounded whatever the input's length: a reader without an item
@@ -116,6 +116,11 @@ void run_list_append(run_list *to, run_list *from); /* empties `from` */
 void run_item_fail(run_item *item, brg_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Frees what it holds. */
 void run_item_clear(run_item *item);
+
+/* Submits what waits, as far as there is room; what was not run when all stops is settled too. On the loop. */
+void run_feed(run_state *run);
+/* No more lines; what runs finishes, and what waits is left out. On the loop. */
+void run_halt(run_state *run);
 
 /* Threads. The reader ends when there is no more input or stop_reading is set (run_stop_reading); the writer when
  * output_complete is and nothing is left. Both wake the loop. */
