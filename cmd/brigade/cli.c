@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define CLI_OPTIONS_MAX 128
-#define CLI_HELP_COLUMN 30
+#define CLI_HELP_COLUMN 32
 
 bool cli_complain(const char *command, const char *format, ...)
 {
@@ -43,18 +43,12 @@ static void cli_wrap(FILE *to, const char *text, int column)
     int at = column;
     while (*text != '\0') {
         int word = (int)strcspn(text, " ");
-        if (at + word > 100 && at > column) {
+        if (at > column && at + 1 + word > 100) {
             fprintf(to, "\n%*s", column, "");
             at = column;
         }
-        fprintf(to, "%.*s", word, text);
-        at += word;
-        text += word;
-        if (*text == ' ') {
-            fputc(' ', to);
-            at++;
-            text++;
-        }
+        at += fprintf(to, "%s%.*s", at > column ? " " : "", word, text);
+        text += word + (text[word] == ' ');
     }
     fputc('\n', to);
 }
