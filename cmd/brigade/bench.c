@@ -46,11 +46,11 @@ static int bench_execute(bench_all *all)
         cli_complain("bench", "the work module (work.so) is not beside this program nor in %s", module_directory());
         return CLI_CANNOT_RUN;
     }
-    if (!bench_load_init(&all->load, &all->options))
+    if (!bench_load_init(&all->load, &all->options) || !bench_stage_open(&all->stage))
         return CLI_CANNOT_RUN;
-    bool good = bench_measure(all), told = true;
+    bool good = bench_measure(all), told = true, interrupted = all->stage.interrupts > 0;
     bool any = all->results[0].count > 0;
-    if (!good && !all->interrupted && !any)
+    if (!good && !interrupted && !any)
         return CLI_CANNOT_RUN;
     if (any || all->options.json) {
         told = all->options.json ? bench_print_json(all) : bench_print(all);
@@ -59,7 +59,9 @@ static int bench_execute(bench_all *all)
         if (all->options.svg != NULL && any)
             told = bench_write_svg(all) && told;
     }
-    if (all->interrupted)
+    if (interrupted && !any)
+        cli_complain("bench", "interrupted before the first round was over");
+    if (interrupted)
         return CLI_INTERRUPTED;
     return good && told && all->failed == 0 ? CLI_OK : CLI_SOME_FAILED;
 }
@@ -79,6 +81,7 @@ static int bench_main(int argc, char **argv)
             all.options.pool.pool.seed = 1; /* the same tasks each time, unless asked otherwise */
         code = bench_check_options(&all.options) ? bench_execute(&all) : CLI_USAGE;
     }
+    bench_stage_close(&all.stage);
     bench_load_done(&all.load);
     pool_settings_done(&all.options.pool);
     return code;

@@ -4,6 +4,8 @@
 #ifndef BRIGADE_BENCH_H
 #define BRIGADE_BENCH_H
 
+#include <uv.h>
+
 #include "histogram.h"
 #include "pool_options.h"
 
@@ -77,14 +79,24 @@ typedef struct bench_result {
     bench_round median;
 } bench_result;
 
+/* What all rounds share: the loop, and who listens to interrupts, also between rounds. */
+typedef struct bench_stage {
+    uv_loop_t uv;
+    uv_signal_t interrupt, terminate;
+    uv_timer_t ticker;
+    brg_loop *loop;
+    bool is_open;
+    int interrupts;
+} bench_stage;
+
 typedef struct bench_all {
     bench_options options;
+    bench_stage stage;
     char module[4096];
     bench_load load;
     bench_result results[BENCH_CHOICES_MAX];
     uint64_t failed;
     brg_error first_error;
-    bool interrupted;
 } bench_all;
 
 extern const cli_option bench_option_table[];
@@ -95,6 +107,10 @@ bool bench_check_options(bench_options *options);
 /* The list of tasks, from the seed. False after it printed an error. */
 bool bench_load_init(bench_load *self, bench_options *options);
 void bench_load_done(bench_load *self);
+
+/* Before the first round and after the last. Open: false after it printed an error; close is safe also then. */
+bool bench_stage_open(bench_stage *self);
+void bench_stage_close(bench_stage *self);
 
 /* One round of one choice, into `out`. False when interrupted, or after it printed why it could not run. */
 bool bench_run(bench_all *all, const bench_choice *choice, bench_round *out);

@@ -274,6 +274,8 @@ bool bench_check_options(bench_options *options)
     options->mix = options->mix == NULL ? BENCH_MIX : options->mix;
     if (options->at_once && options->load != 0)
         return cli_complain("bench", "--load and --at-once contradict each other");
+    if (pool->init != NULL || pool->config != NULL)
+        return cli_complain("bench", "--init and --config are nothing to the work module, whose tasks are run");
     if (options->load == 0)
         options->load = 0.8;
     if (!pool_settings_check(pool, "bench") || !bench_read_mix(options))

@@ -104,7 +104,7 @@ bool bench_print(const bench_all *all)
     if (all->failed > 0)
         printf("%llu tasks failed and are not counted; the first: %s\n", (unsigned long long)all->failed,
                all->first_error.message);
-    if (all->interrupted)
+    if (all->stage.interrupts > 0)
         printf("interrupted; what was measured until then\n");
     return fflush(stdout) == 0 && ferror(stdout) == 0;
 }
@@ -189,8 +189,8 @@ bool bench_print_json(const bench_all *all)
     json_t *root = json_pack("{s:s,s:s,s:I,s:o,s:i,s:I,s:b,s:o}", "mix", all->options.mix, "task", all->options.task,
                              "tasks", (json_int_t)all->load.count, "load",
                              all->options.at_once ? json_null() : json_real(all->options.load), "workers",
-                             (int)all->load.workers, "failed", (json_int_t)all->failed, "interrupted", all->interrupted,
-                             "policies", choices);
+                             (int)all->load.workers, "failed", (json_int_t)all->failed, "interrupted",
+                             all->stage.interrupts > 0, "policies", choices);
     bool good = root != NULL && json_dumpf(root, stdout, JSON_INDENT(2)) == 0;
     json_decref(root);
     return printf("\n") > 0 && fflush(stdout) == 0 && good;

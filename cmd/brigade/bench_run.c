@@ -12,7 +12,6 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "bench.h"
 
@@ -28,20 +27,16 @@ typedef struct run_ticket {
 struct bench_runner {
     bench_all *all;
     const bench_load *load;
-    uv_loop_t uv;
-    uv_signal_t interrupt, terminate;
+    bench_stage *stage;
     uv_poll_t alarm;
-    uv_timer_t ticker;
     int clock; /* a timerfd: libuv's timers know milliseconds only */
-    brg_loop *loop;
     brg_pool *pool;
     run_ticket *tickets;
     histogram *waits;
     double slowdowns[BENCH_CLASSES_MAX];
     size_t next, outstanding, warming;
     uint64_t started_ns, ended_ns, failed;
-    int interrupts;
-    bool closing, refused;
+    bool alarmed, closing, refused;
 };
 
 static uint64_t run_now_ns(void)
@@ -137,7 +132,7 @@ static void run_alarm(uv_poll_t *handle, int status, int events)
 static void run_interrupted(uv_signal_t *handle, int number)
 {
     (void)number;
-    bench_runner *self = handle->data;
+    bench_stage *self = handle->data;
     self->interrupts++;
 }
 
@@ -145,21 +140,49 @@ static void run_tick(uv_timer_t *timer) { (void)timer; }
 
 /* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
-static bool run_watch(bench_runner *self)
+bool bench_stage_open(bench_stage *self)
 {
+    brg_error error;
     if (uv_loop_init(&self->uv) != 0)
         return cli_complain("bench", "no event loop: out of memory or descriptors");
+    self->is_open = true;
     uv_signal_init(&self->uv, &self->interrupt);
     uv_signal_init(&self->uv, &self->terminate);
     uv_timer_init(&self->uv, &self->ticker);
-    self->interrupt.data = self->terminate.data = self->alarm.data = self;
+    self->interrupt.data = self->terminate.data = self;
     uv_signal_start(&self->interrupt, run_interrupted, SIGINT);
     uv_signal_start(&self->terminate, run_interrupted, SIGTERM);
     uv_timer_start(&self->ticker, run_tick, 0, RUN_START_MS);
+    return brg_loop_create_uv(&self->loop, &self->uv, NULL, &error) == BRG_OK ||
+           cli_complain("bench", "%s", error.message);
+}
+
+static void run_close_handle(uv_handle_t *handle, void *user_data)
+{
+    (void)user_data;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void bench_stage_close(bench_stage *self)
+{
+    if (!self->is_open)
+        return;
+    brg_loop_destroy(self->loop);
+    uv_walk(&self->uv, run_close_handle, NULL);
+    uv_run(&self->uv, UV_RUN_DEFAULT);
+    uv_loop_close(&self->uv);
+    self->is_open = false;
+}
+
+static bool run_set_alarm(bench_runner *self)
+{
     self->clock = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (self->clock >= 0 && uv_poll_init(&self->uv, &self->alarm, self->clock) == 0)
-        return uv_poll_start(&self->alarm, UV_READABLE, run_alarm) == 0;
-    return cli_complain("bench", "no timer: %s", strerror(errno));
+    if (self->clock < 0 || uv_poll_init(&self->stage->uv, &self->alarm, self->clock) != 0)
+        return cli_complain("bench", "no timer: %s", strerror(errno));
+    self->alarm.data = self;
+    self->alarmed = true;
+    return uv_poll_start(&self->alarm, UV_READABLE, run_alarm) == 0;
 }
 
 /* The pool's options for this choice; also left in `all`, for run_submit. */
@@ -167,7 +190,7 @@ static void run_set_options(bench_runner *self, const bench_choice *choice)
 {
     brg_pool_options *pool = &self->all->options.pool.pool;
     size_t count = self->load->count;
-    pool->loop = self->loop;
+    pool->loop = self->stage->loop;
     pool->module = self->all->module;
     pool->queue = pool_find_queue(choice->queue);
     pool->placement = pool_find_placement(choice->placement);
@@ -191,8 +214,8 @@ static void run_warmed(const brg_result *result, void *user_data)
 
 static bool run_goes_on(bench_runner *self)
 {
-    uv_run(&self->uv, UV_RUN_ONCE);
-    return self->interrupts == 0 && !self->refused;
+    uv_run(&self->stage->uv, UV_RUN_ONCE);
+    return self->stage->interrupts == 0 && !self->refused;
 }
 
 /* All workers there, each has run something, nothing is left to do. */
@@ -207,10 +230,12 @@ static bool run_warm_up(bench_runner *self)
             return false;
         brg_pool_get_stats(self->pool, &stats);
     } while (stats.workers_online < (fixed ? self->load->workers : 1));
-    brg_value *input = brg_value_ref(self->load->inputs[0]);
-    if (brg_pool_submit_all(self->pool, self->all->options.task, input,
-                            brg_submit_opts(.done = run_warmed, .user_data = self, .error = &error),
-                            &count) != BRG_OK) {
+    brg_value *input = NULL;
+    if (brg_value_map(&input, &error, brg_field_int("us", 10)) != BRG_OK ||
+        brg_pool_submit_all(
+            self->pool, "spin", input,
+            brg_submit_opts(.done = run_warmed, .user_data = self, .error = &error, .run_timeout_ns = BRG_SECONDS(60)),
+            &count) != BRG_OK) {
         brg_value_unref(input);
         return cli_complain("bench", "%s", error.message);
     }
@@ -228,32 +253,23 @@ static bool run_open(bench_runner *self, const bench_choice *choice)
     self->waits = calloc(BENCH_CLASSES_MAX, sizeof(*self->waits));
     if (self->tickets == NULL || self->waits == NULL)
         return cli_complain("bench", "out of memory");
-    if (!run_watch(self))
+    if (!run_set_alarm(self))
         return false;
-    brg_status status = brg_loop_create_uv(&self->loop, &self->uv, NULL, &error);
-    if (status == BRG_OK) {
-        run_set_options(self, choice);
-        status = brg_pool_create(&self->pool, &self->all->options.pool.pool, &error);
-    }
-    return status == BRG_OK || cli_complain("bench", "%s", error.message);
+    run_set_options(self, choice);
+    return brg_pool_create(&self->pool, &self->all->options.pool.pool, &error) == BRG_OK ||
+           cli_complain("bench", "%s", error.message);
 }
 
-static void run_close_handle(uv_handle_t *handle, void *user_data)
-{
-    (void)user_data;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
-}
+static void run_alarm_closed(uv_handle_t *handle) { ((bench_runner *)handle->data)->alarmed = false; }
 
 static void run_close(bench_runner *self)
 {
     self->closing = true;
     brg_pool_destroy(self->pool);
-    brg_loop_destroy(self->loop);
-    if (self->waits != NULL && self->interrupt.data != NULL) {
-        uv_walk(&self->uv, run_close_handle, NULL);
-        uv_run(&self->uv, UV_RUN_DEFAULT);
-        uv_loop_close(&self->uv);
+    if (self->alarmed) {
+        uv_close((uv_handle_t *)&self->alarm, run_alarm_closed);
+        while (self->alarmed)
+            uv_run(&self->stage->uv, UV_RUN_ONCE);
     }
     if (self->clock >= 0)
         close(self->clock);
@@ -280,7 +296,7 @@ static void run_figures(const bench_runner *self, bench_round *out)
 
 bool bench_run(bench_all *all, const bench_choice *choice, bench_round *out)
 {
-    bench_runner self = {.all = all, .load = &all->load, .clock = -1};
+    bench_runner self = {.all = all, .stage = &all->stage, .load = &all->load, .clock = -1};
     bool good = run_open(&self, choice) && run_warm_up(&self);
     if (good) {
         self.started_ns = run_now_ns() + RUN_START_MS * 1000000u;
@@ -292,7 +308,6 @@ bool bench_run(bench_all *all, const bench_choice *choice, bench_round *out)
     }
     if (self.refused)
         cli_complain("bench", "%s", all->first_error.message);
-    all->interrupted = all->interrupted || self.interrupts > 0;
     run_close(&self);
     return good;
 }

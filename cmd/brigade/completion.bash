@@ -18,6 +18,8 @@ _brigade() {
     --backoff) mapfile -t COMPREPLY < <(compgen -W "fixed exponential" -- "$current") ;;
     --null-output) mapfile -t COMPREPLY < <(compgen -W "print skip" -- "$current") ;;
     --progress) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
+    --task) mapfile -t COMPREPLY < <(compgen -W "spin sleep mix" -- "$current") ;;
+    --policies) mapfile -t COMPREPLY < <(compgen -W "queue=all placement=all scaling=all isolation=thread,process" -- "$current") ;;
     -o | --output) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *)
         case $current in

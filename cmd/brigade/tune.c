@@ -79,6 +79,8 @@ static int tune_report(tune_run *run, bool good)
         if (run->options.svg != NULL && search_best(&run->search) != 0)
             told = tune_write_svg(run) && told;
     }
+    if (interrupted && search_best(&run->search) == 0)
+        cli_complain("tune", "interrupted before the first round was over");
     if (interrupted)
         return CLI_INTERRUPTED;
     if (!good)
