@@ -17,7 +17,7 @@ static int report_compare(const void *left, const void *right)
 /* The median of the field at `offset` of all rounds. */
 static double report_median(const bench_result *result, size_t offset)
 {
-    double sorted[BENCH_ROUNDS_MAX];
+    double sorted[BENCH_ROUNDS_MAX] = {0};
     for (size_t i = 0; i < result->count; i++)
         memcpy(&sorted[i], (const char *)&result->rounds[i] + offset, sizeof(double));
     qsort(sorted, result->count, sizeof(sorted[0]), report_compare);

@@ -2,6 +2,7 @@
 /* CPU time of this program and of the worker processes, whose parents are its threads: proc(5). */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "measure.h"
@@ -30,7 +31,6 @@ static bool measure_children_ns(uint64_t *ns)
         return false;
     for (struct dirent *entry = readdir(threads); entry != NULL; entry = readdir(threads)) {
         char path[300];
-        int process = 0;
         if (entry->d_name[0] == '.')
             continue;
         snprintf(path, sizeof(path), "/proc/self/task/%s/children", entry->d_name);
@@ -38,8 +38,12 @@ static bool measure_children_ns(uint64_t *ns)
         if (children == NULL)
             continue;
         known = true;
-        while (fscanf(children, "%d", &process) == 1)
-            *ns += measure_process_ns(process);
+        char *text = NULL, *end = NULL;
+        size_t capacity = 0;
+        if (getline(&text, &capacity, children) > 0) /* numbers, a blank after each */
+            for (long process = strtol(text, &end, 10); process > 0; process = strtol(end, &end, 10))
+                *ns += measure_process_ns((pid_t)process);
+        free(text);
         fclose(children);
     }
     closedir(threads);

@@ -32,7 +32,7 @@ void plot_scale_log(plot_scale *self, double low, double high, double base)
     if (last <= first)
         last = first + 1;
     *self = (plot_scale){.low = pow(base, first), .high = pow(base, last), .is_log = true};
-    for (double power = first; power <= last && self->count < PLOT_TICKS_MAX; power++)
+    for (int power = (int)first; power <= (int)last && self->count < PLOT_TICKS_MAX; power++)
         self->ticks[self->count++] = pow(base, power);
 }
 

@@ -319,8 +319,9 @@ static void svg_panel(FILE *to, const plot_bars *bars, const plot_panel *panel, 
     }
     for (size_t row = 0; row < bars->row_count; row++) {
         size_t count = panel->has_one ? 1 : bars->series_count;
-        double y = area->top + (double)row * row_height + (row_height - (double)count * SVG_BAR) / 2;
-        for (size_t s = 0; s < count; s++, y += SVG_BAR) {
+        double top = area->top + (double)row * row_height + (row_height - (double)count * SVG_BAR) / 2;
+        for (size_t s = 0; s < count; s++) {
+            double y = top + (double)s * SVG_BAR;
             double value = panel->values[row * bars->series_count + s];
             if (value >= 0)
                 svg_bar(to, area->left, y, plot_scale_place(&scale, value) * inner, panel->has_one ? 5 : s, value);

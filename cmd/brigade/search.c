@@ -74,7 +74,7 @@ double search_rate(const search *self, uint32_t workers) { return search_median(
  * Relative deviation of one round, from all counts that were measured more than once: they share it, so that a few rounds
  * of each suffice. Deviations are cut, or a single disturbed round would make everything look uncertain.
  */
-static double search_noise(const search *self)
+double search_noise(const search *self)
 {
     double sum = SEARCH_NOISE_ROUNDS * SEARCH_NOISE * SEARCH_NOISE, freedom = SEARCH_NOISE_ROUNDS;
     for (uint32_t i = 0; i < self->count; i++) {

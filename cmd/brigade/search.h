@@ -58,6 +58,8 @@ uint32_t search_best(const search *self);
 double search_rate(const search *self, uint32_t workers);
 /* How far, up and down, that median is uncertain: about 95 of 100 times within. */
 double search_margin(const search *self, uint32_t workers);
+/* How much rounds of the same count differ, relative: their standard deviation. */
+double search_noise(const search *self);
 /* Whether the best count is the largest allowed and did clearly more than the one before: more may do even more. */
 bool search_wants_more(const search *self);
 

@@ -11,6 +11,7 @@
 
 #define REPORT_COLUMNS 80
 #define REPORT_ROWS 18
+#define REPORT_NOISY 0.05 /* rounds differ by more: it is worth a word */
 #define REPORT_GREEN "\033[1;32m"
 #define REPORT_PLAIN "\033[0m"
 
@@ -130,7 +131,7 @@ static bool report_charts_init(report_charts *self, const tune_run *run)
 {
     uint32_t best = search_best(&run->search);
     memset(self, 0, sizeof(*self));
-    self->memory = calloc(3 * (size_t)run->search.count, sizeof(plot_point));
+    self->memory = calloc(3 * ((size_t)run->search.count + 1), sizeof(plot_point));
     if (self->memory == NULL)
         return false;
     self->rates = self->memory;
@@ -214,6 +215,9 @@ static void report_conclusion(const tune_run *run, bool interrupted)
     plot_format(rate, sizeof(rate), search_rate(&run->search, best));
     if (search_wants_more(&run->search) && best < 1024)
         printf("It still gains at %u: try --to %u.\n", best, best < 512 ? 2 * best : 1024);
+    if (search_noise(&run->search) > REPORT_NOISY)
+        printf("Rounds of the same number differ by %.0f %%: is the machine busy with something else?\n",
+               100 * search_noise(&run->search));
     if (run->measure.failed > 0)
         printf("%llu tasks failed and are not counted; the first: %s\n", (unsigned long long)run->measure.failed,
                run->measure.first_error.message);
@@ -270,8 +274,8 @@ bool tune_print_json(const tune_run *run, bool interrupted)
     for (uint32_t i = 0; i < run->search.count; i++)
         if (run->search.points[i].rounds > 0)
             json_array_append_new(counts, report_json_count(run, i));
-    json_t *root = json_pack("{s:s,s:s,s:s,s:i,s:f,s:b,s:b,s:b,s:i,s:f,s:I,s:o}", "module", run->options.module, "task",
-                             run->options.task, "isolation", report_isolation(run), "best", (int)best,
+    json_t *root = json_pack("{s:s,s:s,s:s,s:i,s:f,s:b,s:b,s:b,s:f,s:i,s:f,s:I,s:o}", "module", run->options.module,
+                             "task", run->options.task, "isolation", report_isolation(run), "best", (int)best,
                              "tasks_per_second", best == 0 ? 0 : search_rate(&run->search, best), "sweep",
                              run->options.sweep, "wants_more", search_wants_more(&run->search), "interrupted",
                              interrupted, "rounds", (int)run->search.used, "seconds", report_seconds(run), "failed",

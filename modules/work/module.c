@@ -165,7 +165,7 @@ static brg_status work_hash(brg_context *context, const brg_value *input, brg_va
     } else {
         bytes = brg_view_bytes(data, &size);
     }
-    if (bytes == NULL && size == 0 && buffer == NULL)
+    if (bytes == NULL && (size > 0 || buffer == NULL))
         return brg_context_fail(context, WORK_BAD_INPUT, "hash takes a string, bytes or a buffer, also as \"data\"");
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
