@@ -255,6 +255,13 @@ bool tune_print(const tune_run *run, bool interrupted)
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
+/* Names come from the command line and may be no UTF-8, which JSON is. */
+static json_t *report_json_text(const char *text)
+{
+    json_t *string = json_string(text);
+    return string != NULL ? string : json_string("?");
+}
+
 static json_t *report_json_count(const tune_run *run, uint32_t index)
 {
     double use = report_cpus(run, index);
@@ -274,12 +281,13 @@ bool tune_print_json(const tune_run *run, bool interrupted)
     for (uint32_t i = 0; i < run->search.count; i++)
         if (run->search.points[i].rounds > 0)
             json_array_append_new(counts, report_json_count(run, i));
-    json_t *root = json_pack("{s:s,s:s,s:s,s:i,s:f,s:b,s:b,s:b,s:f,s:i,s:f,s:I,s:o}", "module", run->options.module,
-                             "task", run->options.task, "isolation", report_isolation(run), "best", (int)best,
-                             "tasks_per_second", best == 0 ? 0 : search_rate(&run->search, best), "sweep",
-                             run->options.sweep, "wants_more", search_wants_more(&run->search), "interrupted",
-                             interrupted, "rounds", (int)run->search.used, "seconds", report_seconds(run), "failed",
-                             (json_int_t)run->measure.failed, "counts", counts);
+    json_t *root = json_pack("{s:o,s:o,s:s,s:i,s:f,s:b,s:b,s:b,s:f,s:i,s:f,s:I,s:o}", "module",
+                             report_json_text(run->options.module), "task", report_json_text(run->options.task),
+                             "isolation", report_isolation(run), "best", (int)best, "tasks_per_second",
+                             best == 0 ? 0 : search_rate(&run->search, best), "sweep", run->options.sweep, "wants_more",
+                             search_wants_more(&run->search), "interrupted", interrupted, "noise",
+                             search_noise(&run->search), "rounds", (int)run->search.used, "seconds",
+                             report_seconds(run), "failed", (json_int_t)run->measure.failed, "counts", counts);
     bool good = root != NULL && json_dumpf(root, stdout, JSON_INDENT(2)) == 0;
     json_decref(root);
     return printf("\n") > 0 && fflush(stdout) == 0 && good;
