@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEARCH_PART 2 /* of SEARCH_PARTS of the rounds of a sweep, so that its time with all changes is a quarter */
-#define SEARCH_PARTS 9
-#define SEARCH_NOISE 0.03     /* relative, of one round, before anything is known; it counts as much as */
+#define SEARCH_PART 5     /* of the rounds of a sweep: with all changes between them, less than a quarter of its time */
+#define SEARCH_NOISE 0.03 /* relative, of one round, before anything is known; it counts as much as */
 #define SEARCH_NOISE_ROUNDS 4 /* so many rounds */
 #define SEARCH_NOISE_LEAST 0.004
 #define SEARCH_SIGMAS 2.0
@@ -23,7 +22,7 @@ bool search_init(search *self, const search_options *options)
         self->points[i].workers = options->from + i;
     self->budget = self->count * options->rounds;
     if (!options->sweep) {
-        self->budget = self->budget * SEARCH_PART / SEARCH_PARTS;
+        self->budget /= SEARCH_PART;
         if (self->budget < 2)
             self->budget = 2;
     }

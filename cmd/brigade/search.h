@@ -12,7 +12,7 @@
  *   2. halve the larger gap beside the best count so far, while something in it could matter;
  *   3. race: measure again, in turn, those that may still be better than the best one, or as good with fewer workers
  *      (Maron and Moore: Hoeffding races, 1994, with a pooled normal bound in place of Hoeffding's).
- * It ends when nothing is open, or after two ninths of the rounds that a full sweep takes. It finds the best of curves that
+ * It ends when nothing is open, or after a fifth of the rounds that a full sweep takes. It finds the best of curves that
  * rise, may be flat, and fall; of one with two humps it may find the lower.
  */
 #ifndef BRIGADE_SEARCH_H
