@@ -53,6 +53,32 @@ check "one count, no input" ended 0
 check "one worker, in the singular" prints "best: 1 worker ("
 check "progress, when it is asked for" says "round 1 of at most 2: 1 worker"
 
+# ---- terminals -------------------------------------------------------------------------------------------------------
+# terminal COLUMNS ARGUMENT...: on a terminal so wide; what it showed is in $work/out.
+terminal() {
+    columns=$1
+    shift
+    script -q -e -c "stty cols $columns; exec '$brigade' tune work spin -i '{\"us\":20}' --round 5ms --rounds 3 --to 4 $*" /dev/null \
+        </dev/null 2>"$work/err" | tr '\r' '\n' >"$work/out"
+}
+escape=$(printf '\033')
+if script -q -e -c true /dev/null </dev/null >/dev/null 2>&1; then
+    LC_ALL=C terminal 70
+    check "a terminal gets a plot" prints "        +----"
+    check "as wide as it is" [ "$(sed "s/$escape\[[0-9;]*[mK]//g" "$work/out" | grep -A 20 'tasks/s$' | awk 'length > 70' | wc -l)" -eq 0 ]
+    check "and colour" grep -q "$escape\[1;32m" "$work/out"
+    check "and progress" grep -q "^round [0-9]* of at most" "$work/out"
+    NO_COLOR=1 terminal 70
+    check "NO_COLOR" [ "$(grep -c "$escape\[[0-9;]*m" "$work/out")" -eq 0 ]
+    terminal 70 --no-plot --quiet
+    check "only the table" [ "$(grep -c -- '----' "$work/out")" -eq 0 ]
+    check "and no progress" [ "$(grep -c 'of at most' "$work/out")" -eq 0 ]
+    if locale -a 2>/dev/null | grep -qi '^C.utf-\?8$'; then
+        LC_ALL=C.UTF-8 terminal 70
+        check "dots where there is UTF-8" prints "┤"
+    fi
+fi
+
 # ---- inputs ----------------------------------------------------------------------------------------------------------
 printf '{"us":10}\n\n{"us":20}\n{"us":30}' >"$work/inputs"
 run tune work spin --inputs "$work/inputs" --round 5ms --rounds 1 --to 2
