@@ -11,11 +11,11 @@
 #define SVG_WIDTH 760
 #define SVG_LEFT 70
 #define SVG_RIGHT 28
-#define SVG_HEAD 66  /* title, note */
-#define SVG_OVER 30  /* above a chart: the name of its y axis */
-#define SVG_UNDER 32 /* below one that is not the last: ticks */
-#define SVG_FOOT 50  /* ticks and name of the x axis */
-#define SVG_LETTER 7 /* width of a letter of the labels, about */
+#define SVG_HEAD 66    /* title, note */
+#define SVG_OVER 30    /* above a chart: the name of its y axis */
+#define SVG_UNDER 32   /* below one that is not the last: ticks */
+#define SVG_FOOT 50    /* ticks and name of the x axis */
+#define SVG_LETTER 6.3 /* width of a letter of the labels, about */
 #define SVG_COLOURS 6
 #define SVG_BAR 11
 #define SVG_ROW_GAP 12
@@ -227,10 +227,10 @@ static void svg_legend(FILE *to, const svg_area *area, const plot_chart *chart)
         char classes[24] = "guide";
         if (!series->is_guide)
             snprintf(classes, sizeof(classes), "curve s%d", --colour % SVG_COLOURS);
-        svg_text(to, x, y + 4, "name", "end", series->name);
-        x -= SVG_LETTER * (double)strlen(series->name) + 10;
-        svg_line(to, x - 22, y, x, y, classes);
-        x -= 40;
+        x -= SVG_LETTER * (double)strlen(series->name);
+        svg_text(to, x, y + 4, "name", "start", series->name);
+        svg_line(to, x - 32, y, x - 8, y, classes);
+        x -= 54;
     }
 }
 
