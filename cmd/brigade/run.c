@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,8 +20,10 @@
 #define RUN_AHEAD 256 /* lines out at a time, for each worker */
 #define RUN_AHEAD_MAX 65536
 #define RUN_BESIDE 512 /* items that are being read and written */
-#define RUN_BYTES_MAX ((size_t)256 << 20)
+#define RUN_BYTES_MAX ((size_t)64 << 20)
+#define RUN_KEPT_BYTES (16 << 20)
 #define RUN_PROGRESS_MS 100
+#define RUN_PATIENCE_MS 500 /* with standard output, after two interrupts */
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
@@ -29,6 +32,16 @@ static void run_close_handle(uv_handle_t *handle, void *user_data)
     (void)user_data;
     if (!uv_is_closing(handle))
         uv_close(handle, NULL);
+}
+
+static void run_pass_on(run_state *run);
+
+/* Nobody waits longer for a standard output that takes nothing. */
+static void run_lose_patience(uv_timer_t *timer)
+{
+    run_state *run = timer->data;
+    run->is_patience_over = true;
+    run_pass_on(run);
 }
 
 /* Hands on what settled since it was here last, and looks whether that was all. */
@@ -47,13 +60,14 @@ static void run_pass_on(run_state *run)
         run->output_complete = true;
         uv_cond_signal(&run->has_output);
     }
-    /* Interrupted twice, nobody waits for a standard output that takes nothing. */
-    ended = run->output_complete && (run->writer_ended || run->interrupts > 1);
+    run->is_writer_over = run->writer_ended;
+    ended = run->output_complete && (run->is_writer_over || run->is_patience_over);
     uv_mutex_unlock(&run->lock);
+    if (run->output_complete && run->interrupts > 1 && !uv_is_active((uv_handle_t *)&run->patience))
+        uv_timer_start(&run->patience, run_lose_patience, RUN_PATIENCE_MS, 0);
     if (ended && !run->is_closing) {
         run->is_closing = true;
         uv_timer_stop(&run->timer);
-        uv_unref((uv_handle_t *)&run->wake);
         uv_stop(&run->uv);
     }
 }
@@ -87,7 +101,7 @@ static void run_interrupted(uv_signal_t *handle, int number)
         cli_complain("run", "finishing what runs; once more to stop at once");
     uv_mutex_unlock(&run->lock);
     run_halt(run);
-    if (run->interrupts > 1)
+    if (run->interrupts == 2)
         brg_pool_kill(run->pool, 0);
     run_feed(run);
 }
@@ -104,9 +118,11 @@ static void run_watch(run_state *run)
     uv_signal_init(&run->uv, &run->interrupt);
     uv_signal_init(&run->uv, &run->terminate);
     uv_timer_init(&run->uv, &run->timer);
+    uv_timer_init(&run->uv, &run->patience);
     uv_check_init(&run->uv, &run->check);
     uv_async_init(&run->uv, &run->wake, run_woken);
-    run->interrupt.data = run->terminate.data = run->timer.data = run->check.data = run->wake.data = run;
+    run->interrupt.data = run->terminate.data = run->timer.data = run->patience.data = run->check.data =
+        run->wake.data = run;
     uv_signal_start(&run->interrupt, run_interrupted, SIGINT);
     uv_signal_start(&run->terminate, run_interrupted, SIGTERM);
     uv_check_start(&run->check, run_checked);
@@ -210,7 +226,7 @@ static bool run_flow(run_state *run)
     }
     uv_run(&run->uv, UV_RUN_DEFAULT);
     uv_thread_join(&run->reader);
-    if (run->writer_ended)
+    if (run->is_writer_over)
         uv_thread_join(&run->writer);
     return true;
 }
@@ -261,7 +277,7 @@ static int run_on_loop(run_state *run, const char *module)
     if (code == CLI_OK) {
         run_tell_end(run);
         code = run_exit_code(run);
-        if (!run->writer_ended)
+        if (!run->is_writer_over)
             _exit(code); /* its thread is in a write that does not return */
     }
     brg_loop_destroy(run->loop);
@@ -294,11 +310,20 @@ static int run_process(run_state *run, const char *module)
     return code;
 }
 
+/* Values are made on one thread and freed on another, for ever: memory that is freed will be wanted again at once. Given
+ * back to the system and fetched again it costs half of the time. */
+static void run_keep_memory(void)
+{
+    mallopt(M_TRIM_THRESHOLD, RUN_KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, RUN_KEPT_BYTES / 16); /* the first call ends its adapting by itself */
+}
+
 static int run_main(int argc, char **argv)
 {
     static run_state run;
     static char dash[] = "-", *standard_input[] = {dash, NULL};
     char module[MODULE_PATH_MAX];
+    run_keep_memory();
     pool_settings_init(&run.options.settings);
     int first = 0, code = cli_parse(&cli_run, argc, argv, &run.options, &first);
     if (code < 0 && argc - first < 2) {

@@ -72,7 +72,7 @@ typedef struct run_state {
 
     uv_loop_t uv;
     uv_signal_t interrupt, terminate;
-    uv_timer_t timer;
+    uv_timer_t timer, patience;
     uv_check_t check;
     uv_async_t wake;
     brg_loop *loop;
@@ -85,7 +85,7 @@ typedef struct run_state {
     size_t outstanding, outstanding_max;
     int interrupts;
     size_t bytes_more; /* of outputs since the loop last held the lock */
-    bool is_stopping, is_closing, is_output_lost, shows_progress;
+    bool is_stopping, is_closing, is_output_lost, is_writer_over, is_patience_over, shows_progress;
     brg_error cannot_run; /* workers do not start, or there is no such task: nothing more is tried */
     uint64_t started_ns, ended_ns;
 

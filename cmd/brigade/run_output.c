@@ -175,7 +175,7 @@ static void output_count(run_counts *to, run_counts *from)
     memset(from, 0, sizeof(*from));
 }
 
-/* A list of items, written and given back to the reader. */
+/* A list of items, made lines of the buffer and given back to the reader. */
 static void output_list(output *out, run_list *list)
 {
     run_state *run = out->run;
@@ -187,15 +187,42 @@ static void output_list(output *out, run_list *list)
         run_item_clear(item);
         run_list_push(&empty, item);
     }
-    output_flush(out);
-    if (run->errors != NULL && out->failed_errno == 0 && fflush(run->errors) != 0)
-        output_give_up(out, run->options.errors_out, errno);
     uv_mutex_lock(&run->lock);
     output_count(&run->counts, &out->counts);
     run_list_append(&run->free_items, &empty);
     run->bytes_held -= bytes;
     uv_cond_signal(&run->has_free);
     uv_mutex_unlock(&run->lock);
+}
+
+/* Nothing more is there for now: nobody shall wait for what is in the buffers. */
+static void output_flush_all(output *out)
+{
+    run_state *run = out->run;
+    output_flush(out);
+    if (run->errors != NULL && out->failed_errno == 0 && fflush(run->errors) != 0)
+        output_give_up(out, run->options.errors_out, errno);
+    uv_mutex_lock(&run->lock);
+    output_count(&run->counts, &out->counts);
+    uv_mutex_unlock(&run->lock);
+}
+
+/* The next items; empty at the end. */
+static run_list output_next(output *out)
+{
+    run_state *run = out->run;
+    run_list list = {NULL, NULL};
+    uv_mutex_lock(&run->lock);
+    if (run->output.head == NULL) {
+        uv_mutex_unlock(&run->lock);
+        output_flush_all(out);
+        uv_mutex_lock(&run->lock);
+    }
+    while (run->output.head == NULL && !run->output_complete)
+        uv_cond_wait(&run->has_output, &run->lock);
+    run_list_append(&list, &run->output);
+    uv_mutex_unlock(&run->lock);
+    return list;
 }
 
 void run_write(void *user_data)
@@ -206,17 +233,9 @@ void run_write(void *user_data)
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE); /* a reader that went away is an error like others */
     pthread_sigmask(SIG_BLOCK, &pipe, NULL);
-    for (;;) {
-        run_list list = {NULL, NULL};
-        uv_mutex_lock(&run->lock);
-        while (run->output.head == NULL && !run->output_complete)
-            uv_cond_wait(&run->has_output, &run->lock);
-        run_list_append(&list, &run->output);
-        uv_mutex_unlock(&run->lock);
-        if (list.head == NULL)
-            break;
+    for (run_list list; (list = output_next(&out)).head != NULL;)
         output_list(&out, &list);
-    }
+    output_flush_all(&out);
     free(out.buffer);
     uv_mutex_lock(&run->lock);
     run->writer_ended = true;

@@ -137,21 +137,23 @@ static void report_rate(char *text, size_t size, double rate)
 }
 
 /* How far the files are read; nothing where that says nothing. */
-static void report_bar(char *text, size_t size, const run_state *run, int width)
+static void report_bar(char text[REPORT_BAR + 4], const run_state *run, int width)
 {
     text[0] = '\0';
     if (run->bytes_total == 0 || width < 8)
         return;
     uint64_t read = run->counts.bytes_read < run->bytes_total ? run->counts.bytes_read : run->bytes_total;
     width = width - 2 < REPORT_BAR ? width - 2 : REPORT_BAR;
-    int filled = (int)((double)read / (double)run->bytes_total * width);
-    snprintf(text, size, "[%.*s%.*s] ", filled, "####################", width - filled, "....................");
+    memset(text + 1, '.', (size_t)width);
+    memset(text + 1, '#', (size_t)((double)read / (double)run->bytes_total * width));
+    text[0] = '[';
+    memcpy(text + 1 + width, "] ", 3);
 }
 
 /* "[###...] 12345 lines, 2 failed, 512 in flight, 41.2 k lines/s". It never wraps: it could not be drawn over. */
 void run_draw_progress(run_state *run)
 {
-    char counts[160], failed[40], rate[24], rest[80], bar[REPORT_BAR + 8];
+    char counts[160], failed[40], rate[24], rest[80], bar[REPORT_BAR + 4];
     uv_mutex_lock(&run->lock);
     const run_counts *now = &run->counts;
     uint64_t settled = now->done + now->failed, elapsed = run_now_ns() - run->started_ns;
@@ -160,7 +162,7 @@ void run_draw_progress(run_state *run)
     snprintf(failed, sizeof(failed), "%" PRIu64 " failed", now->failed);
     snprintf(rest, sizeof(rest), ", %zu in flight, %s lines/s", run->outstanding, rate);
     int room = report_columns() - 1 - (int)(strlen(counts) + strlen(failed));
-    report_bar(bar, sizeof(bar), run, room - (int)strlen(rest) - 1);
+    report_bar(bar, run, room - (int)strlen(rest) - 1);
     bool red = now->failed != 0 && cli_wants_colour(stderr);
     fprintf(stderr, "\r\033[K%s%s%s%s%s%.*s", bar, counts, red ? "\033[31m" : "", failed, red ? "\033[0m" : "",
             room > 0 ? room : 0, rest);

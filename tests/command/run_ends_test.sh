@@ -73,6 +73,27 @@ exec 5>&-
 ends
 check "and the end is the end of the input" ended 0
 
+# ---- an input without end --------------------------------------------------------------------------------------------
+mkfifo "$work/endless"
+long=$(printf '%0200d' 0)
+for order in "" --ordered; do
+    yes "\"$long\"" >"$work/endless" 2>"$work/out" &
+    "$brigade" run "$scenario" echo -w 2 --isolation thread $order <"$work/endless" >"$work/stuck" 2>"$work/told" &
+    job=$!
+    exec 4<"$work/stuck" 3<"$work/told"
+    head -c 60000000 <&4 >"$work/out"
+    peak=$(awk '/^VmHWM/ { print $2 }' /proc/$job/status)
+    kill -INT $job
+    tail -c 1000 <&4 >"$work/out"
+    cat <&3 >"$work/err"
+    status=0
+    wait $job || status=$?
+    exec 3<&- 4<&-
+    check "60 MB of an endless input$order, and an interrupt" ended 130
+    grep -q libasan "$brigade" || grep -q libtsan "$brigade" ||
+        check "  memory is bounded: $peak kB" [ "$peak" -lt 40000 ]
+done
+
 # ---- interrupts ------------------------------------------------------------------------------------------------------
 for signal in INT TERM; do
     for isolation in thread process; do
