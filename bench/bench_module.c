@@ -30,6 +30,15 @@ static brg_status module_turn(brg_context *context, const brg_value *input, brg_
     return status;
 }
 
+/* What `brigade run` is measured with: a line that says {"a":1,"b":2}. */
+static brg_status module_sum(brg_context *context, const brg_value *input, brg_value **output)
+{
+    brg_view root = brg_value_root(input);
+    (void)context;
+    return brg_value_map(output, NULL,
+                         brg_field_int("sum", brg_view_get_int(root, "a", 0) + brg_view_get_int(root, "b", 0)));
+}
+
 /* Deaf to every request to end. */
 static brg_status module_stuck(brg_context *context, const brg_value *input, brg_value **output)
 {
@@ -51,5 +60,7 @@ static brg_status module_echo(brg_context *context, const brg_value *message)
     return status;
 }
 
-BRG_MODULE(bench, .tasks = BRG_TASKS({"noop", module_noop}, {"stuck", module_stuck}, {"turn", module_turn}),
+BRG_MODULE(bench,
+           .tasks = BRG_TASKS({"noop", module_noop}, {"stuck", module_stuck}, {"turn", module_turn},
+                              {"sum", module_sum}),
            .batch_tasks = BRG_BATCH_TASKS({"noop-batch", module_noop_batch}), .message = module_echo);

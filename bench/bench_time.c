@@ -30,5 +30,6 @@ int main(int argc, char **argv)
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
     bench_print("images", count / seconds);
+    bench_print("lines", count / seconds);
     return EXIT_SUCCESS;
 }

@@ -36,6 +36,7 @@ present "$libdir/libbrigade.so.0"
 present "$libdir/libbrigade.so.$version"
 present "$libdir/libbrigade.a"
 present "$libdir/brigade/modules/image.so"
+present "$libdir/brigade/modules/work.so"
 present libexec/brigade/brigade-worker
 [ -x "$prefix/libexec/brigade/brigade-worker" ] || fail "brigade-worker may not be executed"
 for page in "$source"/docs/man/*.[1-9]; do

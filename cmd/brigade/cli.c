@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CLI_OPTIONS_MAX 64
-#define CLI_HELP_COLUMN 30
+#define CLI_OPTIONS_MAX 128
+#define CLI_HELP_COLUMN 32
 
 bool cli_complain(const char *command, const char *format, ...)
 {
@@ -43,26 +43,19 @@ static void cli_wrap(FILE *to, const char *text, int column)
     int at = column;
     while (*text != '\0') {
         int word = (int)strcspn(text, " ");
-        if (at + word > 100 && at > column) {
+        if (at > column && at + 1 + word > 100) {
             fprintf(to, "\n%*s", column, "");
             at = column;
         }
-        fprintf(to, "%.*s", word, text);
-        at += word;
-        text += word;
-        if (*text == ' ') {
-            fputc(' ', to);
-            at++;
-            text++;
-        }
+        at += fprintf(to, "%s%.*s", at > column ? " " : "", word, text);
+        text += word + (text[word] == ' ');
     }
     fputc('\n', to);
 }
 
-void cli_print_help(const cli_command *command, FILE *to)
+static void cli_print_table(const cli_option *option, FILE *to)
 {
-    fprintf(to, "usage: %s\n\n%s\n", command->usage, command->summary);
-    for (const cli_option *option = command->options; option->name != NULL; option++) {
+    for (; option->name != NULL; option++) {
         if (option->name[0] == '\0') {
             fprintf(to, "\n%s\n", option->help);
             continue;
@@ -78,11 +71,26 @@ void cli_print_help(const cli_command *command, FILE *to)
     }
 }
 
-void cli_print_options(const cli_command *command, FILE *to)
+void cli_print_help(const cli_command *command, FILE *to)
 {
-    for (const cli_option *option = command->options; option->name != NULL; option++)
+    fprintf(to, "usage: %s\n\n%s\n", command->usage, command->summary);
+    cli_print_table(command->options, to);
+    if (command->shared != NULL)
+        cli_print_table(command->shared, to);
+}
+
+static void cli_print_names(const cli_option *option, FILE *to)
+{
+    for (; option->name != NULL; option++)
         if (option->name[0] != '\0')
             fprintf(to, "--%s\n", option->name);
+}
+
+void cli_print_options(const cli_command *command, FILE *to)
+{
+    cli_print_names(command->options, to);
+    if (command->shared != NULL)
+        cli_print_names(command->shared, to);
 }
 
 typedef struct cli_table {
@@ -92,14 +100,11 @@ typedef struct cli_table {
     int count;
 } cli_table;
 
-static void cli_build_table(const cli_command *command, cli_table *table)
+static void cli_add_options(cli_table *table, const cli_option *option)
 {
     static const int kinds[] = {no_argument, required_argument, optional_argument};
-    char *letters = table->letters;
-    *letters++ = ':';
-    table->count = 0;
-    for (const cli_option *option = command->options; option->name != NULL && table->count < CLI_OPTIONS_MAX;
-         option++) {
+    char *letters = table->letters + strlen(table->letters);
+    for (; option->name != NULL && table->count < CLI_OPTIONS_MAX; option++) {
         if (option->name[0] == '\0')
             continue;
         table->list[table->count] = (struct option){option->name, kinds[option->argument], NULL, 1000 + table->count};
@@ -140,8 +145,10 @@ static int cli_refuse(const cli_command *command, const cli_table *table, int co
 
 int cli_parse(const cli_command *command, int argc, char **argv, void *state, int *first)
 {
-    cli_table table = {.count = 0};
-    cli_build_table(command, &table);
+    cli_table table = {.count = 0, .letters = ":"};
+    cli_add_options(&table, command->options);
+    if (command->shared != NULL)
+        cli_add_options(&table, command->shared);
     optind = 1;
     opterr = 0;
     for (;;) {
@@ -203,8 +210,8 @@ static bool cli_read_unit(const char *text, const char *const units[], const dou
 
 bool cli_read_duration(const char *command, const char *option, const char *text, uint64_t *ns)
 {
-    static const char *const units[] = {"ms", "s", "m", "h", NULL};
-    static const double factors[] = {1e6, 1e9, 60e9, 3600e9};
+    static const char *const units[] = {"us", "ms", "s", "m", "h", NULL};
+    static const double factors[] = {1e3, 1e6, 1e9, 60e9, 3600e9};
     double value = 0;
     if (!cli_read_unit(text, units, factors, &value) || value < 1)
         return cli_complain(command, "--%s: \"%s\" is no time; write 500ms, 5s, 2m or 1h", option, text);
@@ -221,6 +228,21 @@ bool cli_read_size(const char *command, const char *option, const char *text, ui
         return cli_complain(command, "--%s: \"%s\" is no size; write 100k, 512M or 2G", option, text);
     *bytes = (uint64_t)value;
     return true;
+}
+
+bool cli_read_word(const char *command, const char *option, const char *text, const char *const words[], int *out)
+{
+    char list[160] = "";
+    for (int i = 0; words[i] != NULL; i++) {
+        if (strcmp(words[i], text) == 0) {
+            *out = i;
+            return true;
+        }
+        size_t used = strlen(list);
+        const char *between = i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ";
+        snprintf(list + used, sizeof(list) - used, "%s%s", between, words[i]);
+    }
+    return cli_complain(command, "--%s: \"%s\" is unknown; it is %s", option, text, list);
 }
 
 bool cli_wants_colour(FILE *to)

@@ -26,12 +26,13 @@ typedef struct cli_command {
     const char *summary;
     const char *usage; /* lines after "usage: " */
     const cli_option *options;
+    const cli_option *shared; /* a second table, of what several commands take (pool_options.h); or NULL */
     /* Called for each option in the order of the command line; false after it printed an error. */
     bool (*take)(void *state, const cli_option *option, const char *argument);
     int (*run)(int argc, char **argv);
 } cli_command;
 
-extern const cli_command cli_image;
+extern const cli_command cli_image, cli_run, cli_tune, cli_bench;
 
 /*
  * Parses argv[1...]; operands end up in argv[*first] and after. Returns -1 to go on, or an exit code (--help, a bad
@@ -49,8 +50,11 @@ bool cli_complain(const char *command, const char *format, ...) __attribute__((f
 bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most,
                     uint64_t *out);
 bool cli_read_number(const char *command, const char *option, const char *text, double least, double most, double *out);
-bool cli_read_duration(const char *command, const char *option, const char *text, uint64_t *ns); /* 5s, 500ms, 2m */
-bool cli_read_size(const char *command, const char *option, const char *text, uint64_t *bytes);  /* 512M, 2G, 100k */
+bool cli_read_duration(const char *command, const char *option, const char *text,
+                       uint64_t *ns); /* 5s, 500ms, 50us, 2m */
+bool cli_read_size(const char *command, const char *option, const char *text, uint64_t *bytes); /* 512M, 2G, 100k */
+/* One of `words`, which end with NULL, by its index. */
+bool cli_read_word(const char *command, const char *option, const char *text, const char *const words[], int *out);
 
 /* Whether `to` is a terminal that wants colour: honours NO_COLOR and TERM=dumb. */
 bool cli_wants_colour(FILE *to);

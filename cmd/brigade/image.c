@@ -7,7 +7,6 @@
 #include "image.h"
 
 #include <errno.h>
-#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,9 +15,7 @@
 
 #include <brigade/uv.h>
 
-#ifndef BRIGADE_MODULE_DIR
-#define BRIGADE_MODULE_DIR "/usr/local/lib/brigade/modules"
-#endif
+#include "module.h"
 
 #define IMAGE_PATH_MAX 4096
 #define IMAGE_AHEAD 4 /* tasks out at a time, for each worker */
@@ -39,54 +36,15 @@ typedef struct image_run {
     brg_error cannot_run; /* workers do not start: nothing more is tried */
 } image_run;
 
-/* ---- finding the module ------------------------------------------------------------------------------------------ */
-
-static bool image_try(char *path, const char *directory, const char *rest)
+/* --module, or the one that ships. */
+static bool image_find_module(const image_options *options, char path[MODULE_PATH_MAX])
 {
-    return snprintf(path, IMAGE_PATH_MAX, "%s%s%s", directory, rest[0] != '\0' ? "/" : "", rest) < IMAGE_PATH_MAX &&
-           access(path, R_OK) == 0;
-}
-
-static bool image_try_glob(char *path, const char *directory, const char *pattern)
-{
-    char full[IMAGE_PATH_MAX];
-    glob_t found;
-    if (snprintf(full, sizeof(full), "%s/%s", directory, pattern) >= IMAGE_PATH_MAX || glob(full, 0, NULL, &found) != 0)
-        return false;
-    bool good = image_try(path, found.gl_pathv[0], "");
-    globfree(&found);
-    return good;
-}
-
-/* --module, BRIGADE_MODULE_PATH, beside this program (a build tree), below its prefix, where it was installed. */
-static bool image_find_module(const image_options *options, char path[IMAGE_PATH_MAX])
-{
-    if (options->module != NULL) {
-        /* Whole: a name without a slash would be looked for among the system's libraries. */
-        char *whole = realpath(options->module, NULL);
-        bool good = whole != NULL && image_try(path, whole, "");
-        free(whole);
-        return good || cli_complain("image", "--module %s: %s", options->module, strerror(errno));
-    }
-    const char *named = getenv("BRIGADE_MODULE_PATH");
-    if (named != NULL && named[0] != '\0' && image_try(path, named, "image.so"))
-        return true;
-    char self[IMAGE_PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (length > 0) {
-        self[length] = '\0';
-        char *slash = strrchr(self, '/');
-        if (slash != NULL)
-            *slash = '\0';
-        if (image_try(path, self, "modules/image.so") ||
-            image_try_glob(path, self, "../lib*/brigade/modules/image.so") ||
-            image_try_glob(path, self, "../lib*/*/brigade/modules/image.so"))
-            return true;
-    }
-    if (image_try(path, BRIGADE_MODULE_DIR, "image.so"))
-        return true;
-    return cli_complain("image", "the image module (image.so) is not beside this program nor in %s; give --module PATH",
-                        BRIGADE_MODULE_DIR);
+    if (options->module != NULL)
+        return module_find_file(options->module, path) ||
+               cli_complain("image", "--module %s: %s", options->module, strerror(errno));
+    return module_find_shipped("image", path) ||
+           cli_complain("image", "the image module (image.so) is not beside this program nor in %s; give --module PATH",
+                        module_directory());
 }
 
 /* ---- tasks ------------------------------------------------------------------------------------------------------- */
@@ -321,7 +279,7 @@ static bool image_report_json(const image_run *run)
 
 static int image_process(image_run *run, char **operands, int count)
 {
-    char module[IMAGE_PATH_MAX];
+    char module[MODULE_PATH_MAX];
     if (!image_find_module(&run->options, module))
         return CLI_CANNOT_RUN;
     if (!image_collect(&run->jobs, &run->options, operands, count)) {

@@ -73,24 +73,6 @@ wrong:
     return cli_complain("image", "--%s: \"%s\" is no size; write 800x600, 800x, x600 or 800x600:inside", option, text);
 }
 
-static bool options_word(const char *option, const char *text, const char *const words[], int *out)
-{
-    char list[96] = "";
-    for (int i = 0; words[i] != NULL; i++) {
-        if (strcmp(words[i], text) == 0) {
-            *out = i;
-            return true;
-        }
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof(list) - used, "%s%s",
-                 i == 0                 ? ""
-                 : words[i + 1] == NULL ? " or "
-                                        : ", ",
-                 words[i]);
-    }
-    return cli_complain("image", "--%s: \"%s\" is unknown; it is %s", option, text, list);
-}
-
 static bool options_operation(image_options *options, const char *name, const char *argument)
 {
     if (options->operation_count == IMAGE_OPERATIONS_MAX)
@@ -110,7 +92,7 @@ static bool options_operation(image_options *options, const char *name, const ch
     else if (strcmp(name, "optimize") == 0 && argument != NULL)
         good = cli_read_number("image", name, argument, 1, 100, &operation.number);
     else if (strcmp(name, "convert") == 0) {
-        good = options_word(name, strcmp(argument, "jpg") == 0 ? "jpeg" : argument, formats, &word);
+        good = cli_read_word("image", name, strcmp(argument, "jpg") == 0 ? "jpeg" : argument, formats, &word);
         operation.format = options->format = formats[word];
     }
     if (good)
@@ -164,9 +146,9 @@ static bool options_value(image_options *options, const char *name, const char *
         good = cli_read_duration("image", name, argument, &options->timeout_ns);
     else if (strcmp(name, "memory-max") == 0)
         good = cli_read_size("image", name, argument, &options->memory_max);
-    else if (strcmp(name, "isolation") == 0 && (good = options_word(name, argument, isolations, &word)))
+    else if (strcmp(name, "isolation") == 0 && (good = cli_read_word("image", name, argument, isolations, &word)))
         options->isolation = word == 0 ? BRG_ISOLATION_THREAD : BRG_ISOLATION_PROCESS;
-    else if (strcmp(name, "progress") == 0 && (good = options_word(name, argument, whens, &word)))
+    else if (strcmp(name, "progress") == 0 && (good = cli_read_word("image", name, argument, whens, &word)))
         options->progress = (image_when)word;
     return good;
 }
@@ -195,14 +177,14 @@ bool image_check_options(image_options *options)
         return cli_complain("image", "--output: the name is empty; \"-o .\" is the current directory");
     if (options->progressive && options->no_progressive)
         return cli_complain("image", "--progressive and --no-progressive contradict each other");
-    if (options->fit != NULL && !options_word("fit", options->fit, fits, &word))
+    if (options->fit != NULL && !cli_read_word("image", "fit", options->fit, fits, &word))
         return false;
     for (int i = 0; i < options->operation_count; i++) {
         image_operation *operation = &options->operations[i];
         bool sized = strcmp(operation->name, "resize") == 0 || strcmp(operation->name, "thumbnail") == 0;
         if (operation->fit == NULL && sized)
             operation->fit = options->fit;
-        if (operation->fit != NULL && !options_word(operation->name, operation->fit, fits, &word))
+        if (operation->fit != NULL && !cli_read_word("image", operation->name, operation->fit, fits, &word))
             return false;
     }
     return true;

@@ -172,6 +172,23 @@ static const brg_module_task *context_find(const brg_module *module, const char 
     return NULL;
 }
 
+/* With what there is instead: as many names as there is room for. */
+static brg_status context_lacks(brg_context *context, const char *name, size_t name_size)
+{
+    char names[128] = "";
+    const brg_module *module = context->module;
+    const brg_module_task *task = module == NULL ? NULL : module->tasks;
+    for (size_t used = 0; task != NULL && task->name != NULL; task++) {
+        bool fits = used + strlen(task->name) + 16 < sizeof(names);
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used == 0 ? "; it has " : ", ",
+                                 fits ? task->name : "...");
+        if (!fits)
+            break;
+    }
+    return brg_error_set(&context->failure, BRG_NOT_FOUND, "worker", "the module has no task named \"%.*s\"%s",
+                         (int)name_size, name, names);
+}
+
 brg_status brg__context_run_named(brg_context *context, const char *name, size_t name_size, const brg_value *input,
                                   brg_value **output)
 {
@@ -184,8 +201,7 @@ brg_status brg__context_run_named(brg_context *context, const char *name, size_t
     if (task == NULL && brg__context_names_each(name, name_size))
         return brg__context_run_each_input(context, input, output);
     if (task == NULL)
-        return brg_error_set(&context->failure, BRG_NOT_FOUND, "worker", "the module has no task named \"%.*s\"",
-                             (int)name_size, name);
+        return context_lacks(context, name, name_size);
     return brg__context_conclude(context, task->run(context, input, output), task->name);
 }
 

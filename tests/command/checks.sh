@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+# For the tests of the command, which source this file with $build and $work set: each check is a line, and what it saw
+# is shown when it failed.
+brigade=$build/brigade
+modules=$build/tests/modules
+tests=0 failures=0
+: >"$work/in"
+
+# check NAME CONDITION...: one more test.
+check() {
+    name=$1
+    shift
+    tests=$((tests + 1))
+    if "$@"; then
+        echo "ok   $name"
+    else
+        echo "FAIL $name"
+        head -c 4000 "$work/out" | sed 's/^/     out: /'
+        head -c 4000 "$work/err" | sed 's/^/     err: /'
+        failures=$((failures + 1))
+    fi
+}
+# run ARGUMENT...: the command on $work/in, into $work/out, $work/err and $status.
+run() {
+    status=0
+    "$brigade" "$@" <"$work/in" >"$work/out" 2>"$work/err" || status=$?
+}
+# The usage error with its advice, and nothing done.
+refuses() {
+    advice=$1
+    shift
+    run "$@"
+    check "refuses: $*" ended 2
+    check "  and says: $advice" says "$advice"
+}
+ended() { [ "$status" -eq "$1" ]; }
+says() { grep -qF -- "$1" "$work/err"; }
+says_nothing() { [ ! -s "$work/err" ]; }
+prints() { grep -qF -- "$1" "$work/out"; }
+prints_nothing() { [ ! -s "$work/out" ]; }
+prints_file() { cmp -s "$1" "$work/out"; }
+prints_sorted() { LC_ALL=C sort "$work/out" | cmp -s "$1" -; }
+lines() { [ "$(wc -l <"$work/$1")" -eq "$2" ]; }
+finish() {
+    echo "$((tests - failures)) of $tests checks good"
+    [ "$failures" -eq 0 ]
+}
