@@ -31,6 +31,7 @@ typedef struct cli_command {
     int (*run)(int argc, char **argv);
 } cli_command;
 
+extern const cli_command cli_analyze;
 extern const cli_command cli_image;
 
 /*

@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-static const cli_command *const main_commands[] = {&cli_image};
+static const cli_command *const main_commands[] = {&cli_analyze, &cli_image};
 #define MAIN_COMMAND_COUNT (sizeof(main_commands) / sizeof(main_commands[0]))
 
 static void main_help(FILE *to)
