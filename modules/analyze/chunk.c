@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define CHUNK_TAIL ((size_t)32 << 10) /* read behind the end, for the last row */
+#define CHUNK_BEFORE 64u              /* and before the beginning, for the guess */
 #define CHUNK_SKIP ((size_t)256 << 10)
 
 typedef struct chunk_run {
@@ -129,7 +130,7 @@ chunk_outcome analyze_chunk_scan(const analyze_chunk *chunk, analyze_scan *scan,
 {
     chunk_run run = {.chunk = chunk, .scan = scan, .buffer = buffer, .outcome = CHUNK_DONE};
     analyze_scan_clear(scan);
-    if (!chunk_load(&run, chunk->begin == 0 ? 0 : chunk->begin - 1))
+    if (!chunk_load(&run, chunk->begin < CHUNK_BEFORE ? 0 : chunk->begin - CHUNK_BEFORE))
         return run.outcome;
     uint64_t start = chunk_start(&run), at = start;
     if (start != SCAN_NO_ROW && !chunk_rows(&run, &at))

@@ -205,9 +205,13 @@ static bool csv_seems_quoted(const char *data, size_t at, size_t to, char delimi
 
 size_t analyze_csv_guess(const char *data, size_t from, size_t to, char delimiter)
 {
-    bool in_quotes = csv_seems_quoted(data, from, to, delimiter);
-    if (!in_quotes && data[from - 1] == '\n')
+    /* In the middle of a run of quotes nothing could be told: from its beginning on. */
+    size_t first = from;
+    while (first > 1 && data[first - 1] == '"')
+        first--;
+    bool in_quotes = csv_seems_quoted(data, first, to, delimiter);
+    if (!in_quotes && first == from && data[from - 1] == '\n')
         return from;
-    size_t at = csv_line_end(data, from, to, delimiter, in_quotes);
+    size_t at = csv_line_end(data, first, to, delimiter, in_quotes);
     return at < to ? at : SIZE_MAX;
 }

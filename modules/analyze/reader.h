@@ -79,8 +79,8 @@ size_t analyze_csv_decode(const analyze_field *field, char *out);
 size_t analyze_ndjson_decode(const analyze_field *field, char *out);
 
 /*
- * Where in data[from, to) the first row begins, as it seems from there, or SIZE_MAX. data[from - 1] must be readable, and
- * data[to]. A guess, to be checked against where the row before ended: Ge, Li, Eilebrecht, Chandramouli and Kossmann,
+ * Where in data[from, to) the first row begins, as it seems from there, or SIZE_MAX. All before `from`, which is not 0,
+ * is readable, and data[to]. A guess, to be checked against where the row before ended: Ge, Li, Eilebrecht, Chandramouli and Kossmann,
  * "Speculative distributed CSV data parsing for big data analytics", SIGMOD 2019. It looks for a quote that can only
  * open a field, or only close one.
  */
