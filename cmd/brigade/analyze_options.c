@@ -23,7 +23,7 @@ const cli_option analyze_option_table[] = {
     {"", 0, CLI_NONE, NULL, "Or rows, as they are:"},
     {"select", 's', CLI_REQUIRED, "COLUMN,...", "these columns; without it all"},
     {"", 0, CLI_NONE, NULL, "Which, and in what order:"},
-    {"where", 'w', CLI_REQUIRED, "EXPRESSION",
+    {"where", 0, CLI_REQUIRED, "EXPRESSION",
      "only rows for which it holds, as 'country == \"DE\" && price > 10'; "
      "several must all hold"},
     {"sort", 0, CLI_REQUIRED, "COLUMN[:desc],...", "order of the result, or of rows (these with --limit)"},
@@ -40,7 +40,7 @@ const cli_option analyze_option_table[] = {
     {"groups-max", 0, CLI_REQUIRED, "N", "more groups are an error; by default 1000000"},
     {"values-max", 0, CLI_REQUIRED, "N", "values kept for percentiles and --distinct; by default 20000000"},
     {"", 0, CLI_NONE, NULL, "Workers:"},
-    {"workers", 0, CLI_REQUIRED, "N", "how many; by default as many as CPUs may be used"},
+    {"workers", 'w', CLI_REQUIRED, "N", "how many; by default as many as CPUs may be used"},
     {"isolation", 0, CLI_REQUIRED, "KIND", "process (default): a crash costs one chunk's work; or thread"},
     {"chunk", 0, CLI_REQUIRED, "SIZE", "bytes that one task reads; by default 2M"},
     {"module", 0, CLI_REQUIRED, "PATH", "the analyze module, where it is not found by itself"},
