@@ -11,6 +11,8 @@ _brigade() {
     --fit) mapfile -t COMPREPLY < <(compgen -W "cover contain inside" -- "$current") ;;
     --convert) mapfile -t COMPREPLY < <(compgen -W "jpeg png webp avif" -- "$current") ;;
     --progress) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
+    --input) mapfile -t COMPREPLY < <(compgen -W "csv ndjson" -- "$current") ;;
+    -f | --format) mapfile -t COMPREPLY < <(compgen -W "table csv json" -- "$current") ;;
     -o | --output) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *)
         case $current in
