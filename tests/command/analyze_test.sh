@@ -279,9 +279,13 @@ pid=$!
 exec 3>still
 echo abc >&3
 while [ -z "$(children)" ] && kill -0 $pid 2>/dev/null; do :; done
-kill -INT $pid
+# Until it listens the signal is lost: the shell has programs in the background ignore it.
+(while kill -INT $pid; do :; done) 2>/dev/null &
+killer=$!
 wait $pid
 status=$?
+kill $killer 2>/dev/null
+wait $killer 2>/dev/null
 exec 3>&-
 check "an interrupt ends it with 130" ended 130
 check "without a result" [ ! -s out ]
