@@ -171,9 +171,19 @@ void analyze_tallies_clear(tally_table *tallies)
     tallies->count = 0;
 }
 
+static inline size_t tallies_hash(const tally_table *tallies, uint32_t owner, uint64_t value)
+{
+    return analyze_mix(value ^ hash_a, ((uint64_t)owner << 1) ^ hash_b) & (tallies->capacity - 1);
+}
+
+void analyze_tallies_prefetch(const tally_table *tallies, uint32_t owner, uint64_t value)
+{
+    __builtin_prefetch(&tallies->entries[tallies_hash(tallies, owner, value)], 1);
+}
+
 static inline size_t tallies_place(const tally_table *tallies, uint32_t owner, uint64_t value)
 {
-    size_t at = analyze_mix(value ^ hash_a, ((uint64_t)owner << 1) ^ hash_b) & (tallies->capacity - 1);
+    size_t at = tallies_hash(tallies, owner, value);
     while (tallies->entries[at].count != 0 &&
            (tallies->entries[at].value != value || tallies->entries[at].owner != owner))
         at = (at + 1) & (tallies->capacity - 1);

@@ -83,6 +83,9 @@ bool analyze_tallies_init(tally_table *tallies);
 void analyze_tallies_done(tally_table *tallies);
 void analyze_tallies_clear(tally_table *tallies);
 
+/* A hint that this one is added soon. */
+void analyze_tallies_prefetch(const tally_table *tallies, uint32_t owner, uint64_t value);
+
 /* False without memory. */
 bool analyze_tallies_add(tally_table *tallies, uint32_t owner, uint64_t value, uint64_t count);
 

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#define RESULT_AHEAD 8 /* entries whose place is fetched before they are added */
+
 bool analyze_result_init(analyze_result *result, const analyze_plan *plan)
 {
     memset(result, 0, sizeof(*result));
@@ -49,18 +51,32 @@ static void result_problems(analyze_result *result, uint64_t count, pack_reader 
     }
 }
 
+/* Entry `index`, its owner as the result counts groups; false where there is no such group. */
+static bool result_entry(const analyze_result *result, const uint32_t *indexes, uint64_t group_count,
+                         const char *packed, uint64_t index, tally_entry *entry)
+{
+    uint32_t per_group = result->plan->tally_count;
+    memcpy(entry, packed + index * sizeof(*entry), sizeof(*entry));
+    if (per_group == 0 || entry->owner / per_group >= group_count)
+        return false;
+    entry->owner = indexes[entry->owner / per_group] * per_group + entry->owner % per_group;
+    return true;
+}
+
 static result_outcome result_tallies(analyze_result *result, const uint32_t *indexes, uint64_t group_count,
                                      pack_reader *reader)
 {
-    uint32_t per_group = result->plan->tally_count;
+    tally_entry entry;
     uint64_t count = pack_get_u64(reader);
-    for (uint64_t i = 0; i < count && !reader->failed; i++) {
-        tally_entry entry;
-        pack_get(reader, &entry, sizeof(entry));
-        if (per_group == 0 || entry.owner / per_group >= group_count)
+    if (reader->failed || count > (uint64_t)(reader->end - reader->at) / sizeof(entry))
+        return RESULT_FALSE;
+    const char *packed = pack_take(reader, (size_t)count * sizeof(entry));
+    for (uint64_t i = 0; i < count; i++) {
+        if (i + RESULT_AHEAD < count && result_entry(result, indexes, group_count, packed, i + RESULT_AHEAD, &entry))
+            analyze_tallies_prefetch(&result->tallies, entry.owner, entry.value);
+        if (!result_entry(result, indexes, group_count, packed, i, &entry))
             return RESULT_FALSE;
-        uint32_t owner = indexes[entry.owner / per_group] * per_group + entry.owner % per_group;
-        if (!analyze_tallies_add(&result->tallies, owner, entry.value, entry.count))
+        if (!analyze_tallies_add(&result->tallies, entry.owner, entry.value, entry.count))
             return RESULT_NO_MEMORY;
     }
     return result->tallies.count > result->values_max ? RESULT_VALUES_MAX : RESULT_OK;
@@ -154,6 +170,44 @@ static int result_compare(const void *a, const void *b)
     return (first->value > second->value) - (first->value < second->value);
 }
 
+/* By one byte, keeping the order of equals. False: all have the same one. */
+static bool result_radix_pass(const tally_entry *from, tally_entry *to, size_t count, unsigned byte)
+{
+    size_t places[256] = {0};
+    for (size_t i = 0; i < count; i++)
+        places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++;
+    size_t at = 0;
+    for (size_t i = 0; i < 256; i++) {
+        if (places[i] == count)
+            return false;
+        size_t size = places[i];
+        places[i] = at;
+        at += size;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++] =
+            from[i];
+    return true;
+}
+
+/* Byte by byte from the last (Knuth, TAOCP volume 3, 5.2.5); with comparisons where there is no memory for that. */
+static void result_sort(tally_entry **entries, size_t count)
+{
+    tally_entry *from = *entries, *to = malloc(count * sizeof(*to) + 1);
+    if (to == NULL) {
+        qsort(from, count, sizeof(*from), result_compare);
+        return;
+    }
+    for (unsigned byte = 0; byte < sizeof(uint64_t) + sizeof(uint32_t); byte++)
+        if (result_radix_pass(from, to, count, byte)) {
+            tally_entry *other = from;
+            from = to;
+            to = other;
+        }
+    free(to);
+    *entries = from;
+}
+
 void analyze_result_sort_tallies(analyze_result *result)
 {
     tally_table *tallies = &result->tallies;
@@ -162,7 +216,7 @@ void analyze_result_sort_tallies(analyze_result *result)
         if (tallies->entries[i].count != 0)
             tallies->entries[count++] = tallies->entries[i];
     if (count > 1)
-        qsort(tallies->entries, count, sizeof(*tallies->entries), result_compare);
+        result_sort(&tallies->entries, count);
 }
 
 /* The first entry of an owner that is not below `owner`. */

@@ -194,7 +194,6 @@ bool chunks_read(const chunks_input *input, chunks_outcome *out)
 
 bool chunks_equal(const chunks_outcome *a, const chunks_outcome *b)
 {
-    return a->rows == b->rows && a->malformed == b->malformed && a->lines == b->lines &&
-           a->text.size == b->text.size &&
+    return a->rows == b->rows && a->malformed == b->malformed && a->lines == b->lines && a->text.size == b->text.size &&
            (a->text.size == 0 || memcmp(a->text.data, b->text.data, a->text.size) == 0);
 }

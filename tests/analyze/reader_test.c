@@ -34,7 +34,8 @@ static void check(const chunks_input *input, const chunks_outcome *expected, uin
 /* Text that is nearly a CSV. */
 static size_t make_text(char *data, size_t size, char delimiter, bool wild)
 {
-    static const char *const tidy[] = {"a", "bc", "\"q\"", "\"x,y\"", "\"l\nm\"", "\"\"\"\"", "", "12.5", "\"\"", "\"a\"\"\nb\""};
+    static const char *const tidy[] = {"a",        "bc", "\"q\"", "\"x,y\"", "\"l\nm\"",
+                                       "\"\"\"\"", "",   "12.5",  "\"\"",    "\"a\"\"\nb\""};
     static const char wild_bytes[] = {'"', '"', '\n', '\r', 'a', '\0', ' ', (char)0xff};
     size_t used = 0;
     while (used + 16 < size) {
@@ -94,8 +95,7 @@ static void test_csv_guesses_are_good(void **state)
     size_t size = 0;
     for (int row = 0; size + 100 < sizeof(data); row++)
         size += (size_t)sprintf(data + size, "%d,\"a, \"\"b\"\"\nc\",%d\n", row, row * 2);
-    chunks_input input = {
-        .data = data, .size = size, .delimiter = ',', .columns = 3, .row_max = 100000, .chunk = 1009};
+    chunks_input input = {.data = data, .size = size, .delimiter = ',', .columns = 3, .row_max = 100000, .chunk = 1009};
     chunks_outcome expected, got;
     chunks_expect(&input, &expected);
     assert_true(chunks_read(&input, &got));
@@ -110,12 +110,13 @@ static void test_csv_guesses_are_good(void **state)
 
 static size_t make_json(char *data, int depth)
 {
-    static const char *const leaves[] = {"1",    "-2.5e3", "true", "null",  "\"x\"", "\"\\u0041\\n\"", "[]", "{}",
-                                         "[1,2]", "01",     "tru",  "\"\\x\"", "1.",  "\"a\\\"b\"",      "-",  "[1,]"};
+    static const char *const leaves[] = {"1",     "-2.5e3", "true", "null",    "\"x\"", "\"\\u0041\\n\"", "[]", "{}",
+                                         "[1,2]", "01",     "tru",  "\"\\x\"", "1.",    "\"a\\\"b\"",     "-",  "[1,]"};
     size_t used = 0;
     data[used++] = '{';
     for (uint32_t i = 0, count = pick(4); i < count; i++) {
-        used += (size_t)sprintf(data + used, "%s\"%c\"%s", i == 0 ? "" : ",", "abcdefgh"[pick(8)], pick(9) == 0 ? " : " : ":");
+        used += (size_t)sprintf(data + used, "%s\"%c\"%s", i == 0 ? "" : ",", "abcdefgh"[pick(8)],
+                                pick(9) == 0 ? " : " : ":");
         if (depth < 3 && pick(4) == 0)
             used += make_json(data + used, depth + 1);
         else
@@ -216,7 +217,8 @@ static void test_numbers_like_strtod(void **state)
             length = sprintf(text, "%u.%02u", pick(100000), pick(100));
             break;
         case 1:
-            length = sprintf(text, "-%u%u.%u%ue%d", pick(1000000), pick(1000000), pick(1000000), pick(1000000), (int)pick(80) - 40);
+            length = sprintf(text, "-%u%u.%u%ue%d", pick(1000000), pick(1000000), pick(1000000), pick(1000000),
+                             (int)pick(80) - 40);
             break;
         case 2:
             length = sprintf(text, "%u%09u%09u", pick(100), pick(1000000000), pick(1000000000));
@@ -230,7 +232,8 @@ static void test_numbers_like_strtod(void **state)
             fprintf(stderr, "%s\n", text);
         assert_true(number == strtod(text, NULL));
     }
-    static const char *const wrong[] = {"", " ", "-", ".", "1e", "1e+", "0x10", "nan", "inf", "1 2", "1,5", "--1", "1e999", "e5"};
+    static const char *const wrong[] = {"",    " ",   "-",   ".",   "1e",  "1e+",   "0x10",
+                                        "nan", "inf", "1 2", "1,5", "--1", "1e999", "e5"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         double number;
         assert_false(analyze_number(wrong[i], strlen(wrong[i]), &number));
