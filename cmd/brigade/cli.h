@@ -32,7 +32,7 @@ typedef struct cli_command {
     int (*run)(int argc, char **argv);
 } cli_command;
 
-extern const cli_command cli_image, cli_run, cli_tune, cli_bench;
+extern const cli_command cli_analyze, cli_bench, cli_image, cli_run, cli_tune;
 
 /*
  * Parses argv[1...]; operands end up in argv[*first] and after. Returns -1 to go on, or an exit code (--help, a bad

@@ -20,6 +20,8 @@ _brigade() {
     --progress) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
     --task) mapfile -t COMPREPLY < <(compgen -W "spin sleep mix" -- "$current") ;;
     --policies) mapfile -t COMPREPLY < <(compgen -W "queue=all placement=all scaling=all isolation=thread,process" -- "$current") ;;
+    --input) mapfile -t COMPREPLY < <(compgen -W "csv ndjson" -- "$current") ;;
+    -f | --format) mapfile -t COMPREPLY < <(compgen -W "table csv json" -- "$current") ;;
     -o | --output) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *)
         case $current in

@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-static const cli_command *const main_commands[] = {&cli_image, &cli_run, &cli_tune, &cli_bench};
+static const cli_command *const main_commands[] = {&cli_image, &cli_run, &cli_analyze, &cli_tune, &cli_bench};
 #define MAIN_COMMAND_COUNT (sizeof(main_commands) / sizeof(main_commands[0]))
 
 static void main_help(FILE *to)

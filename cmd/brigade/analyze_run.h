@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* The run of `brigade analyze` (analyze.c) and the cutting of streams into blocks (analyze_stream.c). */
+#ifndef BRIGADE_ANALYZE_RUN_H
+#define BRIGADE_ANALYZE_RUN_H
+
+#include <uv.h>
+
+#include <brigade/uv.h>
+
+#include "analyze.h"
+
+#define ANALYZE_AHEAD 4 /* chunks out at a time, for each worker */
+
+typedef struct analyze_run analyze_run;
+
+typedef enum piece_state { PIECE_OUT, PIECE_DONE } piece_state;
+
+/* One chunk of a file, or block of a stream, from its submit until it is merged. */
+typedef struct analyze_piece {
+    analyze_run *run;
+    uint32_t source;
+    uint64_t begin, end;
+    uint64_t lines; /* of a block: line ends behind it that no block has */
+    bool exact;
+    piece_state state;
+    brg_value *output;
+} analyze_piece;
+
+typedef struct analyze_stream {
+    brg_buffer *block; /* being filled; READER_PADDING of it stay free */
+    size_t size;
+    uint64_t base; /* where its first byte stands in the input */
+    bool skipping; /* the rest of a line that is too long */
+    bool polled, polling;
+    uv_poll_t poll;
+} analyze_stream;
+
+struct analyze_run {
+    analyze_options options;
+    analyze_header header;
+    analyze_plan plan;
+    analyze_result result;
+    analyze_row_printer printer;
+    analyze_speed speed;
+    analyze_source *sources;
+    uint32_t source_count, source; /* the one that pieces are made of next */
+    uint64_t next;                 /* where in it */
+    uint32_t merging;              /* the source of the piece merged last, */
+    uint64_t expected;             /* and where its next row begins */
+    analyze_piece *pieces;         /* a ring */
+    size_t piece_max, first, piece_count;
+    analyze_stream stream;
+    analyze_reader border; /* of streams: finds where rows end */
+    uv_loop_t uv;
+    uv_signal_t interrupt, terminate;
+    uv_timer_t timer;
+    brg_loop *loop;
+    brg_pool *pool;
+    bool shows_progress, ended, failed, interrupted, cannot_run;
+};
+
+/* Submits the last piece; `block` (may be NULL) is taken. */
+bool analyze_submit(analyze_run *run, analyze_piece *piece, brg_buffer **block, size_t block_size);
+/* A new last piece of the current source, or NULL when as many are out as may be. */
+analyze_piece *analyze_add_piece(analyze_run *run);
+/* Nothing more is read: the message is printed already. */
+void analyze_fail(analyze_run *run);
+void analyze_submit_more(analyze_run *run);
+
+/* Reads and submits what can be had now. False: the stream ended. */
+bool analyze_stream_more(analyze_run *run);
+void analyze_stream_done(analyze_run *run);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Groups by their key, with open addressing, and the sums of each; and tallies: how often each value came in each group,
+ * which is what percentiles and distinct counts are made of. Both are filled by the scan of a chunk and by merging.
+ */
+#ifndef BRIGADE_ANALYZE_GROUPS_H
+#define BRIGADE_ANALYZE_GROUPS_H
+
+#include "arena.h"
+#include "plan.h"
+
+/*
+ * A sum with its rounding errors kept apart (Knuth's TwoSum; Ogita, Rump and Oishi, "Accurate sum and dot product",
+ * SIAM J. Sci. Comput. 2005): as if added with twice the digits. In chunk order the result is the same bit for bit,
+ * however many workers there are.
+ */
+typedef struct group_cell {
+    uint64_t count;
+    double sum, error, low, high;
+} group_cell;
+
+static inline void group_sum(group_cell *cell, double number)
+{
+    double sum = cell->sum + number, part = sum - cell->sum;
+    cell->error += (cell->sum - (sum - part)) + (number - part);
+    cell->sum = sum;
+}
+
+static inline void group_add(group_cell *cell, double number)
+{
+    if (cell->count++ == 0)
+        cell->low = cell->high = number;
+    cell->low = number < cell->low ? number : cell->low;
+    cell->high = number > cell->high ? number : cell->high;
+    group_sum(cell, number);
+}
+
+void analyze_cell_merge(group_cell *cell, const group_cell *other);
+
+typedef struct group_head {
+    char *key;
+    uint32_t key_size;
+    uint32_t hash; /* the upper half */
+    uint64_t rows;
+} group_head;
+
+typedef struct group_table {
+    group_head *list; /* in the order they came */
+    size_t count, capacity, cell_count;
+    group_cell *cells; /* cell_count of each group */
+    uint64_t *slots;   /* upper half of the hash, index + 1; 0: free */
+    size_t slot_count; /* a power of two */
+    text_arena keys;
+} group_table;
+
+bool analyze_groups_init(group_table *groups, size_t cell_count);
+void analyze_groups_done(group_table *groups);
+void analyze_groups_clear(group_table *groups);
+
+/* The index of the group with this key, made if it is not there; SIZE_MAX without memory. */
+size_t analyze_groups_find(group_table *groups, const char *key, uint32_t key_size);
+
+/* wyhash's mixing (Wang Yi, public domain): two factors folded into one word. */
+static inline uint64_t analyze_mix(uint64_t a, uint64_t b)
+{
+    __uint128_t product = (__uint128_t)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t analyze_hash(const char *data, size_t size);
+
+typedef struct tally_entry {
+    uint64_t value, count; /* count 0: free */
+    uint32_t owner;        /* group * tally_count + tally */
+} tally_entry;
+
+typedef struct tally_table {
+    tally_entry *entries;
+    size_t count, capacity; /* a power of two */
+} tally_table;
+
+bool analyze_tallies_init(tally_table *tallies);
+void analyze_tallies_done(tally_table *tallies);
+void analyze_tallies_clear(tally_table *tallies);
+
+/* A hint that this one is added soon. */
+void analyze_tallies_prefetch(const tally_table *tallies, uint32_t owner, uint64_t value);
+
+/* False without memory. */
+bool analyze_tallies_add(tally_table *tallies, uint32_t owner, uint64_t value, uint64_t count);
+
+/*
+ * Numbers as words that sort as they do; and the words of a sketch, which keep 7 bits of the mantissa: DDSketch with the
+ * linear mapping (Masson, Rim and Lee, "DDSketch", PVLDB 2019). The middle of what falls together is at most 1/256 off.
+ */
+#define ANALYZE_SKETCH_BITS 45 /* cut off */
+static inline uint64_t analyze_order(double number)
+{
+    uint64_t bits;
+    number += 0.0; /* -0 counts as 0 */
+    memcpy(&bits, &number, sizeof(bits));
+    return bits >> 63 != 0 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+static inline uint64_t analyze_sketch_word(double number)
+{
+    uint64_t bits;
+    number += 0.0;
+    memcpy(&bits, &number, sizeof(bits));
+    bits = bits >> ANALYZE_SKETCH_BITS << ANALYZE_SKETCH_BITS;
+    return bits >> 63 != 0 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+/* The number of such a word; of a sketch's the middle of its bucket. */
+double analyze_number_of_word(uint64_t word, bool sketch);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+#include "result.h"
+
+#include <math.h>
+
+#define RESULT_AHEAD 8 /* entries whose place is fetched before they are added */
+
+bool analyze_result_init(analyze_result *result, const analyze_plan *plan)
+{
+    memset(result, 0, sizeof(*result));
+    result->plan = plan;
+    analyze_rows_init(&result->rows, plan);
+    result->problems = calloc(RESULT_PROBLEMS_MAX, sizeof(*result->problems));
+    if (result->problems != NULL && analyze_groups_init(&result->groups, plan->value_count) &&
+        analyze_tallies_init(&result->tallies))
+        return true;
+    analyze_result_done(result);
+    return false;
+}
+
+void analyze_result_done(analyze_result *result)
+{
+    analyze_groups_done(&result->groups);
+    analyze_tallies_done(&result->tallies);
+    analyze_rows_done(&result->rows);
+    free(result->problems);
+    result->problems = NULL;
+}
+
+bool analyze_partial_read(pack_reader *reader, analyze_partial *partial)
+{
+    pack_get(reader, partial, sizeof(*partial));
+    return !reader->failed;
+}
+
+static void result_problems(analyze_result *result, uint64_t count, pack_reader *reader)
+{
+    for (uint64_t i = 0; i < count && !reader->failed; i++) {
+        result_problem problem = {.line = result->lines + pack_get_u64(reader) + 1, .input = result->input};
+        problem.offset = pack_get_u64(reader);
+        problem.problem = pack_get_u32(reader) % PROBLEM_COUNT;
+        problem.number = pack_get_u64(reader);
+        const char *text = pack_get_text(reader, &problem.size);
+        if (problem.size > sizeof(problem.text))
+            problem.size = sizeof(problem.text);
+        if (problem.size != 0)
+            memcpy(problem.text, text, problem.size);
+        if (!reader->failed && result->problem_count < result->plan->malformed_max &&
+            result->problem_count < RESULT_PROBLEMS_MAX)
+            result->problems[result->problem_count++] = problem;
+    }
+}
+
+/* Entry `index`, its owner as the result counts groups; false where there is no such group. */
+static bool result_entry(const analyze_result *result, const uint32_t *indexes, uint64_t group_count,
+                         const char *packed, uint64_t index, tally_entry *entry)
+{
+    uint32_t per_group = result->plan->tally_count;
+    memcpy(entry, packed + index * sizeof(*entry), sizeof(*entry));
+    if (per_group == 0 || entry->owner / per_group >= group_count)
+        return false;
+    entry->owner = indexes[entry->owner / per_group] * per_group + entry->owner % per_group;
+    return true;
+}
+
+static result_outcome result_tallies(analyze_result *result, const uint32_t *indexes, uint64_t group_count,
+                                     pack_reader *reader)
+{
+    tally_entry entry;
+    uint64_t count = pack_get_u64(reader);
+    if (reader->failed || count > (uint64_t)(reader->end - reader->at) / sizeof(entry))
+        return RESULT_FALSE;
+    const char *packed = pack_take(reader, (size_t)count * sizeof(entry));
+    for (uint64_t i = 0; i < count; i++) {
+        if (i + RESULT_AHEAD < count && result_entry(result, indexes, group_count, packed, i + RESULT_AHEAD, &entry))
+            analyze_tallies_prefetch(&result->tallies, entry.owner, entry.value);
+        if (!result_entry(result, indexes, group_count, packed, i, &entry))
+            return RESULT_FALSE;
+        if (!analyze_tallies_add(&result->tallies, entry.owner, entry.value, entry.count))
+            return RESULT_NO_MEMORY;
+    }
+    return result->tallies.count > result->values_max ? RESULT_VALUES_MAX : RESULT_OK;
+}
+
+static result_outcome result_groups(analyze_result *result, pack_reader *reader, uint32_t *indexes, uint64_t count)
+{
+    size_t cell_count = result->groups.cell_count;
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t key_size;
+        const char *key = pack_get_text(reader, &key_size);
+        uint64_t rows = pack_get_u64(reader);
+        const char *cells = pack_take(reader, cell_count * sizeof(group_cell));
+        if (cells == NULL)
+            return RESULT_FALSE;
+        size_t index = analyze_groups_find(&result->groups, key, key_size);
+        if (index == SIZE_MAX)
+            return RESULT_NO_MEMORY;
+        if (result->groups.count > result->groups_max)
+            return RESULT_GROUPS_MAX;
+        indexes[i] = (uint32_t)index;
+        result->groups.list[index].rows += rows;
+        for (size_t j = 0; j < cell_count; j++) {
+            group_cell cell;
+            memcpy(&cell, cells + j * sizeof(cell), sizeof(cell));
+            analyze_cell_merge(&result->groups.cells[index * cell_count + j], &cell);
+        }
+    }
+    return result_tallies(result, indexes, count, reader);
+}
+
+static bool result_split(const analyze_plan *plan, const char *record, uint32_t size, analyze_field *fields)
+{
+    pack_reader reader = {.at = record, .end = record + size};
+    for (uint32_t i = 0; i < plan->select_count + plan->sort_count; i++) {
+        fields[i].text = pack_get_text(&reader, &fields[i].size);
+        fields[i].escaped = false;
+    }
+    return !reader.failed;
+}
+
+static result_outcome result_rows(analyze_result *result, pack_reader *reader)
+{
+    uint64_t count = pack_get_u64(reader);
+    for (uint64_t i = 0; i < count; i++) {
+        analyze_field fields[2 * ANALYZE_SLOTS_MAX];
+        uint32_t size;
+        uint64_t order = pack_get_u64(reader);
+        const char *record = pack_get_text(reader, &size);
+        if (record == NULL || !result_split(result->plan, record, size, fields))
+            return RESULT_FALSE;
+        if (result->row == NULL) {
+            if (!analyze_rows_add(&result->rows, fields, order))
+                return RESULT_NO_MEMORY;
+        } else if (result->rows_given < result->plan->limit) {
+            result->rows_given++;
+            result->row(record, size, result->user_data);
+        }
+    }
+    bool full = result->row != NULL ? result->rows_given >= result->plan->limit : analyze_rows_full(&result->rows);
+    return full ? RESULT_FULL : RESULT_OK;
+}
+
+result_outcome analyze_result_merge(analyze_result *result, const analyze_partial *partial, pack_reader *reader)
+{
+    result_problems(result, partial->problem_count, reader);
+    result->row_count += partial->row_count;
+    result->matched += partial->matched;
+    result->malformed += partial->malformed;
+    result->lines += partial->lines;
+    if (result->plan->rows)
+        return result_rows(result, reader);
+    uint64_t count = pack_get_u64(reader);
+    if (reader->failed || count > (uint64_t)(reader->end - reader->at))
+        return RESULT_FALSE;
+    uint32_t *indexes = malloc((size_t)count * sizeof(*indexes) + 1);
+    if (indexes == NULL)
+        return RESULT_NO_MEMORY;
+    result_outcome outcome = result_groups(result, reader, indexes, count);
+    free(indexes);
+    return reader->failed ? RESULT_FALSE : outcome;
+}
+
+/* ---- percentiles ------------------------------------------------------------------------------------------------- */
+
+static int result_compare(const void *a, const void *b)
+{
+    const tally_entry *first = a, *second = b;
+    if (first->owner != second->owner)
+        return first->owner < second->owner ? -1 : 1;
+    return (first->value > second->value) - (first->value < second->value);
+}
+
+/* By one byte, keeping the order of equals. False: all have the same one. */
+static bool result_radix_pass(const tally_entry *from, tally_entry *to, size_t count, unsigned byte)
+{
+    size_t places[256] = {0};
+    for (size_t i = 0; i < count; i++)
+        places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++;
+    size_t at = 0;
+    for (size_t i = 0; i < 256; i++) {
+        if (places[i] == count)
+            return false;
+        size_t size = places[i];
+        places[i] = at;
+        at += size;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++] =
+            from[i];
+    return true;
+}
+
+/* Byte by byte from the last (Knuth, TAOCP volume 3, 5.2.5); with comparisons where there is no memory for that. */
+static void result_sort(tally_entry **entries, size_t count)
+{
+    tally_entry *from = *entries, *to = malloc(count * sizeof(*to) + 1);
+    if (to == NULL) {
+        qsort(from, count, sizeof(*from), result_compare);
+        return;
+    }
+    for (unsigned byte = 0; byte < sizeof(uint64_t) + sizeof(uint32_t); byte++)
+        if (result_radix_pass(from, to, count, byte)) {
+            tally_entry *other = from;
+            from = to;
+            to = other;
+        }
+    free(to);
+    *entries = from;
+}
+
+void analyze_result_sort_tallies(analyze_result *result)
+{
+    tally_table *tallies = &result->tallies;
+    size_t count = 0;
+    for (size_t i = 0; i < tallies->capacity; i++)
+        if (tallies->entries[i].count != 0)
+            tallies->entries[count++] = tallies->entries[i];
+    if (count > 1)
+        result_sort(&tallies->entries, count);
+}
+
+/* The first entry of an owner that is not below `owner`. */
+static size_t result_bound(const tally_table *tallies, uint64_t owner)
+{
+    size_t low = 0, high = tallies->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (tallies->entries[middle].owner < owner)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const tally_entry *analyze_result_tally(const analyze_result *result, uint32_t owner, size_t *count)
+{
+    size_t first = result_bound(&result->tallies, owner);
+    *count = result_bound(&result->tallies, (uint64_t)owner + 1) - first;
+    return *count == 0 ? NULL : &result->tallies.entries[first];
+}
+
+static double result_at(const tally_entry *entries, size_t count, bool sketch, uint64_t rank)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rank < entries[i].count)
+            return analyze_number_of_word(entries[i].value, sketch);
+        rank -= entries[i].count;
+    }
+    return analyze_number_of_word(entries[count - 1].value, sketch);
+}
+
+double analyze_percentile(const tally_entry *entries, size_t count, bool sketch, double percent)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += entries[i].count;
+    double rank = percent / 100 * (double)(total - 1), whole = floor(rank);
+    double low = result_at(entries, count, sketch, (uint64_t)whole);
+    if (rank == whole)
+        return low;
+    double high = result_at(entries, count, sketch, (uint64_t)whole + 1);
+    return low + (high - low) * (rank - whole);
+}
