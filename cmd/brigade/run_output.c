@@ -28,7 +28,7 @@ typedef struct output {
 static brg_status output_append(void *user_data, const char *text, size_t size)
 {
     output *out = user_data;
-    if (out->capacity - out->used < size) {
+    if (out->buffer == NULL || out->capacity - out->used < size) {
         size_t capacity = 2 * out->capacity > out->used + size ? 2 * out->capacity : out->used + size + OUTPUT_BLOCK;
         char *larger = realloc(out->buffer, capacity);
         if (larger == NULL)
@@ -83,7 +83,8 @@ static void output_flush(output *out)
 static brg_status output_value(output *out, const run_item *item, brg_error *error)
 {
     const run_options *options = &out->run->options;
-    brg_view root = item->output == NULL ? (brg_view){0} : brg_value_root(item->output);
+    static const brg_view nothing;
+    brg_view root = item->output == NULL ? nothing : brg_value_root(item->output);
     size_t size = 0;
     const char *string = options->raw_output ? brg_view_string(root, &size) : NULL;
     if (string != NULL)

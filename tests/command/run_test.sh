@@ -46,6 +46,9 @@ check "raw lines are strings" prints_file "$work/expected"
 run run "$scenario" echo --ordered -w 1 --raw-input --raw-output
 printf 'plain "text"\n\nlast\n' >"$work/expected"
 check "and strings are raw lines" prints_file "$work/expected"
+printf '""\n' >"$work/in"
+run run "$scenario" echo --raw-output
+check "an empty string is an empty line" [ "$(wc -c <"$work/out")" -eq 1 ]
 printf '\357\273\277{"$bytes":"QUI="}\r\n1' >"$work/in"
 run run "$scenario" echo --ordered -w 1 --typed
 printf '{"$bytes":"QUI="}\n1\n' >"$work/expected"
