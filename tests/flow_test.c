@@ -533,6 +533,29 @@ static void others_get_their_turn(void **state)
     brg_pool_destroy(pool);
 }
 
+/* Each waits until there are two. */
+static brg_status meet(brg_context *context, size_t first, size_t end, void *state)
+{
+    (void)context, (void)first, (void)end;
+    __atomic_fetch_add((uint32_t *)state, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n((uint32_t *)state, __ATOMIC_ACQUIRE) < 2)
+        sched_yield();
+    return BRG_OK;
+}
+
+static void the_pool_grows_for_it(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        uint32_t there = 0;
+        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 8, .workers_min = i % 2 == 0 ? BRG_NO_WORKERS : 1,
+                                                 .scaling = brg_scaling_backlog, .grow_queued = 1,
+                                                 .scaling_interval_ns = BRG_MILLISECONDS(1)));
+        assert_int_equal(brg_parallel_for(pool, 8, meet, &there, brg_flow_opts(.chunk_max = 1), NULL), BRG_OK);
+        brg_pool_destroy(pool);
+    }
+}
+
 /* ---- map --------------------------------------------------------------------------------------------------------- */
 
 static brg_status square(brg_context *context, const void *in, void *out, void *state)
@@ -695,6 +718,7 @@ int main(void)
         cmocka_unit_test(inner_failures_stay_inside),
         cmocka_unit_test(nothing_piles_up),
         cmocka_unit_test(others_get_their_turn),
+        cmocka_unit_test(the_pool_grows_for_it),
         cmocka_unit_test(arrays_are_mapped),
         cmocka_unit_test(the_loop_is_told),
         cmocka_unit_test(destroying_the_pool_tells_the_loop),

@@ -243,6 +243,7 @@ struct brg_pool {
     brg_task *hooked_first;          /* hooked.c: settled ones, by `next`, each with a reference to the pool */
     brg_task *hooked_last;
     uint64_t hooked_waiting, hooked_bytes; /* of those that wait: they are in no bound of admission's */
+    uint64_t strands_waiting;              /* of hooked_waiting: strand.c's, which no user sees */
     brg__pool_mode mode;
     bool is_plain;    /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     uint64_t waiting; /* tasks accepted and not taken, wherever they wait */

@@ -314,7 +314,7 @@ brg_status brg_pool_get_stats(const brg_pool *pool, brg_pool_stats *out)
     stats.workers_recycled = pool->workers_recycled;
     stats.workers_shrunk = pool->workers_shrunk;
     stats.workers_target = pool->target;
-    stats.queued = pool->waiting;
+    stats.queued = pool->waiting - pool->strands_waiting;
     stats.queue_peak = pool->waiting_peak;
     all -= brg__min(all, pool->internal_ended);
     stats.running = brg__max(stats.submitted, all + stats.queued) - all - stats.queued;
