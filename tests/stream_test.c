@@ -272,6 +272,7 @@ static void expect_rule(brg_pool *pool, uint32_t bad, brg_stream_rule rule, bool
         assert_int_equal(item.index % 10, 3);
         assert_int_equal(item.stage, bad);
         assert_int_equal(item.error->code, 33);
+        assert_int_equal(streaming_number(item.detail), item.index + (int64_t)bad * STEP);
         assert_null(item.output);
         failed++;
     }

@@ -70,6 +70,7 @@ typedef struct brg_stream_item {
     void *tag;      /* of the source or the push */
     brg_status status;
     brg_value *output;      /* of the last stage; NULL when that gave none, or it failed */
+    brg_value *detail;      /* what brg_context_fail_with sent along, or NULL */
     const brg_error *error; /* NULL when status is BRG_OK */
     uint32_t stage;         /* where it failed, from 0 */
     uint32_t attempts;      /* in that stage, or in the last */
@@ -119,7 +120,7 @@ typedef struct brg_stream_options {
  * A stream; nothing is called before this returns. With on_item on the loop's owner thread, which then drives it; that
  * loop runs until the stream ended. Errors: BRG_INVALID naming the option (also on_item without a loop, on_room or
  * on_end without on_item, a pool without a module for `task`); BRG_UNSUPPORTED (`run` with process isolation);
- * BRG_RANGE (sets of tags); BRG_NO_MEMORY; BRG_FORKED; those of token watches.
+ * BRG_NO_MEMORY; BRG_FORKED; those of token watches.
  */
 BRG_API brg_status brg_stream_create(brg_stream **out, const brg_stream_options *options, brg_error *error);
 

@@ -315,6 +315,8 @@ brg_status brg_stream_get_error(const brg_stream *stream, brg_error *error)
 {
     if (stream == NULL)
         return BRG_INVALID;
+    if (stream->generation != brg__fork_generation())
+        return BRG_FORKED;
     brg_stream *self = (brg_stream *)stream; /* the lock is not part of what const promises */
     brg__stream_lock(self);
     brg_status status = stream->end_status;
@@ -328,6 +330,8 @@ brg_status brg_stream_get_counts(const brg_stream *stream, brg_stream_counts *ou
 {
     if (stream == NULL || out == NULL || out->size < sizeof(size_t))
         return BRG_INVALID;
+    if (stream->generation != brg__fork_generation())
+        return BRG_FORKED;
     brg_stream *self = (brg_stream *)stream;
     brg_stream_counts counts = {.size = out->size};
     brg__stream_lock(self);
@@ -349,6 +353,8 @@ brg_status brg_stream_get_stage(const brg_stream *stream, uint32_t index, brg_st
 {
     if (stream == NULL || out == NULL || out->size < sizeof(size_t))
         return BRG_INVALID;
+    if (stream->generation != brg__fork_generation())
+        return BRG_FORKED;
     if (index >= stream->stage_count)
         return BRG_RANGE;
     brg_stream *self = (brg_stream *)stream;

@@ -50,7 +50,7 @@ typedef struct brg__stream_node {
     brg_stream *stream;
     uint64_t index;
     void *tag;
-    brg_value *value; /* input of its stage, then output; the task's while it is submitted */
+    brg_value *value; /* input of its stage, then output, or detail of its failure; the task's while it is submitted */
     brg_task *xtask;  /* of a submitted one, once the pool has it */
     brg_error *error; /* of a failed one; NULL: no memory for more than its status */
     brg_status status;

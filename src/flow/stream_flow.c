@@ -61,11 +61,12 @@ static void flow_measure_locked(brg_stream *stream, brg__stream_stage *stage)
 {
     if (BRG__LIKELY(++stage->since_count < FLOW_MEASURE_EVERY))
         return;
-    uint64_t now = brg__now(), each = (now - stage->since_ns) / stage->since_count;
-    stage->since_ns = now;
+    uint64_t count = stage->since_count;
     stage->since_count = 0;
     if (stage->running_max != 0)
         return;
+    uint64_t now = brg__now(), each = (now - stage->since_ns) / count;
+    stage->since_ns = now;
     uint64_t least = (uint64_t)2 * brg__hooked_workers_max(stage->hooked.pool);
     uint64_t share = brg__max(least, FLOW_AHEAD_NS / brg__max(each, 1));
     stage->share = (uint32_t)brg__min(share, BRG__STREAM_SHARE_MAX);
@@ -337,7 +338,7 @@ static void flow_submit(brg_stream *stream, brg__stream_list *list, brg__stream_
         brg_status status = brg__hooked_submit(&stream->stages[node->stage].hooked, value, node, &node->xtask, &error);
         if (BRG__LIKELY(status == BRG_OK))
             continue;
-        node->value = value;
+        brg_value_unref(value);
         flow_keep_error(node, status, &error);
         brg__stream_push_node(refused, node);
     }
@@ -409,10 +410,11 @@ void brg__stream_settled(brg_task *task, void *user_data)
     brg__stream_node *node = user_data;
     brg_stream *stream = node->stream;
     const brg_result *result = brg_task_result(task);
-    brg_value *output = brg__hooked_take_output(task);
+    bool failed = result->status != BRG_OK;
+    brg_value *value = BRG__UNLIKELY(failed) ? brg__hooked_take_detail(task) : brg__hooked_take_output(task);
     brg_error *error = brg__hooked_take_error(task);
     brg__stream_lock(stream);
-    node->value = output;
+    node->value = value;
     node->error = error;
     node->status = result->status;
     node->attempts = result->attempts;

@@ -75,6 +75,7 @@ static void out_fill(const brg__stream_node *node, brg_stream_item *item)
     item->tag = node->tag;
     item->status = node->status;
     item->output = node->status == BRG_OK ? node->value : NULL;
+    item->detail = node->status == BRG_OK ? NULL : node->value;
     item->error = NULL;
     item->stage = node->stage;
     item->attempts = node->attempts;

@@ -85,6 +85,13 @@ brg_value *brg__hooked_take_output(brg_task *task)
     return output;
 }
 
+brg_value *brg__hooked_take_detail(brg_task *task)
+{
+    brg_value *detail = task->result.detail;
+    task->result.detail = NULL;
+    return detail;
+}
+
 brg_error *brg__hooked_take_error(brg_task *task)
 {
     brg_error *error = task->error;

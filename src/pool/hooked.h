@@ -47,6 +47,7 @@ brg_status brg__hooked_submit(const brg__hooked *hooked, brg_value *input, void 
 /* In its hook: what it left, the caller's from there on; NULL: nothing. The error is freed with brg__mfree; without
  * one the result's is static. */
 brg_value *brg__hooked_take_output(brg_task *task);
+brg_value *brg__hooked_take_detail(brg_task *task);
 brg_error *brg__hooked_take_error(brg_task *task);
 
 /* An error that says what the status says, for when there is no memory for a better one. Static. */
