@@ -188,6 +188,38 @@ static void keeps_to_its_bounds(void **state)
     brg_pool_destroy(pool);
 }
 
+/* Items of 100,000 bytes: half a million is reached by the fifth or sixth. */
+static brg_status heavy_source(brg_value **item, void **tag, void *user_data)
+{
+    static const char bytes[100000];
+    int *left = user_data;
+    (void)tag;
+    return (*left)-- == 0 ? BRG_CLOSED : brg_value_bytes(item, bytes, sizeof(bytes), NULL);
+}
+
+static void keeps_to_its_bytes(void **state)
+{
+    brg_pool *pool = streaming_pool(scenario_isolation(state), 2);
+    for (int i = 0; i < 2; i++) {
+        int left = 100, came = 0;
+        brg_stream *stream = NULL;
+        const brg_stream_options *options = brg_stream_opts(.pool = pool, .task = "pass", .source = heavy_source,
+                                                            .user_data = &left,
+                                                            .in_flight_bytes_max = i == 0 ? 500000 : 10);
+        assert_int_equal(brg_stream_create(&stream, options, NULL), BRG_OK);
+        brg_stream_item item;
+        while (brg_stream_next(stream, &item, BOUND) == BRG_OK)
+            came++;
+        brg_stream_counts counts = streaming_counts(stream);
+        assert_int_equal(came, 100);
+        assert_true(counts.in_flight_peak <= (i == 0 ? 5 : 1));
+        assert_true(counts.in_flight_bytes_peak < (i == 0 ? 600000 : 110000));
+        assert_int_equal(counts.in_flight_bytes, 0);
+        brg_stream_destroy(stream);
+    }
+    brg_pool_destroy(pool);
+}
+
 static void a_slow_consumer_slows_the_source_alone(void **state)
 {
     brg_pool *pool = streaming_pool(scenario_isolation(state), 2);
@@ -635,6 +667,7 @@ int main(void)
                                        cmocka_unit_test(moves_values_between_threads),
                                        SCENARIO_BOTH(carries_buffers_to_processes_and_back),
                                        cmocka_unit_test(keeps_to_its_bounds),
+                                       SCENARIO_BOTH(keeps_to_its_bytes),
                                        SCENARIO_BOTH(a_slow_consumer_slows_the_source_alone),
                                        SCENARIO_BOTH(passes_by_a_full_queue),
                                        SCENARIO_BOTH(follows_each_rule_at_each_stage),

@@ -97,9 +97,11 @@ typedef struct brg_stream_options {
     void *state;
     const brg_submit_options *submit;
 
-    bool unordered;         /* items come as they are completed; default: in the order of the source */
-    uint32_t in_flight_max; /* in all stages, waiting between them, and finished but not consumed. Default: 4 x the
-                             * shares of all stages. At most 2^20 */
+    bool unordered;             /* items come as they are completed; default: in the order of the source */
+    uint32_t in_flight_max;     /* in all stages, waiting between them, and finished but not consumed. Default: 4 x the
+                             * shares of all stages, at least 64. At most 2^20 */
+    size_t in_flight_bytes_max; /* no item is taken while those in flight have so many bytes, as far as is known: inputs
+                                 * until they are done, then outputs. Default 256 MiB */
     brg_stream_rule rule;
     brg_token *token; /* when it is cancelled, so is the stream. Referenced */
 
@@ -188,6 +190,7 @@ struct brg_stream_counts {
     uint64_t retried;   /* attempts beyond the first */
     uint64_t in_flight; /* now */
     uint64_t in_flight_peak;
+    uint64_t in_flight_bytes, in_flight_bytes_peak;
 };
 
 /* Fills `out`, whose size field the caller set. Any thread. */

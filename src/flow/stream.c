@@ -10,6 +10,8 @@
 #include "os/memory.h"
 #include "os/thread.h"
 
+#define STREAM_BYTES_DEFAULT ((size_t)256 << 20)
+
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static brg_status stream_check(const brg_stream_options *options, brg_error *error)
@@ -115,9 +117,10 @@ static brg_status stream_init_places(brg_stream *stream, brg_error *error)
         now += stage->share;
     }
     stream->is_measured = stream->options.in_flight_max == 0;
-    most = stream->is_measured ? brg__min(4 * most, BRG__STREAM_CAPACITY_MAX) : stream->options.in_flight_max;
+    most = stream->is_measured ? brg__min(brg__max(4 * most, BRG__STREAM_LIMIT_MIN), BRG__STREAM_CAPACITY_MAX)
+                               : stream->options.in_flight_max;
     stream->capacity = (uint32_t)most;
-    stream->limit = (uint32_t)(stream->is_measured ? brg__min(4 * now, most) : most);
+    stream->limit = (uint32_t)(stream->is_measured ? brg__min(brg__max(4 * now, BRG__STREAM_LIMIT_MIN), most) : most);
     stream->nodes = brg__calloc(stream->capacity, sizeof(stream->nodes[0]));
     if (!stream->options.unordered)
         stream->ring = brg__calloc(stream->capacity, sizeof(brg__stream_node *));
@@ -213,6 +216,8 @@ brg_status brg_stream_create(brg_stream **out, const brg_stream_options *options
     if (stream == NULL)
         return brg__error_memory(error, "a stream");
     stream->options = given;
+    if (given.in_flight_bytes_max == 0)
+        stream->options.in_flight_bytes_max = STREAM_BYTES_DEFAULT;
     stream->options.token = NULL;
     stream->options.stages = NULL;
     stream->options.submit = NULL;
@@ -342,6 +347,8 @@ brg_status brg_stream_get_counts(const brg_stream *stream, brg_stream_counts *ou
     counts.dropped = stream->dropped;
     counts.in_flight = stream->taken - stream->delivered - stream->skipped - stream->dropped;
     counts.in_flight_peak = stream->in_flight_peak;
+    counts.in_flight_bytes = stream->bytes;
+    counts.in_flight_bytes_peak = stream->bytes_peak;
     for (uint32_t i = 0; i < stream->stage_count; i++)
         counts.retried += stream->stages[i].retried;
     brg__lock_release(&self->lock);

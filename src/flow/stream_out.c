@@ -67,6 +67,7 @@ void brg__stream_give_back_locked(brg_stream *stream, brg__stream_node *node)
     node->next = stream->free;
     stream->free = node;
     stream->in_flight--;
+    stream->bytes -= node->bytes;
 }
 
 static void out_fill(const brg__stream_node *node, brg_stream_item *item)
