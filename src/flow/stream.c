@@ -267,7 +267,7 @@ static void stream_wait(brg_stream *stream)
 static void stream_drop_all(brg_stream *stream)
 {
     brg__stream_node *node;
-    bool delivers;
+    bool delivers = false;
     brg__stream_lock(stream);
     while ((node = brg__stream_pop_locked(stream, &delivers)) != NULL) {
         brg__lock_release(&stream->lock);

@@ -216,8 +216,10 @@ bool brg__stream_needs_turn_locked(const brg_stream *stream)
 
 static void out_deliver_locked(brg_stream *stream)
 {
-    bool delivers;
+    bool delivers = false;
     brg__stream_node *node = brg__stream_pop_locked(stream, &delivers);
+    if (node == NULL)
+        return;
     brg__stream_unlock(stream, false);
     if (delivers) {
         brg_stream_item item;

@@ -22,7 +22,6 @@ typedef struct chain {
     brg__hooked hooked;
     brg_task *xtask;
     int left, depth, deepest;
-    brg_status refused;
     bool cancels;
     atomic_int hooks;
     atomic_uint done;
@@ -57,8 +56,8 @@ static void chain_on(chain *self)
         return;
     }
     brg_error error;
-    self->refused = brg__hooked_submit(&self->hooked, NULL, self, &self->xtask, &error);
-    if (!self->cancels || self->refused != BRG_OK)
+    bool cancels = self->cancels; /* its hook may be running by the time submit returns */
+    if (brg__hooked_submit(&self->hooked, NULL, self, &self->xtask, &error) != BRG_OK || !cancels)
         return;
     brg_task *task = brg_task_ref(self->xtask); /* it waits, and nobody else ends it */
     (void)brg_task_cancel(task);
