@@ -37,14 +37,15 @@ typedef brg_status (*brg_stage_fn)(brg_context *context, const brg_value *input,
  * copied between thread workers.
  */
 typedef struct brg_stage {
-    size_t size;          /* sizeof(brg_stage), as BRG_STAGE fills in; the same in all of an array */
-    brg_pool *pool;       /* must be destroyed after the stream */
-    const char *task;     /* of the pool's module; or */
-    brg_stage_fn run;     /* with */
-    void *state;          /* which is the caller's, and several workers see it at once */
-    uint32_t running_max; /* its share of the pool: items submitted to it at once. Default: as many as keep it
-                               * busy, measured; at least 2 x workers_max, at most 256 */
-    uint32_t queue_max;   /* items waiting before it, taken but not submitted. Default: as its share */
+    size_t size;      /* sizeof(brg_stage), as BRG_STAGE fills in; the same in all of an array */
+    brg_pool *pool;   /* must be destroyed after the stream */
+    const char *task; /* of the pool's module; or */
+    brg_stage_fn run; /* with */
+    void *state;      /* which is the caller's, and several workers see it at once */
+    uint32_t
+        running_max; /* its share of the pool: items submitted to it at once. Default: as many as keep it busy, measured; at
+     * least 2 for each of workers_max, or 2 batches; beyond that at most 256 */
+    uint32_t queue_max;               /* items waiting before it, taken but not submitted. Default: as its share */
     const brg_submit_options *submit; /* priority, key, tags, timeouts, delay_ns, attempts_max of its tasks; copied. The
                                        * rest must be zero. May be NULL */
 } brg_stage;

@@ -78,7 +78,7 @@ static brg_status stream_init_stage(brg_stream *stream, uint32_t index, const br
     stage->hooked = hooked;
     stage->running_max = given->running_max;
     stage->queue_max = given->queue_max;
-    uint64_t share = brg__min((uint64_t)2 * brg__hooked_workers_max(given->pool), BRG__STREAM_SHARE_MAX);
+    uint64_t share = brg__min(brg__hooked_least(&hooked), BRG__STREAM_CAPACITY_MAX);
     stage->share = given->running_max != 0 ? given->running_max : (uint32_t)share;
     stage->since_ns = brg__now();
     return BRG_OK;

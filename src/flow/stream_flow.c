@@ -81,9 +81,9 @@ static void flow_measure_locked(brg_stream *stream, brg__stream_stage *stage)
         return;
     uint64_t now = brg__now(), each = (now - stage->since_ns) / count;
     stage->since_ns = now;
-    uint64_t least = (uint64_t)2 * brg__hooked_workers_max(stage->hooked.pool);
-    uint64_t share = brg__max(least, FLOW_AHEAD_NS / brg__max(each, 1));
-    stage->share = (uint32_t)brg__min(share, BRG__STREAM_SHARE_MAX);
+    uint64_t least = brg__hooked_least(&stage->hooked);
+    uint64_t share = brg__min(FLOW_AHEAD_NS / brg__max(each, 1), BRG__STREAM_SHARE_MAX);
+    stage->share = (uint32_t)brg__min(brg__max(least, share), BRG__STREAM_CAPACITY_MAX);
     flow_set_limit_locked(stream);
 }
 

@@ -61,10 +61,12 @@ void brg__hooked_run(brg_task *first);
 
 /* ---- what a flow asks of its pools. Any thread ------------------------------------------------------------------- */
 
-brg_loop *brg__hooked_loop(const brg_pool *pool);       /* NULL: none */
-uint32_t brg__hooked_workers_max(const brg_pool *pool); /* now */
-uint64_t brg__hooked_spin_ns(const brg_pool *pool);     /* longest spin of who waits; 0: none */
-bool brg__hooked_is_own_task(const brg_pool *pool);     /* whether the caller is one of its tasks, in this process */
+brg_loop *brg__hooked_loop(const brg_pool *pool);   /* NULL: none */
+uint64_t brg__hooked_spin_ns(const brg_pool *pool); /* longest spin of who waits; 0: none */
+bool brg__hooked_is_own_task(const brg_pool *pool); /* whether the caller is one of its tasks, in this process */
+
+/* How many of them keep its workers busy, whatever they take: two for each worker, or two batches. Now. */
+uint64_t brg__hooked_least(const brg__hooked *hooked);
 
 /* Runs `run` on the supervisor thread, soon: for who holds locks he does not know. The node must stay until then. */
 typedef struct brg__later {
