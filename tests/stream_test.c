@@ -2,11 +2,14 @@
 /* Streams and pipelines without a loop: order, bounds, back-pressure, errors, ends. */
 #include "scenario.h"
 
-#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "batching.h"
 #include "streaming.h"
 #include "watch.h"
 
@@ -188,6 +191,38 @@ static void keeps_to_its_bounds(void **state)
     brg_pool_destroy(pool);
 }
 
+/* Items of 100,000 bytes: half a million is reached by the fifth or sixth. */
+static brg_status heavy_source(brg_value **item, void **tag, void *user_data)
+{
+    static const char bytes[100000];
+    int *left = user_data;
+    (void)tag;
+    return (*left)-- == 0 ? BRG_CLOSED : brg_value_bytes(item, bytes, sizeof(bytes), NULL);
+}
+
+static void keeps_to_its_bytes(void **state)
+{
+    brg_pool *pool = streaming_pool(scenario_isolation(state), 2);
+    for (int i = 0; i < 2; i++) {
+        int left = 100, came = 0;
+        brg_stream *stream = NULL;
+        const brg_stream_options *options = brg_stream_opts(.pool = pool, .task = "pass", .source = heavy_source,
+                                                            .user_data = &left,
+                                                            .in_flight_bytes_max = i == 0 ? 500000 : 10);
+        assert_int_equal(brg_stream_create(&stream, options, NULL), BRG_OK);
+        brg_stream_item item;
+        while (brg_stream_next(stream, &item, BOUND) == BRG_OK)
+            came++;
+        brg_stream_counts counts = streaming_counts(stream);
+        assert_int_equal(came, 100);
+        assert_true(counts.in_flight_peak <= (i == 0 ? 5 : 1));
+        assert_true(counts.in_flight_bytes_peak < (i == 0 ? 600000 : 110000));
+        assert_int_equal(counts.in_flight_bytes, 0);
+        brg_stream_destroy(stream);
+    }
+    brg_pool_destroy(pool);
+}
+
 static void a_slow_consumer_slows_the_source_alone(void **state)
 {
     brg_pool *pool = streaming_pool(scenario_isolation(state), 2);
@@ -272,6 +307,7 @@ static void expect_rule(brg_pool *pool, uint32_t bad, brg_stream_rule rule, bool
         assert_int_equal(item.index % 10, 3);
         assert_int_equal(item.stage, bad);
         assert_int_equal(item.error->code, 33);
+        assert_int_equal(streaming_number(item.detail), item.index + (int64_t)bad * STEP);
         assert_null(item.output);
         failed++;
     }
@@ -383,6 +419,41 @@ static void retries_as_the_stage_says(void **state)
     brg_pool_destroy(pool);
 }
 
+/* Stages of tasks that take batches, which fail and succeed alone. */
+static brg_status batch_source(brg_value **item, void **tag, void *user_data)
+{
+    int *next = user_data;
+    (void)tag;
+    if (*next == 1000)
+        return BRG_CLOSED;
+    *item = order(*next % 10 == 3 ? "fail" : "succeed", *next);
+    (*next)++;
+    return BRG_OK;
+}
+
+static void goes_in_batches(void **state)
+{
+    int next = 0, good = 0, bad = 0;
+    brg_pool *pool = batch_pool(state, .workers_max = 2, .batch_size = 16, .batch_delay_ns = BRG_MILLISECONDS(1));
+    brg_stream *stream = NULL;
+    const brg_stream_options *options = brg_stream_opts(.pool = pool, .task = "work", .source = batch_source,
+                                                        .user_data = &next, .rule = BRG_STREAM_COLLECT);
+    assert_int_equal(brg_stream_create(&stream, options, NULL), BRG_OK);
+    brg_stream_item item;
+    for (uint64_t i = 0; brg_stream_next(stream, &item, BOUND) == BRG_OK; i++) {
+        assert_int_equal(item.index, i);
+        if (item.status == BRG_OK)
+            assert_int_equal(brg_view_get_int(brg_value_root(item.output), "n", -1), 2 * i);
+        good += item.status == BRG_OK;
+        bad += item.status != BRG_OK && i % 10 == 3;
+    }
+    assert_int_equal(good, 900);
+    assert_int_equal(bad, 100);
+    assert_true(scenario_stats(pool).batches < 500);
+    brg_stream_destroy(stream);
+    brg_pool_destroy(pool);
+}
+
 /* ---- workers that die -------------------------------------------------------------------------------------------- */
 
 static void loses_nothing_when_workers_die(void **state)
@@ -439,6 +510,75 @@ static void loses_nothing_when_workers_are_killed(void **state)
     assert_true(scenario_stats(one).workers_crashed > 5);
     brg_pool_destroy(one);
     brg_pool_destroy(other);
+}
+
+typedef struct deaf {
+    atomic_bool open;
+    atomic_int inside, left;
+} deaf;
+
+static brg_status hear_nothing(brg_context *context, const brg_value *input, brg_value **output, void *state)
+{
+    deaf *self = state;
+    (void)context;
+    atomic_fetch_add(&self->inside, 1);
+    while (!atomic_load(&self->open))
+        sched_yield();
+    *output = brg_value_ref(input); /* still there, though its stream is not */
+    atomic_fetch_add(&self->left, 1);
+    return BRG_OK;
+}
+
+/* Threads that do not listen are abandoned with what they have; the stream and its pool do not wait for them. */
+static bool nobody_is_lost(void *argument)
+{
+    (void)argument;
+    return brg_workers_lost() == 0;
+}
+
+static void leaves_a_deaf_stage_behind(void **state)
+{
+    (void)state;
+    deaf self = {.open = false};
+    streaming run = {.count = 10};
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .grace_ns = 1));
+    brg_stream *stream = streaming_create(&run, brg_stream_opts(.pool = pool, .run = hear_nothing, .state = &self));
+    brg_stream_item item;
+    assert_int_equal(brg_stream_next(stream, &item, 0), BRG_EMPTY);
+    while (atomic_load(&self.inside) < 2)
+        sched_yield();
+    brg_stream_destroy(stream);
+    assert_int_equal(atomic_load(&run.dropped), run.taken);
+    brg_pool_destroy(pool);
+    int inside = atomic_load(&self.inside);
+    atomic_store(&self.open, true);
+    while (atomic_load(&self.left) < inside)
+        sched_yield();
+    assert_true(watch_until(nobody_is_lost, NULL));
+}
+
+static void refuses_in_a_child(void **state)
+{
+    (void)state;
+    streaming run = {.count = 10};
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
+    brg_stream *stream = streaming_create(&run, brg_stream_opts(.pool = pool, .run = same_value));
+    pid_t pid = fork();
+    if (pid == 0) {
+        brg_stream_item item;
+        brg_stream_counts counts = {.size = sizeof(counts)};
+        bool refused = brg_stream_next(stream, &item, BOUND) == BRG_FORKED &&
+                       brg_stream_get_counts(stream, &counts) == BRG_FORKED;
+        brg_stream_cancel(stream);
+        brg_stream_destroy(stream);
+        _exit(refused ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(streaming_expect_order(stream, 0), 10);
+    brg_stream_destroy(stream);
+    brg_pool_destroy(pool);
 }
 
 /* ---- pools that end ---------------------------------------------------------------------------------------------- */
@@ -634,6 +774,7 @@ int main(void)
                                        cmocka_unit_test(moves_values_between_threads),
                                        SCENARIO_BOTH(carries_buffers_to_processes_and_back),
                                        cmocka_unit_test(keeps_to_its_bounds),
+                                       SCENARIO_BOTH(keeps_to_its_bytes),
                                        SCENARIO_BOTH(a_slow_consumer_slows_the_source_alone),
                                        SCENARIO_BOTH(passes_by_a_full_queue),
                                        SCENARIO_BOTH(follows_each_rule_at_each_stage),
@@ -641,7 +782,10 @@ int main(void)
                                        SCENARIO_BOTH(gives_what_came_before_an_error_of_the_source),
                                        cmocka_unit_test(an_end_is_never_taken_for_a_good_one),
                                        cmocka_unit_test(retries_as_the_stage_says),
+                                       SCENARIO_BOTH(goes_in_batches),
                                        cmocka_unit_test(loses_nothing_when_workers_die),
+                                       cmocka_unit_test(leaves_a_deaf_stage_behind),
+                                       cmocka_unit_test(refuses_in_a_child),
                                        cmocka_unit_test(loses_nothing_when_workers_are_killed),
                                        SCENARIO_BOTH(ends_with_its_pool),
                                        cmocka_unit_test(ends_when_workers_do_not_start),

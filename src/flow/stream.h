@@ -33,7 +33,8 @@
 #include "os/waiter.h"
 #include "pool/hooked.h"
 
-#define BRG__STREAM_SHARE_MAX 256u        /* of a stage whose share is measured */
+#define BRG__STREAM_SHARE_MAX 256u /* of a stage whose share is measured */
+#define BRG__STREAM_LIMIT_MIN 64u  /* in flight, where that is not given: else one slow item holds up too few others */
 #define BRG__STREAM_CAPACITY_MAX 1048576u /* items in flight */
 #define BRG__STREAM_DESTROYED 0x80000000u /* in xbusy: who leaves last wakes */
 
@@ -49,8 +50,9 @@ typedef struct brg__stream_node {
     struct brg__stream_node *next;
     brg_stream *stream;
     uint64_t index;
+    size_t bytes; /* of its value, or of the input that its task has */
     void *tag;
-    brg_value *value; /* input of its stage, then output; the task's while it is submitted */
+    brg_value *value; /* input of its stage, then output, or detail of its failure; the task's while it is submitted */
     brg_task *xtask;  /* of a submitted one, once the pool has it */
     brg_error *error; /* of a failed one; NULL: no memory for more than its status */
     brg_status status;
@@ -135,6 +137,7 @@ struct brg_stream {
     brg__later later;
     uint64_t taken, delivered, failed, skipped, dropped;
     uint32_t in_flight, in_flight_peak;
+    uint64_t bytes, bytes_peak; /* of those in flight */
 
     uint32_t stage_count;
     brg__stream_stage stages[];
@@ -149,7 +152,7 @@ void brg__stream_unlock(brg_stream *stream, bool is_hook);
 /* A hook: the task of an item settled. */
 void brg__stream_settled(brg_task *task, void *user_data);
 /* A new item enters; there is room. */
-void brg__stream_enter_locked(brg_stream *stream, brg_value *value, void *tag);
+void brg__stream_enter_locked(brg_stream *stream, brg_value *value, size_t bytes, void *tag);
 /* So much room that it is worth waking a source for it. */
 bool brg__stream_wants_locked(const brg_stream *stream);
 /* Ordered: whether the end came before it. Unordered: whether an item that comes out now does. */
@@ -204,6 +207,11 @@ static inline brg__stream_node *brg__stream_pop_node(brg__stream_list *list)
         list->count--;
     }
     return node;
+}
+
+static inline size_t brg__stream_bytes(const brg_value *value)
+{
+    return value == NULL ? 0 : brg_value_size_with_buffers(value);
 }
 
 static inline uint32_t brg__stream_queue_max(const brg__stream_stage *stage)

@@ -25,11 +25,25 @@ typedef struct flow_work {
 
 static uint32_t flow_taken(const brg__stream_stage *stage) { return stage->running + stage->blocked.count; }
 
+/* One too large for the bound passes alone. */
+static bool flow_is_heavy(const brg_stream *stream)
+{
+    return stream->bytes >= stream->options.in_flight_bytes_max && stream->in_flight != 0;
+}
+
+static void flow_weigh_locked(brg_stream *stream, brg__stream_node *node, size_t bytes)
+{
+    stream->bytes = stream->bytes - node->bytes + bytes;
+    node->bytes = bytes;
+    if (stream->bytes > stream->bytes_peak)
+        stream->bytes_peak = stream->bytes;
+}
+
 uint32_t brg__stream_room_locked(const brg_stream *stream)
 {
     const brg__stream_stage *first = &stream->stages[0];
     uint32_t queue_max = brg__stream_queue_max(first), taken = flow_taken(first);
-    if (stream->in_flight >= stream->limit || first->queue.count >= queue_max)
+    if (stream->in_flight >= stream->limit || first->queue.count >= queue_max || flow_is_heavy(stream))
         return 0;
     uint32_t free_share = first->share > taken ? first->share - taken : 0;
     return (uint32_t)brg__min(stream->limit - stream->in_flight, queue_max - first->queue.count + free_share);
@@ -38,7 +52,7 @@ uint32_t brg__stream_room_locked(const brg_stream *stream)
 bool brg__stream_wants_locked(const brg_stream *stream)
 {
     const brg__stream_stage *first = &stream->stages[0];
-    if (stream->in_flight >= stream->limit)
+    if (stream->in_flight >= stream->limit || flow_is_heavy(stream))
         return false;
     return (uint64_t)2 * (flow_taken(first) + first->queue.count) <=
                (uint64_t)first->share + brg__stream_queue_max(first) &&
@@ -52,7 +66,7 @@ static void flow_set_limit_locked(brg_stream *stream)
         return;
     for (uint32_t i = 0; i < stream->stage_count; i++)
         shares += stream->stages[i].share;
-    stream->limit = (uint32_t)brg__min(4 * shares, stream->capacity);
+    stream->limit = (uint32_t)brg__min(brg__max(4 * shares, BRG__STREAM_LIMIT_MIN), stream->capacity);
 }
 
 /* As much as its pool does in FLOW_AHEAD_NS, by how fast items came through lately: enough that no worker waits for the
@@ -61,14 +75,15 @@ static void flow_measure_locked(brg_stream *stream, brg__stream_stage *stage)
 {
     if (BRG__LIKELY(++stage->since_count < FLOW_MEASURE_EVERY))
         return;
-    uint64_t now = brg__now(), each = (now - stage->since_ns) / stage->since_count;
-    stage->since_ns = now;
+    uint64_t count = stage->since_count;
     stage->since_count = 0;
     if (stage->running_max != 0)
         return;
-    uint64_t least = (uint64_t)2 * brg__hooked_workers_max(stage->hooked.pool);
-    uint64_t share = brg__max(least, FLOW_AHEAD_NS / brg__max(each, 1));
-    stage->share = (uint32_t)brg__min(share, BRG__STREAM_SHARE_MAX);
+    uint64_t now = brg__now(), each = (now - stage->since_ns) / count;
+    stage->since_ns = now;
+    uint64_t least = brg__hooked_least(&stage->hooked);
+    uint64_t share = brg__min(FLOW_AHEAD_NS / brg__max(each, 1), BRG__STREAM_SHARE_MAX);
+    stage->share = (uint32_t)brg__min(brg__max(least, share), BRG__STREAM_CAPACITY_MAX);
     flow_set_limit_locked(stream);
 }
 
@@ -127,7 +142,7 @@ static void flow_queue_locked(brg__stream_stage *stage, brg__stream_node *node)
     brg__stream_push_node(&stage->queue, node);
 }
 
-void brg__stream_enter_locked(brg_stream *stream, brg_value *value, void *tag)
+void brg__stream_enter_locked(brg_stream *stream, brg_value *value, size_t bytes, void *tag)
 {
     brg__stream_node *node = stream->free;
     if (node != NULL)
@@ -135,6 +150,7 @@ void brg__stream_enter_locked(brg_stream *stream, brg_value *value, void *tag)
     else
         node = &stream->nodes[stream->nodes_used++];
     *node = (brg__stream_node){.stream = stream, .index = stream->taken++, .tag = tag, .value = value};
+    flow_weigh_locked(stream, node, bytes);
     if (++stream->in_flight > stream->in_flight_peak)
         stream->in_flight_peak = stream->in_flight;
     if (BRG__UNLIKELY(brg__stream_is_past_end_locked(stream, node)))
@@ -337,7 +353,7 @@ static void flow_submit(brg_stream *stream, brg__stream_list *list, brg__stream_
         brg_status status = brg__hooked_submit(&stream->stages[node->stage].hooked, value, node, &node->xtask, &error);
         if (BRG__LIKELY(status == BRG_OK))
             continue;
-        node->value = value;
+        brg_value_unref(value);
         flow_keep_error(node, status, &error);
         brg__stream_push_node(refused, node);
     }
@@ -346,8 +362,10 @@ static void flow_submit(brg_stream *stream, brg__stream_list *list, brg__stream_
 static void flow_refuse_locked(brg_stream *stream, brg__stream_list *refused)
 {
     brg__stream_node *node;
-    while ((node = brg__stream_pop_node(refused)) != NULL)
+    while ((node = brg__stream_pop_node(refused)) != NULL) {
+        flow_weigh_locked(stream, node, 0);
         flow_settle_locked(stream, node, node->status == BRG_CLOSED || node->status == BRG_UNAVAILABLE);
+    }
 }
 
 /* Does it; true, with the lock held again, when more came of it. */
@@ -409,10 +427,13 @@ void brg__stream_settled(brg_task *task, void *user_data)
     brg__stream_node *node = user_data;
     brg_stream *stream = node->stream;
     const brg_result *result = brg_task_result(task);
-    brg_value *output = brg__hooked_take_output(task);
+    bool failed = result->status != BRG_OK;
+    brg_value *value = BRG__UNLIKELY(failed) ? brg__hooked_take_detail(task) : brg__hooked_take_output(task);
     brg_error *error = brg__hooked_take_error(task);
+    size_t bytes = brg__stream_bytes(value);
     brg__stream_lock(stream);
-    node->value = output;
+    flow_weigh_locked(stream, node, bytes);
+    node->value = value;
     node->error = error;
     node->status = result->status;
     node->attempts = result->attempts;
