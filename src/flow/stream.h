@@ -6,7 +6,7 @@
  * settles: brg__stream_settled, on whatever thread settles it -> waits before stage 1, or, if there is no room, in stage
  * 0, whose share it keeps (blocked) -> ... -> out: waits for the consumer, ordered in a ring by index, else in a list ->
  * delivered or dropped (stream_out.c) -> its memory is used again. Everything that moves items between stages is in
- * stream_flow.c; stream.c makes and ends streams.
+ * stream_flow.c; stream_end.c cancels, stream.c makes and destroys streams.
  *
  * Bounds, and why nothing hangs: an item in flight has one of `capacity` places, taken by the source only. The last
  * stage's items always find room: the ring and the list are as large as all that may be in flight. So each item of the
@@ -155,14 +155,22 @@ void brg__stream_settled(brg_task *task, void *user_data);
 void brg__stream_enter_locked(brg_stream *stream, brg_value *value, size_t bytes, void *tag);
 /* So much room that it is worth waking a source for it. */
 bool brg__stream_wants_locked(const brg_stream *stream);
-/* Ordered: whether the end came before it. Unordered: whether an item that comes out now does. */
-bool brg__stream_is_past_end_locked(const brg_stream *stream, const brg__stream_node *node);
 /* How many items may enter now. */
 uint32_t brg__stream_room_locked(const brg_stream *stream);
+/* The item waits for the consumer. */
+void brg__stream_out_locked(brg_stream *stream, brg__stream_node *node);
+
+/* ---- stream_end.c ------------------------------------------------------------------------------------------------ */
+
+/* Ordered: whether the end came before it. Unordered: whether an item that comes out now does. */
+bool brg__stream_is_past_end_locked(const brg_stream *stream, const brg__stream_node *node);
 /* It ends, before item `index`, if no reason came before; `error` may be NULL. */
 void brg__stream_set_end_locked(brg_stream *stream, uint64_t index, brg_status status, const brg_error *error);
 void brg__stream_cancel_all(brg_stream *stream, bool is_hook);
 void brg__stream_cancel_all_locked(brg_stream *stream);
+/* All that does not run and is past the end goes out. Its tasks are cancelled after the unlock. */
+void brg__stream_sweep_locked(brg_stream *stream);
+void brg__stream_cancel_tasks(brg_stream *stream);
 
 /* ---- stream_in.c ------------------------------------------------------------------------------------------------- */
 
