@@ -37,14 +37,15 @@ typedef brg_status (*brg_stage_fn)(brg_context *context, const brg_value *input,
  * copied between thread workers.
  */
 typedef struct brg_stage {
-    size_t size;          /* sizeof(brg_stage), as BRG_STAGE fills in; the same in all of an array */
-    brg_pool *pool;       /* must be destroyed after the stream */
-    const char *task;     /* of the pool's module; or */
-    brg_stage_fn run;     /* with */
-    void *state;          /* which is the caller's, and several workers see it at once */
-    uint32_t running_max; /* its share of the pool: items submitted to it at once. Default: as many as keep it
-                               * busy, measured; at least 2 x workers_max, at most 256 */
-    uint32_t queue_max;   /* items waiting before it, taken but not submitted. Default: as its share */
+    size_t size;      /* sizeof(brg_stage), as BRG_STAGE fills in; the same in all of an array */
+    brg_pool *pool;   /* must be destroyed after the stream */
+    const char *task; /* of the pool's module; or */
+    brg_stage_fn run; /* with */
+    void *state;      /* which is the caller's, and several workers see it at once */
+    uint32_t
+        running_max; /* its share of the pool: items submitted to it at once. Default: as many as keep it busy, measured; at
+     * least 2 for each of workers_max, or 2 batches; beyond that at most 256 */
+    uint32_t queue_max;               /* items waiting before it, taken but not submitted. Default: as its share */
     const brg_submit_options *submit; /* priority, key, tags, timeouts, delay_ns, attempts_max of its tasks; copied. The
                                        * rest must be zero. May be NULL */
 } brg_stage;
@@ -70,6 +71,7 @@ typedef struct brg_stream_item {
     void *tag;      /* of the source or the push */
     brg_status status;
     brg_value *output;      /* of the last stage; NULL when that gave none, or it failed */
+    brg_value *detail;      /* what brg_context_fail_with sent along, or NULL */
     const brg_error *error; /* NULL when status is BRG_OK */
     uint32_t stage;         /* where it failed, from 0 */
     uint32_t attempts;      /* in that stage, or in the last */
@@ -96,9 +98,11 @@ typedef struct brg_stream_options {
     void *state;
     const brg_submit_options *submit;
 
-    bool unordered;         /* items come as they are completed; default: in the order of the source */
-    uint32_t in_flight_max; /* in all stages, waiting between them, and finished but not consumed. Default: 4 x the
-                             * shares of all stages. At most 2^20 */
+    bool unordered;             /* items come as they are completed; default: in the order of the source */
+    uint32_t in_flight_max;     /* in all stages, waiting between them, and finished but not consumed. Default: 4 x the
+                             * shares of all stages, at least 64. At most 2^20 */
+    size_t in_flight_bytes_max; /* no item is taken while those in flight have so many bytes, as far as is known: inputs
+                                 * until they are done, then outputs. Default 256 MiB */
     brg_stream_rule rule;
     brg_token *token; /* when it is cancelled, so is the stream. Referenced */
 
@@ -119,7 +123,7 @@ typedef struct brg_stream_options {
  * A stream; nothing is called before this returns. With on_item on the loop's owner thread, which then drives it; that
  * loop runs until the stream ended. Errors: BRG_INVALID naming the option (also on_item without a loop, on_room or
  * on_end without on_item, a pool without a module for `task`); BRG_UNSUPPORTED (`run` with process isolation);
- * BRG_RANGE (sets of tags); BRG_NO_MEMORY; BRG_FORKED; those of token watches.
+ * BRG_NO_MEMORY; BRG_FORKED; those of token watches.
  */
 BRG_API brg_status brg_stream_create(brg_stream **out, const brg_stream_options *options, brg_error *error);
 
@@ -187,6 +191,7 @@ struct brg_stream_counts {
     uint64_t retried;   /* attempts beyond the first */
     uint64_t in_flight; /* now */
     uint64_t in_flight_peak;
+    uint64_t in_flight_bytes, in_flight_bytes_peak;
 };
 
 /* Fills `out`, whose size field the caller set. Any thread. */

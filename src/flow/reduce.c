@@ -284,6 +284,7 @@ brg_status brg_map_reduce(brg_pool *pool, size_t count, const brg_reduction *giv
 {
     brg_flow_options options;
     brg_reduction reduction;
+    memset(&reduction, 0, sizeof(reduction));
     brg_status status = brg__sweep_read_arrays(&options, pool, given_options, 1u << BRG_FLOW_STOP, error);
     if (status == BRG_OK)
         status = reduce_check(&reduction, given, result, error);

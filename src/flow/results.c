@@ -47,7 +47,9 @@ static bool results_keep(brg__results *results, brg_value *value)
 /* How many elements it tells of; SIZE_MAX: it is no answer. It may come from a process that lies. */
 static size_t answer_count(const brg__answer *answer, uint64_t *run_ns)
 {
-    brg_view root = answer->value == NULL ? (brg_view){0} : brg_value_root(answer->value);
+    brg_view root = {0};
+    if (answer->value != NULL)
+        root = brg_value_root(answer->value);
     size_t count = brg_view_count(root);
     int64_t ns;
     if (brg_view_type(root) != BRG_TYPE_LIST || count == 0 || count - 1 > answer->end - answer->first ||

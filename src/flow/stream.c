@@ -10,6 +10,8 @@
 #include "os/memory.h"
 #include "os/thread.h"
 
+#define STREAM_BYTES_DEFAULT ((size_t)256 << 20)
+
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static brg_status stream_check(const brg_stream_options *options, brg_error *error)
@@ -76,7 +78,7 @@ static brg_status stream_init_stage(brg_stream *stream, uint32_t index, const br
     stage->hooked = hooked;
     stage->running_max = given->running_max;
     stage->queue_max = given->queue_max;
-    uint64_t share = brg__min((uint64_t)2 * brg__hooked_workers_max(given->pool), BRG__STREAM_SHARE_MAX);
+    uint64_t share = brg__min(brg__hooked_least(&hooked), BRG__STREAM_CAPACITY_MAX);
     stage->share = given->running_max != 0 ? given->running_max : (uint32_t)share;
     stage->since_ns = brg__now();
     return BRG_OK;
@@ -115,9 +117,10 @@ static brg_status stream_init_places(brg_stream *stream, brg_error *error)
         now += stage->share;
     }
     stream->is_measured = stream->options.in_flight_max == 0;
-    most = stream->is_measured ? brg__min(4 * most, BRG__STREAM_CAPACITY_MAX) : stream->options.in_flight_max;
+    most = stream->is_measured ? brg__min(brg__max(4 * most, BRG__STREAM_LIMIT_MIN), BRG__STREAM_CAPACITY_MAX)
+                               : stream->options.in_flight_max;
     stream->capacity = (uint32_t)most;
-    stream->limit = (uint32_t)(stream->is_measured ? brg__min(4 * now, most) : most);
+    stream->limit = (uint32_t)(stream->is_measured ? brg__min(brg__max(4 * now, BRG__STREAM_LIMIT_MIN), most) : most);
     stream->nodes = brg__calloc(stream->capacity, sizeof(stream->nodes[0]));
     if (!stream->options.unordered)
         stream->ring = brg__calloc(stream->capacity, sizeof(brg__stream_node *));
@@ -213,6 +216,8 @@ brg_status brg_stream_create(brg_stream **out, const brg_stream_options *options
     if (stream == NULL)
         return brg__error_memory(error, "a stream");
     stream->options = given;
+    if (given.in_flight_bytes_max == 0)
+        stream->options.in_flight_bytes_max = STREAM_BYTES_DEFAULT;
     stream->options.token = NULL;
     stream->options.stages = NULL;
     stream->options.submit = NULL;
@@ -262,7 +267,7 @@ static void stream_wait(brg_stream *stream)
 static void stream_drop_all(brg_stream *stream)
 {
     brg__stream_node *node;
-    bool delivers;
+    bool delivers = false;
     brg__stream_lock(stream);
     while ((node = brg__stream_pop_locked(stream, &delivers)) != NULL) {
         brg__lock_release(&stream->lock);
@@ -315,6 +320,8 @@ brg_status brg_stream_get_error(const brg_stream *stream, brg_error *error)
 {
     if (stream == NULL)
         return BRG_INVALID;
+    if (stream->generation != brg__fork_generation())
+        return BRG_FORKED;
     brg_stream *self = (brg_stream *)stream; /* the lock is not part of what const promises */
     brg__stream_lock(self);
     brg_status status = stream->end_status;
@@ -328,6 +335,8 @@ brg_status brg_stream_get_counts(const brg_stream *stream, brg_stream_counts *ou
 {
     if (stream == NULL || out == NULL || out->size < sizeof(size_t))
         return BRG_INVALID;
+    if (stream->generation != brg__fork_generation())
+        return BRG_FORKED;
     brg_stream *self = (brg_stream *)stream;
     brg_stream_counts counts = {.size = out->size};
     brg__stream_lock(self);
@@ -338,6 +347,8 @@ brg_status brg_stream_get_counts(const brg_stream *stream, brg_stream_counts *ou
     counts.dropped = stream->dropped;
     counts.in_flight = stream->taken - stream->delivered - stream->skipped - stream->dropped;
     counts.in_flight_peak = stream->in_flight_peak;
+    counts.in_flight_bytes = stream->bytes;
+    counts.in_flight_bytes_peak = stream->bytes_peak;
     for (uint32_t i = 0; i < stream->stage_count; i++)
         counts.retried += stream->stages[i].retried;
     brg__lock_release(&self->lock);
@@ -349,6 +360,8 @@ brg_status brg_stream_get_stage(const brg_stream *stream, uint32_t index, brg_st
 {
     if (stream == NULL || out == NULL || out->size < sizeof(size_t))
         return BRG_INVALID;
+    if (stream->generation != brg__fork_generation())
+        return BRG_FORKED;
     if (index >= stream->stage_count)
         return BRG_RANGE;
     brg_stream *self = (brg_stream *)stream;

@@ -6,7 +6,7 @@
  * settles: brg__stream_settled, on whatever thread settles it -> waits before stage 1, or, if there is no room, in stage
  * 0, whose share it keeps (blocked) -> ... -> out: waits for the consumer, ordered in a ring by index, else in a list ->
  * delivered or dropped (stream_out.c) -> its memory is used again. Everything that moves items between stages is in
- * stream_flow.c; stream.c makes and ends streams.
+ * stream_flow.c; stream_end.c cancels, stream.c makes and destroys streams.
  *
  * Bounds, and why nothing hangs: an item in flight has one of `capacity` places, taken by the source only. The last
  * stage's items always find room: the ring and the list are as large as all that may be in flight. So each item of the
@@ -33,7 +33,8 @@
 #include "os/waiter.h"
 #include "pool/hooked.h"
 
-#define BRG__STREAM_SHARE_MAX 256u        /* of a stage whose share is measured */
+#define BRG__STREAM_SHARE_MAX 256u /* of a stage whose share is measured */
+#define BRG__STREAM_LIMIT_MIN 64u  /* in flight, where that is not given: else one slow item holds up too few others */
 #define BRG__STREAM_CAPACITY_MAX 1048576u /* items in flight */
 #define BRG__STREAM_DESTROYED 0x80000000u /* in xbusy: who leaves last wakes */
 
@@ -49,8 +50,9 @@ typedef struct brg__stream_node {
     struct brg__stream_node *next;
     brg_stream *stream;
     uint64_t index;
+    size_t bytes; /* of its value, or of the input that its task has */
     void *tag;
-    brg_value *value; /* input of its stage, then output; the task's while it is submitted */
+    brg_value *value; /* input of its stage, then output, or detail of its failure; the task's while it is submitted */
     brg_task *xtask;  /* of a submitted one, once the pool has it */
     brg_error *error; /* of a failed one; NULL: no memory for more than its status */
     brg_status status;
@@ -135,6 +137,7 @@ struct brg_stream {
     brg__later later;
     uint64_t taken, delivered, failed, skipped, dropped;
     uint32_t in_flight, in_flight_peak;
+    uint64_t bytes, bytes_peak; /* of those in flight */
 
     uint32_t stage_count;
     brg__stream_stage stages[];
@@ -149,17 +152,25 @@ void brg__stream_unlock(brg_stream *stream, bool is_hook);
 /* A hook: the task of an item settled. */
 void brg__stream_settled(brg_task *task, void *user_data);
 /* A new item enters; there is room. */
-void brg__stream_enter_locked(brg_stream *stream, brg_value *value, void *tag);
+void brg__stream_enter_locked(brg_stream *stream, brg_value *value, size_t bytes, void *tag);
 /* So much room that it is worth waking a source for it. */
 bool brg__stream_wants_locked(const brg_stream *stream);
-/* Ordered: whether the end came before it. Unordered: whether an item that comes out now does. */
-bool brg__stream_is_past_end_locked(const brg_stream *stream, const brg__stream_node *node);
 /* How many items may enter now. */
 uint32_t brg__stream_room_locked(const brg_stream *stream);
+/* The item waits for the consumer. */
+void brg__stream_out_locked(brg_stream *stream, brg__stream_node *node);
+
+/* ---- stream_end.c ------------------------------------------------------------------------------------------------ */
+
+/* Ordered: whether the end came before it. Unordered: whether an item that comes out now does. */
+bool brg__stream_is_past_end_locked(const brg_stream *stream, const brg__stream_node *node);
 /* It ends, before item `index`, if no reason came before; `error` may be NULL. */
 void brg__stream_set_end_locked(brg_stream *stream, uint64_t index, brg_status status, const brg_error *error);
 void brg__stream_cancel_all(brg_stream *stream, bool is_hook);
 void brg__stream_cancel_all_locked(brg_stream *stream);
+/* All that does not run and is past the end goes out. Its tasks are cancelled after the unlock. */
+void brg__stream_sweep_locked(brg_stream *stream);
+void brg__stream_cancel_tasks(brg_stream *stream);
 
 /* ---- stream_in.c ------------------------------------------------------------------------------------------------- */
 
@@ -204,6 +215,11 @@ static inline brg__stream_node *brg__stream_pop_node(brg__stream_list *list)
         list->count--;
     }
     return node;
+}
+
+static inline size_t brg__stream_bytes(const brg_value *value)
+{
+    return value == NULL ? 0 : brg_value_size_with_buffers(value);
 }
 
 static inline uint32_t brg__stream_queue_max(const brg__stream_stage *stage)

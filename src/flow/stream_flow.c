@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How items move: from stage to stage, out, and away when the stream ends early. */
+/* How items move: from stage to stage, and out. */
 #include "flow/stream.h"
 
 #include <string.h>
@@ -9,8 +9,6 @@
 
 #define FLOW_AHEAD_NS 500000 /* a measured share is what its pool does in this time */
 #define FLOW_MEASURE_EVERY 64u
-#define FLOW_SCAN 4096u /* nodes looked at in one section, for tasks to cancel */
-#define FLOW_CANCEL 16u /* tasks cancelled after it */
 
 /* What a section leaves to do after the unlock. */
 typedef struct flow_work {
@@ -25,11 +23,25 @@ typedef struct flow_work {
 
 static uint32_t flow_taken(const brg__stream_stage *stage) { return stage->running + stage->blocked.count; }
 
+/* One too large for the bound passes alone. */
+static bool flow_is_heavy(const brg_stream *stream)
+{
+    return stream->bytes >= stream->options.in_flight_bytes_max && stream->in_flight != 0;
+}
+
+static void flow_weigh_locked(brg_stream *stream, brg__stream_node *node, size_t bytes)
+{
+    stream->bytes = stream->bytes - node->bytes + bytes;
+    node->bytes = bytes;
+    if (stream->bytes > stream->bytes_peak)
+        stream->bytes_peak = stream->bytes;
+}
+
 uint32_t brg__stream_room_locked(const brg_stream *stream)
 {
     const brg__stream_stage *first = &stream->stages[0];
     uint32_t queue_max = brg__stream_queue_max(first), taken = flow_taken(first);
-    if (stream->in_flight >= stream->limit || first->queue.count >= queue_max)
+    if (stream->in_flight >= stream->limit || first->queue.count >= queue_max || flow_is_heavy(stream))
         return 0;
     uint32_t free_share = first->share > taken ? first->share - taken : 0;
     return (uint32_t)brg__min(stream->limit - stream->in_flight, queue_max - first->queue.count + free_share);
@@ -38,7 +50,7 @@ uint32_t brg__stream_room_locked(const brg_stream *stream)
 bool brg__stream_wants_locked(const brg_stream *stream)
 {
     const brg__stream_stage *first = &stream->stages[0];
-    if (stream->in_flight >= stream->limit)
+    if (stream->in_flight >= stream->limit || flow_is_heavy(stream))
         return false;
     return (uint64_t)2 * (flow_taken(first) + first->queue.count) <=
                (uint64_t)first->share + brg__stream_queue_max(first) &&
@@ -52,7 +64,7 @@ static void flow_set_limit_locked(brg_stream *stream)
         return;
     for (uint32_t i = 0; i < stream->stage_count; i++)
         shares += stream->stages[i].share;
-    stream->limit = (uint32_t)brg__min(4 * shares, stream->capacity);
+    stream->limit = (uint32_t)brg__min(brg__max(4 * shares, BRG__STREAM_LIMIT_MIN), stream->capacity);
 }
 
 /* As much as its pool does in FLOW_AHEAD_NS, by how fast items came through lately: enough that no worker waits for the
@@ -61,57 +73,21 @@ static void flow_measure_locked(brg_stream *stream, brg__stream_stage *stage)
 {
     if (BRG__LIKELY(++stage->since_count < FLOW_MEASURE_EVERY))
         return;
-    uint64_t now = brg__now(), each = (now - stage->since_ns) / stage->since_count;
-    stage->since_ns = now;
+    uint64_t count = stage->since_count;
     stage->since_count = 0;
     if (stage->running_max != 0)
         return;
-    uint64_t least = (uint64_t)2 * brg__hooked_workers_max(stage->hooked.pool);
-    uint64_t share = brg__max(least, FLOW_AHEAD_NS / brg__max(each, 1));
-    stage->share = (uint32_t)brg__min(share, BRG__STREAM_SHARE_MAX);
+    uint64_t now = brg__now(), each = (now - stage->since_ns) / count;
+    stage->since_ns = now;
+    uint64_t least = brg__hooked_least(&stage->hooked);
+    uint64_t share = brg__min(FLOW_AHEAD_NS / brg__max(each, 1), BRG__STREAM_SHARE_MAX);
+    stage->share = (uint32_t)brg__min(brg__max(least, share), BRG__STREAM_CAPACITY_MAX);
     flow_set_limit_locked(stream);
-}
-
-/* ---- ends -------------------------------------------------------------------------------------------------------- */
-
-bool brg__stream_is_past_end_locked(const brg_stream *stream, const brg__stream_node *node)
-{
-    return stream->is_cancelled ||
-           (stream->is_stopped && (stream->options.unordered || node->index > stream->end_index));
-}
-
-void brg__stream_set_end_locked(brg_stream *stream, uint64_t index, brg_status status, const brg_error *error)
-{
-    stream->is_closed = true;
-    if (stream->end_status != BRG_OK && index >= stream->end_index)
-        return;
-    stream->end_status = status;
-    stream->end_index = index;
-    stream->end_error = error != NULL ? *error : *brg__error_of_status(status);
-    stream->end_error.status = status;
-}
-
-void brg__stream_cancel_all_locked(brg_stream *stream)
-{
-    if (stream->is_cancelled || brg__stream_has_ended_locked(stream))
-        return;
-    if (stream->end_status == BRG_OK) {
-        brg__stream_set_end_locked(stream, stream->taken, BRG_CANCELLED, NULL);
-        brg_error_set(&stream->end_error, BRG_CANCELLED, "stream", "the stream was cancelled");
-    }
-    stream->is_closed = stream->is_cancelled = stream->needs_sweep = true;
-}
-
-void brg__stream_cancel_all(brg_stream *stream, bool is_hook)
-{
-    brg__stream_lock(stream);
-    brg__stream_cancel_all_locked(stream);
-    brg__stream_unlock(stream, is_hook);
 }
 
 /* ---- from place to place ----------------------------------------------------------------------------------------- */
 
-static void flow_out_locked(brg_stream *stream, brg__stream_node *node)
+void brg__stream_out_locked(brg_stream *stream, brg__stream_node *node)
 {
     node->place = BRG__STREAM_OUT;
     node->is_doomed = node->is_doomed || brg__stream_is_past_end_locked(stream, node);
@@ -127,7 +103,7 @@ static void flow_queue_locked(brg__stream_stage *stage, brg__stream_node *node)
     brg__stream_push_node(&stage->queue, node);
 }
 
-void brg__stream_enter_locked(brg_stream *stream, brg_value *value, void *tag)
+void brg__stream_enter_locked(brg_stream *stream, brg_value *value, size_t bytes, void *tag)
 {
     brg__stream_node *node = stream->free;
     if (node != NULL)
@@ -135,10 +111,11 @@ void brg__stream_enter_locked(brg_stream *stream, brg_value *value, void *tag)
     else
         node = &stream->nodes[stream->nodes_used++];
     *node = (brg__stream_node){.stream = stream, .index = stream->taken++, .tag = tag, .value = value};
+    flow_weigh_locked(stream, node, bytes);
     if (++stream->in_flight > stream->in_flight_peak)
         stream->in_flight_peak = stream->in_flight;
     if (BRG__UNLIKELY(brg__stream_is_past_end_locked(stream, node)))
-        flow_out_locked(stream, node);
+        brg__stream_out_locked(stream, node);
     else
         flow_queue_locked(&stream->stages[0], node);
 }
@@ -153,11 +130,11 @@ static void flow_fail_locked(brg_stream *stream, brg__stream_node *node, bool is
     if (is_fatal || stream->options.rule == BRG_STREAM_STOP) {
         const brg_error *error = node->error != NULL ? node->error : brg__error_of_status(node->status);
         brg__stream_set_end_locked(stream, node->index, node->status, error);
-        flow_out_locked(stream, node);
+        brg__stream_out_locked(stream, node);
         node->is_doomed = true;
         stream->is_stopped = stream->needs_sweep = true;
     } else {
-        flow_out_locked(stream, node);
+        brg__stream_out_locked(stream, node);
     }
 }
 
@@ -172,11 +149,11 @@ static void flow_settle_locked(brg_stream *stream, brg__stream_node *node, bool 
     flow_measure_locked(stream, stage);
     stage->done += node->status == BRG_OK;
     if (BRG__UNLIKELY(brg__stream_is_past_end_locked(stream, node)))
-        flow_out_locked(stream, node);
+        brg__stream_out_locked(stream, node);
     else if (BRG__UNLIKELY(node->status != BRG_OK))
         flow_fail_locked(stream, node, is_fatal);
     else if (node->stage + 1u == stream->stage_count)
-        flow_out_locked(stream, node);
+        brg__stream_out_locked(stream, node);
     else {
         node->place = BRG__STREAM_BLOCKED; /* until the section ends, if there is room */
         brg__stream_push_node(&stage->blocked, node);
@@ -223,57 +200,6 @@ static void flow_advance_locked(brg_stream *stream, flow_work *work)
     }
 }
 
-/* ---- cancelling -------------------------------------------------------------------------------------------------- */
-
-static void flow_sweep_list_locked(brg_stream *stream, brg__stream_list *list)
-{
-    brg__stream_list kept = {0};
-    brg__stream_node *node;
-    while ((node = brg__stream_pop_node(list)) != NULL)
-        if (brg__stream_is_past_end_locked(stream, node))
-            flow_out_locked(stream, node);
-        else
-            brg__stream_push_node(&kept, node);
-    *list = kept;
-}
-
-/* All that does not run and is not wanted any more goes out. Tasks are cancelled after the unlock. */
-static void flow_sweep_locked(brg_stream *stream)
-{
-    for (uint32_t i = 0; i < stream->stage_count; i++) {
-        flow_sweep_list_locked(stream, &stream->stages[i].queue);
-        flow_sweep_list_locked(stream, &stream->stages[i].blocked);
-    }
-    brg_store_relaxed(&stream->xsweeps, stream->xsweeps + 1);
-}
-
-/*
- * A task that is not known yet, because it is on its way to its pool, is cancelled by who submits it, who looks at
- * xsweeps after it is known. The fences order the two stores before the two loads, so that one of both sees the other's.
- */
-static void flow_cancel_tasks(brg_stream *stream)
-{
-    brg_task *tasks[FLOW_CANCEL];
-    uint32_t at = 0, used, count;
-    brg_fence_seq_cst();
-    do {
-        count = 0;
-        brg__stream_lock(stream);
-        used = stream->nodes_used;
-        for (uint32_t end = (uint32_t)brg__min(used, at + FLOW_SCAN); at < end && count < FLOW_CANCEL; at++) {
-            brg__stream_node *node = &stream->nodes[at];
-            brg_task *task = node->place == BRG__STREAM_SUBMITTED ? brg_load_acquire(&node->xtask) : NULL;
-            if (task != NULL && brg__stream_is_past_end_locked(stream, node))
-                tasks[count++] = brg_task_ref(task); /* it is there until its hook had the lock */
-        }
-        brg__lock_release(&stream->lock);
-        for (uint32_t i = 0; i < count; i++) {
-            (void)brg_task_cancel(tasks[i]);
-            brg_task_unref(tasks[i]);
-        }
-    } while (at < used);
-}
-
 /* ---- the end of a section ---------------------------------------------------------------------------------------- */
 
 static void flow_wake_locked(brg_stream *stream, flow_work *work)
@@ -305,7 +231,7 @@ static void flow_wake_locked(brg_stream *stream, flow_work *work)
 static void flow_section_locked(brg_stream *stream, flow_work *work)
 {
     if (BRG__UNLIKELY(stream->needs_sweep))
-        flow_sweep_locked(stream);
+        brg__stream_sweep_locked(stream);
     work->cancels = stream->needs_sweep || stream->needs_cancel;
     stream->needs_sweep = stream->needs_cancel = false;
     work->sweeps = stream->xsweeps;
@@ -337,7 +263,7 @@ static void flow_submit(brg_stream *stream, brg__stream_list *list, brg__stream_
         brg_status status = brg__hooked_submit(&stream->stages[node->stage].hooked, value, node, &node->xtask, &error);
         if (BRG__LIKELY(status == BRG_OK))
             continue;
-        node->value = value;
+        brg_value_unref(value);
         flow_keep_error(node, status, &error);
         brg__stream_push_node(refused, node);
     }
@@ -346,8 +272,10 @@ static void flow_submit(brg_stream *stream, brg__stream_list *list, brg__stream_
 static void flow_refuse_locked(brg_stream *stream, brg__stream_list *refused)
 {
     brg__stream_node *node;
-    while ((node = brg__stream_pop_node(refused)) != NULL)
+    while ((node = brg__stream_pop_node(refused)) != NULL) {
+        flow_weigh_locked(stream, node, 0);
         flow_settle_locked(stream, node, node->status == BRG_CLOSED || node->status == BRG_UNAVAILABLE);
+    }
 }
 
 /* Does it; true, with the lock held again, when more came of it. */
@@ -357,11 +285,11 @@ static bool flow_do(brg_stream *stream, flow_work *work)
     if (work->loop != NULL)
         brg__loop_post(work->loop, &stream->turn);
     if (BRG__UNLIKELY(work->cancels))
-        flow_cancel_tasks(stream);
+        brg__stream_cancel_tasks(stream);
     if (work->submit.count == 0)
         return false;
     flow_submit(stream, &work->submit, &refused);
-    brg_fence_seq_cst(); /* see flow_cancel_tasks */
+    brg_fence_seq_cst(); /* see brg__stream_cancel_tasks */
     bool swept = brg_load_relaxed(&stream->xsweeps) != work->sweeps;
     if (BRG__LIKELY(refused.count == 0 && !swept))
         return false;
@@ -409,10 +337,13 @@ void brg__stream_settled(brg_task *task, void *user_data)
     brg__stream_node *node = user_data;
     brg_stream *stream = node->stream;
     const brg_result *result = brg_task_result(task);
-    brg_value *output = brg__hooked_take_output(task);
+    bool failed = result->status != BRG_OK;
+    brg_value *value = BRG__UNLIKELY(failed) ? brg__hooked_take_detail(task) : brg__hooked_take_output(task);
     brg_error *error = brg__hooked_take_error(task);
+    size_t bytes = brg__stream_bytes(value);
     brg__stream_lock(stream);
-    node->value = output;
+    flow_weigh_locked(stream, node, bytes);
+    node->value = value;
     node->error = error;
     node->status = result->status;
     node->attempts = result->attempts;

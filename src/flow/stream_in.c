@@ -17,17 +17,21 @@ bool brg__stream_may_pull_locked(const brg_stream *stream)
 typedef struct in_item {
     brg_value *value;
     void *tag;
+    size_t bytes;
 } in_item;
 
-/* Up to `room` items; *status says how it went on after them. No lock. */
-static uint32_t in_ask(const brg_stream *stream, in_item *items, uint32_t room, brg_status *status)
+/* Up to `room` items, of up to `bytes` and one more; *status says how it went on after them. No lock. */
+static uint32_t in_ask(const brg_stream *stream, in_item *items, uint32_t room, uint64_t bytes, brg_status *status)
 {
     uint32_t count = 0;
-    for (*status = BRG_OK; count < room; count++) {
-        items[count] = (in_item){0};
-        *status = stream->options.source(&items[count].value, &items[count].tag, stream->options.user_data);
+    uint64_t sum = 0;
+    for (*status = BRG_OK; count < room && sum < bytes; sum += items[count++].bytes) {
+        in_item *item = &items[count];
+        *item = (in_item){0};
+        *status = stream->options.source(&item->value, &item->tag, stream->options.user_data);
         if (*status != BRG_OK)
             break;
+        item->bytes = brg__stream_bytes(item->value);
     }
     return count;
 }
@@ -55,14 +59,15 @@ void brg__stream_pull_locked(brg_stream *stream)
         return;
     while (brg__stream_may_pull_locked(stream) && (room = brg__stream_room_locked(stream)) != 0) {
         brg_status status;
+        uint64_t most = stream->options.in_flight_bytes_max, bytes = most - brg__min(most - 1, stream->bytes);
         stream->is_pulling = true;
         stream->woke = false;
         brg__stream_unlock(stream, false);
-        uint32_t count = in_ask(stream, items, (uint32_t)brg__min(room, IN_PULL_MAX), &status);
+        uint32_t count = in_ask(stream, items, (uint32_t)brg__min(room, IN_PULL_MAX), bytes, &status);
         brg__stream_lock(stream);
         stream->is_pulling = false;
         for (uint32_t i = 0; i < count; i++)
-            brg__stream_enter_locked(stream, items[i].value, items[i].tag);
+            brg__stream_enter_locked(stream, items[i].value, items[i].bytes, items[i].tag);
         in_conclude_locked(stream, status);
     }
 }
@@ -116,7 +121,7 @@ static brg_status in_push_locked(brg_stream *stream, brg_value *value, void *tag
         if (stream->is_closed)
             return BRG_CLOSED;
         if (brg__stream_room_locked(stream) != 0) {
-            brg__stream_enter_locked(stream, value, tag);
+            brg__stream_enter_locked(stream, value, brg__stream_bytes(value), tag);
             return BRG_OK;
         }
         if (timeout_ns == 0) {

@@ -67,6 +67,7 @@ void brg__stream_give_back_locked(brg_stream *stream, brg__stream_node *node)
     node->next = stream->free;
     stream->free = node;
     stream->in_flight--;
+    stream->bytes -= node->bytes;
 }
 
 static void out_fill(const brg__stream_node *node, brg_stream_item *item)
@@ -75,6 +76,7 @@ static void out_fill(const brg__stream_node *node, brg_stream_item *item)
     item->tag = node->tag;
     item->status = node->status;
     item->output = node->status == BRG_OK ? node->value : NULL;
+    item->detail = node->status == BRG_OK ? NULL : node->value;
     item->error = NULL;
     item->stage = node->stage;
     item->attempts = node->attempts;
@@ -214,8 +216,10 @@ bool brg__stream_needs_turn_locked(const brg_stream *stream)
 
 static void out_deliver_locked(brg_stream *stream)
 {
-    bool delivers;
+    bool delivers = false;
     brg__stream_node *node = brg__stream_pop_locked(stream, &delivers);
+    if (node == NULL)
+        return;
     brg__stream_unlock(stream, false);
     if (delivers) {
         brg_stream_item item;

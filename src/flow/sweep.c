@@ -18,7 +18,7 @@
  *
  * Locks: sweep->lock is a leaf; strands end, and are told of, under the pool's.
  */
-#include "flow/sweep.h"
+#include "flow/sweep_state.h"
 
 #include <string.h>
 
@@ -29,53 +29,12 @@
 #include "os/park.h"
 #include "os/waiter.h"
 
-#define SWEEP_TURN_NS BRG_MILLISECONDS(2)
 #define SWEEP_LOOK_NS BRG_MILLISECONDS(5) /* how often a waiting caller looks at its token */
 #define SWEEP_SPIN_NS BRG_MICROSECONDS(50)
 
-typedef enum sweep_state {
-    SWEEP_ENDED = 0,
-    SWEEP_WAITING, /* its task does, or will in a moment */
-    SWEEP_RUNNING,
-    SWEEP_LOST
-} sweep_state;
-
-typedef struct sweep_strand {
-    brg__strand strand;
-    brg__sweep *sweep;
-    sweep_state state;
-    uint64_t last; /* elements of its chunk before */
-} sweep_strand;
-
-struct brg__sweep {
-    uint32_t xreferences;
-    brg_pool *pool;
-    brg__sweep_work *work;
-    brg_flow_options options;
-    brg__chunk_rule rule;
-    uint64_t count;
-    brg__completion completion;
-
-    brg__lock lock; /* a leaf; guards what follows */
-    uint64_t next;  /* to be claimed */
-    uint64_t cost;
-    uint32_t waiting, running; /* strands */
-    bool closed;               /* nothing is claimed any more */
-    bool is_over;
-    bool has_lost; /* a strand */
-    brg_status status;
-    uint64_t xfailed; /* the lowest index that failed; UINT64_MAX: none */
-    size_t failures;
-    brg_error error;
-    uint32_t xover; /* futex: 1 when it is */
-
-    uint32_t strand_count;
-    sweep_strand strands[]; /* and one more, the caller's */
-};
-
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static void sweep_unref(brg__sweep *sweep)
+void brg__sweep_unref(brg__sweep *sweep)
 {
     if (brg_sub_acq_rel(&sweep->xreferences, 1u) != 1)
         return;
@@ -84,9 +43,6 @@ static void sweep_unref(brg__sweep *sweep)
     brg__mfree(sweep);
     brg__strand_drop_pool(pool);
 }
-
-static void strand_run(brg__strand *strand, brg_context *context);
-static bool strand_ended(brg__strand *strand, brg_status status, const brg_error *error);
 
 static brg__sweep *sweep_new(brg_pool *pool, uint64_t count, brg__sweep_work *work, const brg_flow_options *options)
 {
@@ -107,10 +63,12 @@ static brg__sweep *sweep_new(brg_pool *pool, uint64_t count, brg__sweep_work *wo
     sweep->xfailed = UINT64_MAX;
     brg__lock_init(&sweep->lock, BRG__RANK_LEAF, "sweep");
     for (uint32_t i = 0; i <= strands; i++) {
-        sweep_strand *own = &sweep->strands[i];
+        brg__sweep_strand *own = &sweep->strands[i];
         own->sweep = sweep;
-        own->strand = (brg__strand){
-            .pool = pool, .priority = options->priority, .run = strand_run, .ended = strand_ended};
+        own->strand = (brg__strand){.pool = pool,
+                                    .priority = options->priority,
+                                    .run = brg__sweep_strand_run,
+                                    .ended = brg__sweep_strand_ended};
     }
     if (options->token != NULL)
         brg_token_ref(options->token);
@@ -123,16 +81,14 @@ bool brg__sweep_has_lost(const brg__sweep *sweep) { return sweep->has_lost; }
 
 /* ---- its end ----------------------------------------------------------------------------------------------------- */
 
-/* No more is claimed; why, if nothing was wrong before. */
-static void sweep_close_locked(brg__sweep *sweep, brg_status status, const char *why)
+void brg__sweep_close_locked(brg__sweep *sweep, brg_status status, const char *why)
 {
     sweep->closed = true;
     if (sweep->status == BRG_OK && status != BRG_OK)
         sweep->status = brg_error_set(&sweep->error, status, "flow", "%s", why);
 }
 
-/* Whether it is over from now on: the caller then tells, once the lock is released. */
-static bool sweep_ends_locked(brg__sweep *sweep)
+bool brg__sweep_ends_locked(brg__sweep *sweep)
 {
     if (sweep->is_over || sweep->running != 0)
         return false;
@@ -143,7 +99,7 @@ static bool sweep_ends_locked(brg__sweep *sweep)
     return true;
 }
 
-static void sweep_tell(brg__sweep *sweep)
+void brg__sweep_tell(brg__sweep *sweep)
 {
     bool in_background = sweep->options.done != NULL;
     brg_pool *pool = sweep->pool;
@@ -189,127 +145,6 @@ bool brg__sweep_is_past(const brg__sweep *sweep, uint64_t index)
     return sweep->options.errors == BRG_FLOW_STOP && index > brg_load_relaxed(&sweep->xfailed);
 }
 
-/* ---- strands ----------------------------------------------------------------------------------------------------- */
-
-/* A strand at work. */
-typedef struct sweep_turn {
-    brg__sweep *sweep;
-    sweep_strand *own;
-    brg_context *context;
-    bool has_task;
-    uint64_t began, claimed; /* times */
-    uint64_t first, end;     /* the chunk */
-} sweep_turn;
-
-/* Whether the strand, which has ended a chunk, goes back into the queue. */
-static bool turn_is_over(const sweep_turn *turn, uint64_t now)
-{
-    return turn->has_task && now - turn->began >= SWEEP_TURN_NS && brg__strand_must_share(turn->sweep->pool);
-}
-
-static void turn_look_asked_locked(const sweep_turn *turn)
-{
-    brg__sweep *sweep = turn->sweep;
-    if (sweep->closed || sweep->next == sweep->count)
-        return;
-    if (brg_context_cancelled(turn->context))
-        sweep_close_locked(sweep, BRG_CANCELLED, "a worker of it was asked to end");
-    else if (brg_token_is_cancelled(sweep->options.token))
-        sweep_close_locked(sweep, BRG_CANCELLED, "its token was cancelled");
-}
-
-/* The chunk before is done. Takes the next one; false: the strand has left the sweep, or waits again. */
-static bool turn_claim(sweep_turn *turn)
-{
-    brg__sweep *sweep = turn->sweep;
-    sweep_strand *own = turn->own;
-    uint64_t now = brg__now_real(), size = turn->end - turn->first;
-    brg__lock_acquire(&sweep->lock);
-    if (own->state == SWEEP_LOST) {
-        brg__lock_release(&sweep->lock);
-        return false;
-    }
-    if (size != 0)
-        sweep->cost = brg__chunk_learn(sweep->cost, now - turn->claimed, size);
-    turn_look_asked_locked(turn);
-    bool has_more = !sweep->closed && sweep->next < sweep->count;
-    bool goes_on = has_more && !turn_is_over(turn, now);
-    if (goes_on) {
-        size = brg__chunk_size(&sweep->rule, sweep->count - sweep->next, sweep->cost, own->last);
-        turn->first = sweep->next;
-        turn->end = sweep->next += size;
-        turn->claimed = now;
-        own->last = size;
-    } else {
-        sweep->running--;
-        sweep->waiting += has_more;
-        own->state = has_more ? SWEEP_WAITING : SWEEP_ENDED;
-    }
-    bool ends = sweep_ends_locked(sweep);
-    brg__lock_release(&sweep->lock);
-    if (ends)
-        sweep_tell(sweep);
-    return goes_on;
-}
-
-static void turn_chunk(void *argument, brg_context *context)
-{
-    sweep_turn *turn = argument;
-    brg__sweep_work *work = turn->sweep->work;
-    work->run(work, context, turn->first, turn->end, (uint32_t)(turn->own - turn->sweep->strands));
-}
-
-/* The strand counts as running already. */
-static void turn_run(sweep_turn *turn)
-{
-    turn->began = brg__now_real();
-    while (turn_claim(turn))
-        brg__strand_call(turn->context, turn_chunk, turn);
-}
-
-static void strand_run(brg__strand *strand, brg_context *context)
-{
-    sweep_strand *own = brg__container_of(strand, sweep_strand, strand);
-    brg__sweep *sweep = own->sweep;
-    sweep_turn turn = {.sweep = sweep, .own = own, .context = context, .has_task = true};
-    brg_add_relaxed(&sweep->xreferences, 1u); /* there is the task's */
-    brg__lock_acquire(&sweep->lock);
-    own->state = SWEEP_RUNNING;
-    sweep->waiting--;
-    sweep->running++;
-    brg__lock_release(&sweep->lock);
-    turn_run(&turn);
-    sweep_unref(sweep);
-}
-
-/* Its task settled. Under the pool's lock. */
-static bool strand_ended(brg__strand *strand, brg_status status, const brg_error *error)
-{
-    sweep_strand *own = brg__container_of(strand, sweep_strand, strand);
-    brg__sweep *sweep = own->sweep;
-    const char *why = error != NULL && error->message[0] != '\0' ? error->message : brg_status_text(status);
-    brg__lock_acquire(&sweep->lock);
-    bool again = status == BRG_OK && own->state == SWEEP_WAITING && !sweep->closed;
-    if (own->state == SWEEP_WAITING && !again) {
-        own->state = SWEEP_ENDED;
-        sweep->waiting--;
-        if (sweep->waiting == 0 && sweep->running == 0 && sweep->next < sweep->count)
-            sweep_close_locked(sweep, status, why);
-    } else if (own->state == SWEEP_RUNNING) { /* in a chunk that does not end */
-        own->state = SWEEP_LOST;
-        sweep->has_lost = true;
-        sweep->running--;
-        sweep_close_locked(sweep, status, why);
-    }
-    bool ends = sweep_ends_locked(sweep);
-    brg__lock_release(&sweep->lock);
-    if (ends)
-        sweep_tell(sweep);
-    if (!again)
-        sweep_unref(sweep);
-    return again;
-}
-
 /* ---- from start to end ------------------------------------------------------------------------------------------- */
 
 /* Starts its strands; why there is none. `takes_part`: the caller is another one. Who calls has a reference. */
@@ -319,7 +154,7 @@ static brg_status sweep_start(brg__sweep *sweep, uint32_t strands, bool takes_pa
     sweep->waiting = strands;
     sweep->running = takes_part;
     for (uint32_t i = 0; i < strands; i++)
-        sweep->strands[i].state = SWEEP_WAITING;
+        sweep->strands[i].state = BRG__SWEEP_WAITING;
     for (uint32_t i = 0; i < strands; i++) {
         brg_add_relaxed(&sweep->xreferences, 1u);
         if (status == BRG_OK)
@@ -327,15 +162,15 @@ static brg_status sweep_start(brg__sweep *sweep, uint32_t strands, bool takes_pa
         if (status == BRG_OK)
             continue;
         brg__lock_acquire(&sweep->lock);
-        sweep->strands[i].state = SWEEP_ENDED;
+        sweep->strands[i].state = BRG__SWEEP_ENDED;
         sweep->waiting--;
-        bool ends = i != 0 && !takes_part && sweep->waiting == 0 && sweep_ends_locked(sweep);
+        bool ends = i != 0 && !takes_part && sweep->waiting == 0 && brg__sweep_ends_locked(sweep);
         if (ends && sweep->next < sweep->count && sweep->status == BRG_OK)
             sweep->status = brg_error_set(&sweep->error, status, "flow", "%s", brg_status_text(status));
         brg__lock_release(&sweep->lock);
         brg_sub_relaxed(&sweep->xreferences, 1u); /* never the last */
         if (ends)
-            sweep_tell(sweep);
+            brg__sweep_tell(sweep);
         if (i == 0 && !takes_part)
             return status;
     }
@@ -357,12 +192,12 @@ static void sweep_look_asked(brg__sweep *sweep)
         return;
     brg__lock_acquire(&sweep->lock);
     if (!sweep->closed && sweep->next < sweep->count)
-        sweep_close_locked(sweep, BRG_CANCELLED,
-                           asked ? "the calling task was asked to end" : "its token was cancelled");
-    bool ends = sweep_ends_locked(sweep);
+        brg__sweep_close_locked(sweep, BRG_CANCELLED,
+                                asked ? "the calling task was asked to end" : "its token was cancelled");
+    bool ends = brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
-        sweep_tell(sweep);
+        brg__sweep_tell(sweep);
 }
 
 static _Thread_local brg__spinner sweep_spinner;
@@ -424,7 +259,7 @@ static void sweep_deliver(brg__completion *completion)
     sweep->options.done(&result, sweep->options.user_data);
     brg_value_unref(output);
     brg__strand_hold_pool(pool);
-    sweep_unref(sweep);
+    brg__sweep_unref(sweep);
     brg__strand_told(pool);
     brg__strand_drop_pool(pool);
 }
@@ -432,7 +267,7 @@ static void sweep_deliver(brg__completion *completion)
 static void sweep_abandon(brg__sweep *sweep)
 {
     brg_token_unref(sweep->options.token);
-    sweep_unref(sweep);
+    brg__sweep_unref(sweep);
 }
 
 static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_error *error)
@@ -444,15 +279,11 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
         sweep_abandon(sweep);
         return status;
     }
-    if (context != NULL) {
-        sweep_strand *own = &sweep->strands[sweep->strand_count];
-        own->state = SWEEP_RUNNING;
-        sweep_turn turn = {.sweep = sweep, .own = own, .context = context};
-        turn_run(&turn);
-    }
+    if (context != NULL)
+        brg__sweep_take_part(sweep, context);
     sweep_wait(sweep);
     status = sweep_finish(sweep, output, error);
-    sweep_unref(sweep);
+    brg__sweep_unref(sweep);
     return status;
 }
 
@@ -472,7 +303,7 @@ static brg_status sweep_run_in_background(brg__sweep *sweep, brg_error *error)
         sweep_abandon(sweep);
         brg__strand_unexpect(pool);
     }
-    sweep_unref(sweep);
+    brg__sweep_unref(sweep);
     brg__strand_drop_pool(pool);
     return status;
 }

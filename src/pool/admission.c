@@ -16,10 +16,10 @@ void brg__pool_level_locked(brg_pool *pool)
     uint64_t admitted = brg__pool_admitted_locked(pool);
     if (!full && admitted >= pool->options.queue_high) {
         brg_store_relaxed(&pool->xfull, BRG__FULL);
-        brg__see_pool_full_locked(pool, NULL, BRG_OK, pool->waiting);
+        brg__see_pool_full_locked(pool, NULL, BRG_OK, admitted);
     } else if (full && admitted <= pool->options.queue_low) {
         was_seen = (brg_exchange_relaxed(&pool->xfull, 0u) & BRG__FULL_SEEN) != 0;
-        brg__see_pool_drained_locked(pool, NULL, BRG_OK, pool->waiting);
+        brg__see_pool_drained_locked(pool, NULL, BRG_OK, admitted);
     } else {
         return;
     }
@@ -165,7 +165,7 @@ brg_status brg__pool_admit_locked(brg_pool *pool, const brg_item *item, size_t b
         brg_status status = admission_make_room_locked(pool, item, bytes);
         if (status != BRG_OK) {
             pool->rejected += status != BRG_DEADLOCK;
-            brg__see_pool_rejected_locked(pool, NULL, status, pool->waiting);
+            brg__see_pool_rejected_locked(pool, NULL, status, brg__pool_admitted_locked(pool));
             return status;
         }
         if (pool->mode != BRG__POOL_OPEN)

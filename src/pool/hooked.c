@@ -85,6 +85,13 @@ brg_value *brg__hooked_take_output(brg_task *task)
     return output;
 }
 
+brg_value *brg__hooked_take_detail(brg_task *task)
+{
+    brg_value *detail = task->result.detail;
+    task->result.detail = NULL;
+    return detail;
+}
+
 brg_error *brg__hooked_take_error(brg_task *task)
 {
     brg_error *error = task->error;
@@ -212,9 +219,15 @@ brg_status brg__hooked_submit(const brg__hooked *hooked, brg_value *input, void 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
 
 brg_loop *brg__hooked_loop(const brg_pool *pool) { return pool->options.loop; }
-uint32_t brg__hooked_workers_max(const brg_pool *pool) { return brg_load_relaxed(&pool->options.workers_max); }
 uint64_t brg__hooked_spin_ns(const brg_pool *pool) { return pool->options.no_spin ? 0 : pool->options.spin_ns; }
 bool brg__hooked_is_own_task(const brg_pool *pool) { return brg__pool_own_slot(pool) != NULL; }
+
+uint64_t brg__hooked_least(const brg__hooked *hooked)
+{
+    const brg_pool_options *options = &hooked->pool->options;
+    uint64_t batch = hooked->run != NULL ? 1 : brg__max(brg_load_relaxed(&options->batch_size), 1);
+    return 2 * batch * brg_load_relaxed(&options->workers_max);
+}
 
 _Static_assert(sizeof(brg__later) == sizeof(brg__call) && offsetof(brg__later, run) == offsetof(brg__call, run),
                "a brg__call under a name that flows may know");

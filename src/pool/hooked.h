@@ -47,6 +47,7 @@ brg_status brg__hooked_submit(const brg__hooked *hooked, brg_value *input, void 
 /* In its hook: what it left, the caller's from there on; NULL: nothing. The error is freed with brg__mfree; without
  * one the result's is static. */
 brg_value *brg__hooked_take_output(brg_task *task);
+brg_value *brg__hooked_take_detail(brg_task *task);
 brg_error *brg__hooked_take_error(brg_task *task);
 
 /* An error that says what the status says, for when there is no memory for a better one. Static. */
@@ -60,10 +61,12 @@ void brg__hooked_run(brg_task *first);
 
 /* ---- what a flow asks of its pools. Any thread ------------------------------------------------------------------- */
 
-brg_loop *brg__hooked_loop(const brg_pool *pool);       /* NULL: none */
-uint32_t brg__hooked_workers_max(const brg_pool *pool); /* now */
-uint64_t brg__hooked_spin_ns(const brg_pool *pool);     /* longest spin of who waits; 0: none */
-bool brg__hooked_is_own_task(const brg_pool *pool);     /* whether the caller is one of its tasks, in this process */
+brg_loop *brg__hooked_loop(const brg_pool *pool);   /* NULL: none */
+uint64_t brg__hooked_spin_ns(const brg_pool *pool); /* longest spin of who waits; 0: none */
+bool brg__hooked_is_own_task(const brg_pool *pool); /* whether the caller is one of its tasks, in this process */
+
+/* How many of them keep its workers busy, whatever they take: two for each worker, or two batches. Now. */
+uint64_t brg__hooked_least(const brg__hooked *hooked);
 
 /* Runs `run` on the supervisor thread, soon: for who holds locks he does not know. The node must stay until then. */
 typedef struct brg__later {

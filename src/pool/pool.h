@@ -258,6 +258,7 @@ struct brg_pool {
     brg_task *hooked_first;          /* hooked.c: settled ones, by `next`, each with a reference to the pool */
     brg_task *hooked_last;
     uint64_t hooked_waiting, hooked_bytes; /* of those that wait: they are in no bound of admission's */
+    uint64_t strands_waiting;              /* of hooked_waiting: strand.c's, which no user sees */
     brg__pool_mode mode;
     bool is_plain;    /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
@@ -349,6 +350,8 @@ static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->sch
 
 /* admission.c */
 /* Those that wait and are bounded by it. */
+/* Tasks of users that wait; and those of them that admission bounds. */
+static inline uint64_t brg__pool_waiting_locked(const brg_pool *pool) { return pool->waiting - pool->strands_waiting; }
 static inline uint64_t brg__pool_admitted_locked(const brg_pool *pool) { return pool->waiting - pool->hooked_waiting; }
 /* Whether a task may come in; may unlock meanwhile. `may_run_here`: BRG_FULL lets the caller run it. */
 brg_status brg__pool_admit_locked(brg_pool *pool, const brg_item *item, size_t bytes, bool may_run_here);

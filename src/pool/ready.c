@@ -161,11 +161,22 @@ static void ready_watch_expiry_locked(brg_pool *pool, brg_task *task)
     brg__pool_timer_at(pool, at);
 }
 
+/* They wait, as far as scaling is concerned; nobody else is told. */
+static void ready_count_strand_locked(brg_pool *pool, int by)
+{
+    pool->waiting += (uint64_t)by;
+    pool->hooked_waiting += (uint64_t)by;
+    pool->strands_waiting += (uint64_t)by;
+}
+
 void brg__pool_count_locked(brg_pool *pool, brg_task *task)
 {
     task->expiry_if_linked = NULL;
-    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER)))
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER))) {
+        if (brg__task_is_strand(task))
+            ready_count_strand_locked(pool, 1);
         return;
+    }
     uint64_t waiting = ++pool->waiting;
     pool->waiting_bytes += task->input_bytes;
     if (brg__task_is(task, BRG__TASK_HOOKED)) {
@@ -184,8 +195,11 @@ void brg__pool_count_locked(brg_pool *pool, brg_task *task)
 
 void brg__pool_uncount_locked(brg_pool *pool, brg_task *task)
 {
-    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER)))
+    if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER))) {
+        if (brg__task_is_strand(task))
+            ready_count_strand_locked(pool, -1);
         return;
+    }
     pool->waiting--;
     pool->waiting_bytes -= task->input_bytes;
     if (brg__task_is(task, BRG__TASK_HOOKED)) {

@@ -40,7 +40,7 @@ void brg__pool_stats_locked(const brg_pool *pool, brg_pool_stats *stats)
     stats->workers_recycled = pool->workers_recycled;
     stats->workers_shrunk = pool->workers_shrunk;
     stats->workers_target = pool->target;
-    stats->queued = pool->waiting;
+    stats->queued = brg__pool_waiting_locked(pool);
     stats->queue_peak = pool->waiting_peak;
     all -= brg__min(all, pool->internal_ended);
     stats->running = brg__max(stats->submitted, all + stats->queued) - all - stats->queued;

@@ -109,23 +109,39 @@ brg_context *brg__strand_context(const brg_pool *pool)
 
 bool brg__strand_must_share(const brg_pool *pool) { return brg_load_relaxed(&pool->schedule.xready) != 0; }
 
-void brg__strand_call(brg_context *context, void (*call)(void *argument, brg_context *context), void *argument)
+static void strand_call(brg_context *context, void (*call)(void *argument, brg_context *context), void *argument)
 {
     brg__arena_mark mark = brg__context_arena_mark(context);
-    bool had_failure = context->failure.status != BRG_OK || context->failure.message[0] != '\0';
     brg_value *detail = context->failure_detail;
-    brg_error failure;
-    if (BRG__UNLIKELY(had_failure)) {
-        failure = context->failure;
-        memset(&context->failure, 0, sizeof(context->failure));
-    }
     context->failure_detail = NULL;
     call(argument, context);
     brg_value_unref(context->failure_detail);
     context->failure_detail = detail;
-    if (BRG__UNLIKELY(had_failure))
-        context->failure = failure;
     brg__context_arena_back(context, &mark);
+}
+
+/* In a task that has recorded why it fails. */
+static __attribute__((noinline)) void strand_call_apart(brg_context *context,
+                                                        void (*call)(void *argument, brg_context *context),
+                                                        void *argument)
+{
+    brg_error failure = context->failure;
+    memset(&context->failure, 0, sizeof(context->failure));
+    strand_call(context, call, argument);
+    context->failure = failure;
+}
+
+static bool strand_has_failure(const brg_context *context)
+{
+    return context->failure.status != BRG_OK || context->failure.message[0] != '\0';
+}
+
+void brg__strand_call(brg_context *context, void (*call)(void *argument, brg_context *context), void *argument)
+{
+    if (BRG__UNLIKELY(strand_has_failure(context)))
+        strand_call_apart(context, call, argument);
+    else
+        strand_call(context, call, argument);
 }
 
 brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_error *why)
@@ -134,7 +150,7 @@ brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_e
     brg_status status = brg__context_conclude(context, returned, "function");
     if (status != BRG_OK)
         *why = *failure;
-    if (failure->status != BRG_OK || failure->message[0] != '\0')
+    if (strand_has_failure(context))
         memset(failure, 0, sizeof(*failure));
     brg_value_unref(context->failure_detail);
     context->failure_detail = NULL;

@@ -86,7 +86,9 @@ bool brg__context_names_each(const char *name, size_t name_size)
 
 brg_status brg__context_run_each_input(brg_context *context, const brg_value *input, brg_value **out)
 {
-    brg_view root = input == NULL ? (brg_view){0} : brg_value_root(input);
+    brg_view root = {0};
+    if (input != NULL)
+        root = brg_value_root(input);
     brg__each each = {.name = brg_view_string(brg_view_at(root, 0), NULL), .items = brg_view_at(root, 2)};
     each.end = brg_view_count(each.items);
     if (each.name == NULL || brg_view_bool(brg_view_at(root, 1), &each.stops) != BRG_OK)

@@ -34,7 +34,7 @@ static brg_status jitter(brg_context *context, const brg_value *input, brg_value
 static brg_status picky(brg_context *context, const brg_value *input, brg_value **output)
 {
     if (number_of(input) % 10 == 3)
-        return brg_context_fail(context, 33, "no threes");
+        return brg_context_fail_with(context, BRG_FAILED, 33, brg_value_ref(input), "no threes");
     return step(context, input, output);
 }
 
