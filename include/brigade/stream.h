@@ -42,12 +42,12 @@ typedef struct brg_stage {
     const char *task; /* of the pool's module; or */
     brg_stage_fn run; /* with */
     void *state;      /* which is the caller's, and several workers see it at once */
-    uint32_t
-        running_max; /* its share of the pool: items submitted to it at once. Default: as many as keep it busy, measured; at
-     * least 2 for each of workers_max, or 2 batches; beyond that at most 256 */
-    uint32_t queue_max;               /* items waiting before it, taken but not submitted. Default: as its share */
-    const brg_submit_options *submit; /* priority, key, tags, timeouts, delay_ns, attempts_max of its tasks; copied. The
-                                       * rest must be zero. May be NULL */
+    /* Its share of the pool: items submitted to it at once. Default: as many as keep it busy, measured; at least 2, or
+     * 2 batches, for each of workers_max, and beyond that at most 256. */
+    uint32_t running_max;
+    uint32_t queue_max; /* items waiting before it, taken but not submitted. Default: as its share */
+    /* Of its tasks: priority, key, tags, timeouts, delay_ns, attempts_max; copied. The rest must be zero. May be NULL. */
+    const brg_submit_options *submit;
 } brg_stage;
 
 #define BRG_STAGE(...)                                                                                                 \
@@ -59,7 +59,7 @@ typedef struct brg_stage {
 /* What an item that fails in a stage does to the stream; it goes to no later stage. */
 typedef enum brg_stream_rule {
     BRG_STREAM_STOP =
-        0,             /* ends it: items before it are delivered, then the end with its error; the rest is cancelled */
+        0,             /* ends it: items before it are delivered, the others cancelled; then the end, with its error */
     BRG_STREAM_SKIP,   /* it is counted and left out; the rest goes on */
     BRG_STREAM_COLLECT /* it is delivered in its place, with its status and error; the rest goes on */
 } brg_stream_rule;
@@ -98,23 +98,26 @@ typedef struct brg_stream_options {
     void *state;
     const brg_submit_options *submit;
 
-    bool unordered;             /* items come as they are completed; default: in the order of the source */
-    uint32_t in_flight_max;     /* in all stages, waiting between them, and finished but not consumed. Default: 4 x the
-                             * shares of all stages, at least 64. At most 2^20 */
-    size_t in_flight_bytes_max; /* no item is taken while those in flight have so many bytes, as far as is known: inputs
-                                 * until they are done, then outputs. Default 256 MiB */
+    bool unordered; /* items come as they are completed; default: in the order of the source */
+    /* In all stages, waiting between them, and finished but not consumed. Default: 4 x the shares of all stages, at
+     * least 64. At most 2^20. */
+    uint32_t in_flight_max;
+    /* No item is taken while those in flight have so many bytes, as far as is known: inputs until they are done, then
+     * outputs. One that is larger passes alone. Default 256 MiB. */
+    size_t in_flight_bytes_max;
     brg_stream_rule rule;
     brg_token *token; /* when it is cancelled, so is the stream. Referenced */
 
     brg_stream_source_fn source;                                   /* NULL: items are pushed */
     void (*on_item)(const brg_stream_item *item, void *user_data); /* on the loop; NULL: brg_stream_next takes them */
     void (*on_room)(void *user_data); /* after a push failed with BRG_FULL: there is room. On the loop */
-    void (*on_end)(const brg_stream_counts *counts, const brg_error *error, void *user_data); /* exactly once, last of
-                                          * all, unless destroyed before; `error` is NULL when all went well. On the loop */
-    brg_loop *loop; /* for on_item, on_room and on_end; default: that of the first stage's pool. Owner thread */
-    void (*drop)(void *tag, void *user_data); /* for each item that is taken or pushed and not delivered (skipped,
-                                               * cancelled, destroyed): frees its tag. Where the consumer is */
-    void *user_data;                          /* of all of these */
+    /* Exactly once, last of all, unless destroyed before; `error` is NULL when all went well. On the loop. */
+    void (*on_end)(const brg_stream_counts *counts, const brg_error *error, void *user_data);
+    brg_loop *loop; /* for on_item, on_room and on_end; default: that of the first stage's pool */
+    /* For each item that is taken or pushed and not delivered (skipped, cancelled, destroyed): frees its tag. Where the
+     * consumer is. */
+    void (*drop)(void *tag, void *user_data);
+    void *user_data; /* of all of these */
 } brg_stream_options;
 
 #define brg_stream_opts(...) BRG_OPTIONS(brg_stream_options, __VA_ARGS__)
