@@ -182,6 +182,7 @@ struct brg__slot {
     /* Thread workers; written by the worker's thread, read by others. */
     BRG__ALIGNED(64) uint64_t xhand; /* epoch << 32 | next << 16 | end: run_thread.c */
     brg_task *xhand_tasks[BRG__HAND_MAX];
+    uint64_t xhand_at; /* when its worker began with them, CLOCK_MONOTONIC */
     brg_task *xrunning;
     uint64_t tickets;                   /* given so far, one per attempt; its worker's only */
     uint64_t xticket;                   /* of the running task, 0 between tasks */

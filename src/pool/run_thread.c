@@ -361,6 +361,7 @@ static void run_hand(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_co
 {
     uint64_t start = brg__now_real();
     uint32_t count = 0;
+    brg_store_relaxed(&slot->xhand_at, start);
     for (;;) {
         if (BRG__UNLIKELY(worker->xcancel_event >= 0)) /* it told an earlier task; from hand_pop on it tells the next */
             brg__event_clear(worker->xcancel_event);
