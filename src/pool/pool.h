@@ -99,8 +99,13 @@ struct brg_task {
     uint32_t attempts, attempts_max;
     uint32_t xreferences; /* only counted with a handle */
     uint16_t crashes;
-    uint8_t sample; /* 0: its times do not count; else 1 and the weight they count with, as a power of two: metrics.h */
-    uint8_t name_index; /* of its name in the metrics; 0: it is a function, or nobody counts names */
+    union {
+        struct {
+            uint8_t sample;     /* 0: its times do not count; else 1 and its weight as a power of two: metrics.h */
+            uint8_t name_index; /* of its name in the metrics; 0: it is a function, or nobody counts names */
+        };
+        uint16_t measured; /* 0: neither */
+    };
     brg__extras *extras;
     struct brg__progress *progress; /* of a task with extras, from submit to its end; else NULL: progress.c */
 
