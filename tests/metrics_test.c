@@ -260,6 +260,7 @@ static void a_worker_shows_what_it_runs(void **state)
             busy = worker;
     assert_non_null(busy);
     assert_string_equal(busy->task, "noop");
+    assert_true(busy->running_ns > 0 && busy->running_ns <= busy->uptime_ns);
     assert_true(busy->inactive_ns == 0 && busy->tasks == 1 && busy->errors == 0 && busy->starts == 1);
     assert_true(strncmp(busy->name, "shown-", 6) == 0);
     assert_true((busy->process_id != 0) == (isolation == BRG_ISOLATION_PROCESS));
@@ -387,7 +388,7 @@ static void a_dump_says_who_does_what(void **state)
     fclose(to);
     assert_non_null(strstr(text, "pool \"dumped\": open, "));
     assert_non_null(strstr(text, "queue fifo, placement pull, scaling fixed"));
-    assert_non_null(strstr(text, "busy with noop"));
+    assert_non_null(strstr(text, "busy with noop for "));
     assert_non_null(strstr(text, "2 submitted"));
     assert_non_null(strstr(text, "the next for 3"));
     free(text);

@@ -76,6 +76,7 @@ extern "C" {
     X(errors, uint64_t, COUNTER, "tasks", "Tasks that did not succeed on it, attempts that were tried again included.") \
     X(uptime_ns, uint64_t, GAUGE, "ns", "Time since it is online.") \
     X(inactive_ns, uint64_t, GAUGE, "ns", "Time since it did anything; 0: it is at work.") \
+    X(running_ns, uint64_t, GAUGE, "ns", "Time since it began what it runs; 0: nothing, or not known.") \
     X(busy_ns, uint64_t, COUNTER, "ns", "Time at work.") \
     X(idle_ns, uint64_t, COUNTER, "ns", "Time waiting for work.") \
     X(utilization, double, GAUGE, "ratio", "busy / (busy + idle).") \

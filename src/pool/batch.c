@@ -88,7 +88,7 @@ static void batch_fill_carrier(brg__batch *batch, brg_task *carrier, const brg_t
     carrier->ticket = carrier->worker_id = carrier->id = 0;
     carrier->expiry_if_linked = NULL;
     carrier->attempts = carrier->crashes = 0;
-    carrier->sample = carrier->name_index = 0;
+    carrier->measured = 0;
     carrier->attempts_max = 1;
     carrier->xreferences = 1;
     carrier->extras = NULL;

@@ -152,15 +152,18 @@ static void dump_workers(FILE *to, const dump_state *state, const brg_metrics *m
             pool->workers_shrunk, pool->workers_start_failed);
     for (size_t i = 0; i < metrics->worker_count; i++) {
         const brg_metrics_of_worker *worker = &metrics->workers[i];
-        dump_text text[4];
+        dump_text text[3];
         fprintf(to, "    %u %s id %" PRIu64, worker->index, worker->name, worker->id);
         if (worker->process_id != 0)
             fprintf(to, " pid %" PRId64 " %s", worker->process_id, dump_size(&text[0], worker->rss_bytes));
-        fprintf(to,
-                ": %s%s%s, up %s, last at work %s ago, cpu %s, %.0f %% busy, %" PRIu64 " tasks, %" PRIu64 " errors\n",
-                brg_metrics_state_name(worker->state), worker->task[0] != '\0' ? " with " : "", worker->task,
-                dump_time(&text[1], worker->uptime_ns), dump_time(&text[2], worker->inactive_ns),
-                dump_time(&text[3], worker->cpu_ns), worker->utilization * 100, worker->tasks, worker->errors);
+        fprintf(to, ": %s", brg_metrics_state_name(worker->state));
+        if (worker->task[0] != '\0')
+            fprintf(to, " with %s for %s", worker->task, dump_time(&text[0], worker->running_ns));
+        if (worker->inactive_ns != 0)
+            fprintf(to, " for %s", dump_time(&text[0], worker->inactive_ns));
+        fprintf(to, ", up %s, cpu %s, %.0f %% busy, %" PRIu64 " tasks, %" PRIu64 " errors\n",
+                dump_time(&text[1], worker->uptime_ns), dump_time(&text[2], worker->cpu_ns), worker->utilization * 100,
+                worker->tasks, worker->errors);
     }
 }
 

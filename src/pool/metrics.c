@@ -99,13 +99,11 @@ static bool metrics_has_run(const brg_task *task, const brg__outcome *outcome)
            (outcome->worker_id != 0 || brg_load_relaxed(&task->place) == BRG__PLACE_NESTED);
 }
 
-void brg__metrics_record(const brg_task *task, const brg__outcome *outcome, brg__settled *counts, bool has_lock)
+static void metrics_record(const brg_task *task, const brg__outcome *outcome, brg__settled *counts, bool has_lock)
 {
     brg_pool *pool = task->pool;
     brg__metrics *metrics = pool->metrics;
     brg__meter *meter = counts->meter;
-    if (task->sample == 0 || !metrics_has_run(task, outcome))
-        return;
     uint64_t weight = UINT64_C(1) << (task->sample - 1);
     uint64_t ended = task->started_ns + outcome->run_ns;
     if (BRG__UNLIKELY(ended >= brg_load_relaxed(&metrics->recent.xnext_ns))) {
@@ -122,6 +120,17 @@ void brg__metrics_record(const brg_task *task, const brg__outcome *outcome, brg_
     brg__histogram *named = brg_load_acquire(&metrics->name[task->name_index].xrun);
     if (named != NULL)
         brg__histogram_add_shared(named, outcome->run_ns, weight);
+}
+
+void brg__metrics_settled(const brg_task *task, const brg__outcome *outcome, brg_task_state state, brg__settled *counts,
+                          bool has_lock)
+{
+    if (task->name_index != 0) {
+        uint64_t *count = &counts->meter->xnames[task->name_index][state - BRG_TASK_DONE];
+        brg_store_relaxed(count, *count + 1);
+    }
+    if (task->sample != 0 && metrics_has_run(task, outcome))
+        metrics_record(task, outcome, counts, has_lock);
 }
 
 /* ---- the last minute --------------------------------------------------------------------------------------------- */

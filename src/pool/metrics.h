@@ -4,7 +4,7 @@
  *
  * A task whose times count has task->sample set since its submit: it has clocks anyway, or the sampler chose it
  * (sampler.h). Who starts it notes when, who ends it how long it ran, both where they did for tasks with clocks, and
- * settling records it, in the meter beside the counts it is counted in. So a meter has one writer, as those have: the
+ * settling records it (brg__metrics_settled), in the meter beside the counts it is counted in. So a meter has one writer, as those have: the
  * thread of a slot's worker; or, for process workers and for the pool's own, who holds the lock. Histograms of names
  * are shared by all workers.
  */
@@ -72,15 +72,9 @@ static inline void brg__metrics_submit_locked(brg_pool *pool, brg_task *task)
         brg__metrics_name_locked(pool, task);
 }
 
-/* A task with clocks settles; its place is still where it was. As brg__task_settle. */
-void brg__metrics_record(const brg_task *task, const brg__outcome *outcome, brg__settled *counts, bool has_lock);
-
-/* One with a name ended so. */
-static inline void brg__meter_count_name(brg__meter *meter, uint8_t name, brg_task_state state)
-{
-    uint64_t *count = &meter->xnames[name][state - BRG_TASK_DONE];
-    brg_store_relaxed(count, *count + 1);
-}
+/* A task that is measured settles; its place is still where it was. As brg__task_settle. */
+void brg__metrics_settled(const brg_task *task, const brg__outcome *outcome, brg_task_state state, brg__settled *counts,
+                          bool has_lock);
 
 /* A border of the last minute has passed; nothing otherwise. Lock held. */
 void brg__metrics_move_locked(brg_pool *pool, uint64_t now);

@@ -145,6 +145,21 @@ static brg_metrics_state read_state(const brg__slot *slot)
     return slot->xparked != 0 ? BRG_METRICS_PARKED : BRG_METRICS_IDLE;
 }
 
+/* Of a thread within a few microseconds: a hand is read out once. */
+static uint64_t read_running_ns(brg__slot *slot, const brg_task *task, uint64_t now)
+{
+    if (task == NULL)
+        return 0;
+    uint64_t since;
+    if (!brg__pool_has_processes(slot->pool)) {
+        since = brg_load_relaxed(&slot->xhand_at);
+        now = brg__now_real();
+    } else {
+        since = brg__task_is_timed(task) ? task->started_ns : 0;
+    }
+    return since == 0 || since > now ? 0 : now - since;
+}
+
 static void read_worker_locked(read_work *work, brg__slot *slot)
 {
     brg_metrics *out = work->out;
@@ -157,7 +172,9 @@ static void read_worker_locked(read_work *work, brg__slot *slot)
     to->state = read_state(slot);
     to->errors = brg__slot_errors(slot);
     to->uptime_ns = slot->online && work->now > slot->online_at ? work->now - slot->online_at : 0;
-    read_text(to->task, sizeof(to->task), brg__task_shown_name(brg__slot_runs_locked(slot)));
+    const brg_task *task = brg__slot_runs_locked(slot);
+    to->running_ns = read_running_ns(slot, task, work->now);
+    read_text(to->task, sizeof(to->task), brg__task_shown_name(task));
 }
 
 /* False: there are more workers than there is room for. */

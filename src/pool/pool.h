@@ -106,8 +106,13 @@ struct brg_task {
     uint32_t attempts, attempts_max;
     uint32_t xreferences; /* only counted with a handle */
     uint16_t crashes;
-    uint8_t sample; /* 0: its times do not count; else 1 and the weight they count with, as a power of two: metrics.h */
-    uint8_t name_index; /* of its name in the metrics; 0: it is a function, or nobody counts names */
+    union {
+        struct {
+            uint8_t sample;     /* 0: its times do not count; else 1 and its weight as a power of two: metrics.h */
+            uint8_t name_index; /* of its name in the metrics; 0: it is a function, or nobody counts names */
+        };
+        uint16_t measured; /* 0: neither */
+    };
     brg__extras *extras;
     struct brg__progress *progress; /* of a task with extras, from submit to its end; else NULL: progress.c */
 
@@ -200,6 +205,7 @@ struct brg__slot {
     /* Thread workers; written by the worker's thread, read by others. */
     BRG__ALIGNED(64) uint64_t xhand; /* epoch << 32 | next << 16 | end: run_thread.c */
     brg_task *xhand_tasks[BRG__HAND_MAX];
+    uint64_t xhand_at; /* when its worker began with them, CLOCK_MONOTONIC */
     brg_task *xrunning;
     uint64_t tickets;                   /* given so far, one per attempt; its worker's only */
     uint64_t xticket;                   /* of the running task, 0 between tasks */
@@ -349,8 +355,7 @@ uint64_t brg__pool_release_delayed_locked(brg_pool *pool, uint64_t now); /* when
 static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->schedule.wants_time; }
 
 /* admission.c */
-/* Those that wait and are bounded by it. */
-/* Tasks of users that wait; and those of them that admission bounds. */
+/* Tasks of users that wait; and those of them that are bounded by it. */
 static inline uint64_t brg__pool_waiting_locked(const brg_pool *pool) { return pool->waiting - pool->strands_waiting; }
 static inline uint64_t brg__pool_admitted_locked(const brg_pool *pool) { return pool->waiting - pool->hooked_waiting; }
 /* Whether a task may come in; may unlock meanwhile. `may_run_here`: BRG_FULL lets the caller run it. */

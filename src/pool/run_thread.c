@@ -214,6 +214,8 @@ bool brg__run_start(brg_task *task)
 static void run_clock(brg_pool *pool, brg__slot *slot, brg_task *task)
 {
     task->started_ns = brg__now();
+    if (!brg__task_is(task, BRG__TASK_CLOCK)) /* it is only measured */
+        return;
     uint64_t deadline = brg__min(task->deadline_ns, brg__add_saturated(task->started_ns, task->run_timeout_ns));
     brg_store_relaxed(&slot->xdeadline, deadline);
     if (brg__task_is_watched(task))
@@ -325,10 +327,9 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
     task->attempts++;
     task->ticket = slot->tickets;
     brg__context_begin(context, task->ticket, task->attempts);
-    if (brg__task_is(task, BRG__TASK_CLOCK))
+    bool timed = brg__task_is_timed(task);
+    if (BRG__UNLIKELY(timed))
         run_clock(pool, slot, task);
-    else if (brg__task_is_sampled(task))
-        task->started_ns = brg__now();
     brg__see_started(pool, slot, task, slot, worker->id);
     context->teller = BRG__LIKELY(task->progress == NULL) ? NULL : brg__progress_begin(&progress, task->progress);
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
@@ -343,7 +344,7 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
         return false;
     }
     run_unlisten(context, &progress, outer_teller);
-    if (brg__task_is_timed(task))
+    if (BRG__UNLIKELY(timed))
         outcome.run_ns = brg__now() - task->started_ns;
     if (outcome.output != NULL)
         run_check_output(pool, context, &outcome);
@@ -369,6 +370,7 @@ static void run_hand(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_co
 {
     uint64_t start = brg__now_real();
     uint32_t count = 0;
+    brg_store_relaxed(&slot->xhand_at, start);
     for (;;) {
         if (BRG__UNLIKELY(worker->xcancel_event >= 0)) /* it told an earlier task; from hand_pop on it tells the next */
             brg__event_clear(worker->xcancel_event);

@@ -200,8 +200,6 @@ static void settle_count_state(brg_task *task, brg_task_state state, brg__settle
 {
     if (BRG__LIKELY(!brg__task_is(task, BRG__TASK_INTERNAL | BRG__TASK_CARRIER)))
         settle_count(&counts->by_state[state]);
-    if (task->name_index != 0)
-        brg__meter_count_name(counts->meter, task->name_index, state);
 }
 
 /* Of a task with extras: under the lock, whoever settles it. */
@@ -238,8 +236,8 @@ void brg__task_settle(brg_task *task, const brg__outcome *outcome, brg__settled 
         brg_value_unref(task->input);
         task->input = NULL;
     }
-    if (brg__task_is_timed(task))
-        brg__metrics_record(task, outcome, counts, slot == NULL);
+    if (task->measured != 0)
+        brg__metrics_settled(task, outcome, state, counts, slot == NULL);
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_ENDED);
     settle_count_state(task, state, counts);
     bool has_extras = brg__task_is(task, BRG__TASK_EXTRAS);

@@ -58,7 +58,7 @@ static void submit_fill_plain(brg_pool *pool, brg_task *task, const brg__work *w
     task->input_bytes = work->input_bytes;
     task->attempts = task->crashes = 0;
     task->attempts_max = pool->options.attempts_max;
-    task->sample = task->name_index = 0;
+    task->measured = 0;
     task->extras = NULL;
 }
 
