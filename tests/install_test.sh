@@ -35,6 +35,7 @@ present "$libdir/libbrigade.so"
 present "$libdir/libbrigade.so.0"
 present "$libdir/libbrigade.so.$version"
 present "$libdir/libbrigade.a"
+present "$libdir/brigade/modules/analyze.so"
 present "$libdir/brigade/modules/image.so"
 present libexec/brigade/brigade-worker
 [ -x "$prefix/libexec/brigade/brigade-worker" ] || fail "brigade-worker may not be executed"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The run of `brigade analyze` (analyze.c) and the cutting of streams into blocks (analyze_stream.c). */
+/* The run of `brigade analyze`: as a whole (analyze.c), its pieces (analyze_merge.c), streams (analyze_stream.c). */
 #ifndef BRIGADE_ANALYZE_RUN_H
 #define BRIGADE_ANALYZE_RUN_H
 
@@ -59,12 +59,15 @@ struct analyze_run {
     bool shows_progress, ended, failed, interrupted, cannot_run;
 };
 
-/* Submits the last piece; `block` (may be NULL) is taken. */
+/* Submits a piece, with its block where it has one, which is taken. False after it printed an error. */
 bool analyze_submit(analyze_run *run, analyze_piece *piece, brg_buffer **block, size_t block_size);
 /* A new last piece of the current source, or NULL when as many are out as may be. */
 analyze_piece *analyze_add_piece(analyze_run *run);
-/* Nothing more is read: the message is printed already. */
+/* Nothing more is read; what is out settles as cancelled, and what is there is not merged. */
+void analyze_end(analyze_run *run);
+/* The same after an error, whose message is printed already. */
 void analyze_fail(analyze_run *run);
+/* As many pieces as may be out. At the end of the input and of all of them it ends the run. */
 void analyze_submit_more(analyze_run *run);
 
 /* Reads and submits what can be had now. False: the stream ended. */
