@@ -104,8 +104,11 @@ static bool run_execute(analyze_run *run, const char *module)
     brg_pool_destroy(run->pool);
     run->pool = NULL;
     brg_loop_destroy(run->loop);
-    for (size_t i = 0; i < run->piece_count; i++)
-        brg_value_unref(run->pieces[(run->first + i) % run->piece_max].output);
+    for (size_t i = 0; i < run->piece_count; i++) {
+        analyze_piece *piece = &run->pieces[(run->first + i) % run->piece_max];
+        brg_value_unref(piece->output);
+        brg_buffer_unref(piece->block);
+    }
     uv_walk(&run->uv, run_close_handle, NULL);
     uv_run(&run->uv, UV_RUN_DEFAULT);
     uv_loop_close(&run->uv);

@@ -250,6 +250,7 @@ static void merge_pieces(analyze_run *run)
         run->speed.bytes += end - begin;
         brg_value_unref(piece->output);
         piece->output = NULL;
+        analyze_stream_recycle(run, piece);
         run->first = (run->first + 1) % run->piece_max;
         run->piece_count--;
     }

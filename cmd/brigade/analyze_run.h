@@ -24,11 +24,14 @@ typedef struct analyze_piece {
     bool exact;
     piece_state state;
     brg_value *output;
+    brg_buffer *block; /* of a stream: to be filled again once the piece is merged */
 } analyze_piece;
 
 typedef struct analyze_stream {
     brg_buffer *block; /* being filled; READER_PADDING of it stay free */
     size_t size;
+    brg_buffer **idle; /* blocks of the usual size: to touch fresh memory costs more than to read into it */
+    size_t idle_count;
     uint64_t base; /* where its first byte stands in the input */
     bool skipping; /* the rest of a line that is too long */
     bool polled, polling;
@@ -72,6 +75,8 @@ void analyze_submit_more(analyze_run *run);
 
 /* Reads and submits what can be had now. False: the stream ended. */
 bool analyze_stream_more(analyze_run *run);
+/* The piece is merged: its block can be filled again. */
+void analyze_stream_recycle(analyze_run *run, analyze_piece *piece);
 void analyze_stream_done(analyze_run *run);
 
 #endif
