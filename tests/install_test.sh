@@ -35,6 +35,7 @@ present "$libdir/libbrigade.so"
 present "$libdir/libbrigade.so.0"
 present "$libdir/libbrigade.so.$version"
 present "$libdir/libbrigade.a"
+present "$libdir/brigade/modules/analyze.so"
 present "$libdir/brigade/modules/image.so"
 present "$libdir/brigade/modules/work.so"
 present libexec/brigade/brigade-worker

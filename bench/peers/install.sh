@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the optional peers of `make bench`: oneTBB, Taskflow, vipsthumbnail and libdispatch from Debian's packages,
-# where it has them, and from npm sharp and the pools of Node.js under build/peers. Nothing of brigade needs any of
-# them; what cannot be installed is named, and the benchmark skips it.
+# where it has them, and from npm sharp and the pools of Node.js under build/peers; and those of bench/analyze: sqlite3,
+# datamash, miller, mawk and gawk. Nothing of brigade needs any of them; what cannot be installed is named, and the
+# benchmark skips it.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 installed=$root/build/peers
@@ -21,7 +22,7 @@ install_package() {
 
 mkdir -p "$installed"
 : >"$installed/install.log"
-for package in libtbb-dev libtaskflow-cpp-dev libvips-tools libdispatch-dev nodejs npm; do
+for package in libtbb-dev libtaskflow-cpp-dev libvips-tools libdispatch-dev sqlite3 datamash miller mawk gawk nodejs npm; do
     case $package in
     nodejs) command -v node >/dev/null && continue ;;
     npm) command -v npm >/dev/null && continue ;;

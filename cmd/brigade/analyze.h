@@ -112,7 +112,7 @@ void analyze_print_problems(const analyze_result *result, const analyze_header *
 void analyze_print_stats(const analyze_result *result, const analyze_speed *speed, uint64_t ended_ns);
 
 /* Writes the result on standard output. False when that failed. */
-bool analyze_print_groups(const analyze_options *options, const analyze_header *header, analyze_result *result);
+bool analyze_print_groups(const analyze_options *options, analyze_result *result);
 /* Rows: `begin`, then each, then `end`. */
 typedef struct analyze_row_printer {
     const analyze_options *options;
@@ -129,7 +129,6 @@ analyze_print analyze_print_format(const analyze_options *options);
 /* analyze_text.c: cells as CSV, JSON and tables have them. */
 void analyze_put_csv(const char *text, uint32_t size, char delimiter);
 void analyze_put_json(const char *text, uint32_t size);
-void analyze_put_name(const analyze_header *header, const analyze_plan *plan, uint32_t slot, analyze_field *name);
 
 typedef struct analyze_cell {
     char *text; /* owned, NULL: empty */

@@ -184,10 +184,10 @@ static bool options_top(analyze_options *options, const char *text)
     if (!cli_read_count("analyze", "top", number, 1, UINT64_MAX - 1, &options->limit))
         return false;
     options->has_limit = true;
-    char *name = strdup(colon + 1);
-    if (name == NULL)
+    analyze_order_by *by = &options->sort[options->sort_count++];
+    *by = (analyze_order_by){strdup(colon + 1), true};
+    if (by->column == NULL)
         abort();
-    options->sort[options->sort_count++] = (analyze_order_by){name, true};
     return true;
 }
 

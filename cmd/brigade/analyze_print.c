@@ -205,9 +205,8 @@ static void print_titles(const analyze_options *options, analyze_cell *cells)
         *cells++ = print_text(options->measures[i].title, (uint32_t)strlen(options->measures[i].title));
 }
 
-bool analyze_print_groups(const analyze_options *options, const analyze_header *header, analyze_result *result)
+bool analyze_print_groups(const analyze_options *options, analyze_result *result)
 {
-    (void)header;
     if (options->group_count == 0 && result->groups.count == 0 &&
         analyze_groups_find(&result->groups, "", 0) == SIZE_MAX)
         return false; /* without groups there is one row, also of nothing */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The run of `brigade analyze` (analyze.c) and the cutting of streams into blocks (analyze_stream.c). */
+/* The run of `brigade analyze`: as a whole (analyze.c), its pieces (analyze_merge.c), streams (analyze_stream.c). */
 #ifndef BRIGADE_ANALYZE_RUN_H
 #define BRIGADE_ANALYZE_RUN_H
 
@@ -24,11 +24,14 @@ typedef struct analyze_piece {
     bool exact;
     piece_state state;
     brg_value *output;
+    brg_buffer *block; /* of a stream: to be filled again once the piece is merged */
 } analyze_piece;
 
 typedef struct analyze_stream {
     brg_buffer *block; /* being filled; READER_PADDING of it stay free */
     size_t size;
+    brg_buffer **idle; /* blocks of the usual size: to touch fresh memory costs more than to read into it */
+    size_t idle_count;
     uint64_t base; /* where its first byte stands in the input */
     bool skipping; /* the rest of a line that is too long */
     bool polled, polling;
@@ -59,16 +62,21 @@ struct analyze_run {
     bool shows_progress, ended, failed, interrupted, cannot_run;
 };
 
-/* Submits the last piece; `block` (may be NULL) is taken. */
+/* Submits a piece, with its block where it has one, which is taken. False after it printed an error. */
 bool analyze_submit(analyze_run *run, analyze_piece *piece, brg_buffer **block, size_t block_size);
 /* A new last piece of the current source, or NULL when as many are out as may be. */
 analyze_piece *analyze_add_piece(analyze_run *run);
-/* Nothing more is read: the message is printed already. */
+/* Nothing more is read; what is out settles as cancelled, and what is there is not merged. */
+void analyze_end(analyze_run *run);
+/* The same after an error, whose message is printed already. */
 void analyze_fail(analyze_run *run);
+/* As many pieces as may be out. At the end of the input and of all of them it ends the run. */
 void analyze_submit_more(analyze_run *run);
 
 /* Reads and submits what can be had now. False: the stream ended. */
 bool analyze_stream_more(analyze_run *run);
+/* The piece is merged: its block can be filled again. */
+void analyze_stream_recycle(analyze_run *run, analyze_piece *piece);
 void analyze_stream_done(analyze_run *run);
 
 #endif

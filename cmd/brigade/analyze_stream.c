@@ -5,18 +5,24 @@
  * the reader that workers have, up to the last that is whole.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "analyze_run.h"
+
+#define STREAM_PIPE (1 << 20)
 
 /* A block with room for `capacity` bytes, which begins with `size` bytes of `data`. */
 static bool stream_block(analyze_run *run, size_t capacity, const char *data, size_t size)
 {
     brg_error error;
     brg_buffer *block = NULL;
-    if (brg_buffer_create(&block, capacity + READER_PADDING, &error) != BRG_OK)
+    if (capacity == run->options.chunk && run->stream.idle_count != 0)
+        block = run->stream.idle[--run->stream.idle_count];
+    else if (brg_buffer_create(&block, capacity + READER_PADDING, &error) != BRG_OK)
         return cli_complain("analyze", "%s", error.message);
     if (size != 0)
         memcpy(brg_buffer_data(block), data, size);
@@ -42,6 +48,7 @@ static bool stream_cut(analyze_run *run, size_t size, uint64_t lines)
     size_t capacity = left > run->options.chunk ? left : (size_t)run->options.chunk;
     bool good = stream_block(run, capacity, data + size, left);
     stream->base = piece->end;
+    piece->block = brg_buffer_ref(block);
     good = good && analyze_submit(run, piece, &block, size);
     brg_buffer_unref(block);
     return good;
@@ -131,6 +138,7 @@ static bool stream_start(analyze_run *run)
     if (!stream_block(run, capacity, source->begun + source->data_start, begun))
         return false;
     stream->base = source->data_start;
+    (void)fcntl(source->fd, F_SETPIPE_SZ, STREAM_PIPE); /* fewer switches; a pipe that may not grow stays as it is */
     /* What cannot be waited for, as /dev/zero, is read when there is room. */
     stream->polled = uv_poll_init(&run->uv, &stream->poll, source->fd) == 0;
     stream->poll.data = run;
@@ -145,11 +153,29 @@ static void stream_close(analyze_run *run)
     stream->polled = false;
 }
 
+void analyze_stream_recycle(analyze_run *run, analyze_piece *piece)
+{
+    analyze_stream *stream = &run->stream;
+    bool usual = piece->block != NULL && brg_buffer_size(piece->block) == run->options.chunk + READER_PADDING;
+    if (stream->idle == NULL && usual && !run->ended)
+        stream->idle = calloc(run->piece_max, sizeof(*stream->idle));
+    if (stream->idle != NULL && usual && stream->idle_count < run->piece_max)
+        stream->idle[stream->idle_count++] = piece->block;
+    else
+        brg_buffer_unref(piece->block);
+    piece->block = NULL;
+}
+
 void analyze_stream_done(analyze_run *run)
 {
+    analyze_stream *stream = &run->stream;
     stream_close(run);
-    brg_buffer_unref(run->stream.block);
-    run->stream.block = NULL;
+    brg_buffer_unref(stream->block);
+    stream->block = NULL;
+    while (stream->idle_count != 0)
+        brg_buffer_unref(stream->idle[--stream->idle_count]);
+    free(stream->idle);
+    stream->idle = NULL;
 }
 
 /* Reads once. 1: go on; 0: nothing is there yet, and it is waited for; -1: an error. */

@@ -80,7 +80,7 @@ void analyze_groups_clear(group_table *groups)
 
 static bool groups_grow_slots(group_table *groups)
 {
-    size_t slot_count = groups->slot_count * 4;
+    size_t slot_count = groups->slot_count == 0 ? GROUPS_FIRST : groups->slot_count * 4;
     uint64_t *slots = calloc(slot_count, sizeof(*slots));
     if (slots == NULL)
         return false;

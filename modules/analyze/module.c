@@ -159,7 +159,7 @@ static brg_status module_worker_start(brg_context *context)
     if (state == NULL)
         return module_no_memory(context);
     state->fd = -1;
-    pack_reader reader = {.at = bytes, .end = bytes + size};
+    pack_reader reader = {.at = bytes, .end = bytes == NULL ? NULL : bytes + size};
     if (bytes == NULL || !analyze_plan_unpack(&state->plan, &reader)) {
         free(state);
         return brg_context_fail(context, 0, "the worker was given no plan");

@@ -106,6 +106,34 @@ static void test_csv_guesses_are_good(void **state)
     free(got.text.data);
 }
 
+/* Rows that are read in several goes, as they do not end near their chunk. */
+static void test_csv_rows_longer_than_what_is_read(void **state)
+{
+    (void)state;
+    static const uint64_t chunks[] = {1000, 50000, 200000};
+    static char data[900000];
+    size_t size = 0;
+    random_state = 11;
+    while (size + 130000 < sizeof(data)) {
+        size += (size_t)sprintf(data + size, "1,\"");
+        for (uint32_t i = pick(120000); i != 0; i--)
+            data[size++] = pick(50) == 0 ? '\n' : 'x';
+        size += (size_t)sprintf(data + size, "\",2\n%s", pick(2) == 0 ? "3,4\n" : "");
+    }
+    for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
+        chunks_input input = {.data = data, .size = size, .delimiter = ',', .columns = 3, .chunk = chunks[i]};
+        input.row_max = i == 0 ? 60000 : 1000000;
+        chunks_outcome expected;
+        chunks_expect(&input, &expected);
+        assert_true(expected.rows > 0 && expected.malformed > 0);
+        chunks_outcome got;
+        assert_true(chunks_read(&input, &got));
+        assert_true(chunks_equal(&expected, &got));
+        free(got.text.data);
+        free(expected.text.data);
+    }
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static size_t make_json(char *data, int depth)
@@ -178,7 +206,7 @@ static void test_json_like_jansson(void **state)
     for (int i = 0; i < 20000; i++) {
         size_t size = make_json(line, 0);
         if (pick(5) == 0 && size > 2)
-            line[pick((uint32_t)size)] = "{}[],:\"1a\\ "[pick(11)];
+            line[pick((uint32_t)size)] = "{}[],:\"1a\\ \x11"[pick(12)];
         check_json(line, size);
     }
 }
@@ -258,9 +286,12 @@ static void test_words_of_numbers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_csv_like_the_obvious_parser), cmocka_unit_test(test_csv_guesses_are_good),
-        cmocka_unit_test(test_json_like_jansson),           cmocka_unit_test(test_json_paths),
-        cmocka_unit_test(test_numbers_like_strtod),         cmocka_unit_test(test_words_of_numbers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv_like_the_obvious_parser),
+                                       cmocka_unit_test(test_csv_guesses_are_good),
+                                       cmocka_unit_test(test_csv_rows_longer_than_what_is_read),
+                                       cmocka_unit_test(test_json_like_jansson),
+                                       cmocka_unit_test(test_json_paths),
+                                       cmocka_unit_test(test_numbers_like_strtod),
+                                       cmocka_unit_test(test_words_of_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
