@@ -277,9 +277,9 @@ static void a_batch_is_one_slice(void **state)
     char module[4096];
     snprintf(module, sizeof(module), "%s/batch.so", getenv("TEST_MODULE_DIR"));
     brg_trace *trace = trace_new(NULL);
-    brg_pool *pool = scenario_pool(scenario_isolation(state),
-                                   brg_pool_opts(.trace = trace, .module = module, .batch_size = 10,
-                                                 .batch_delay_ns = BRG_SECONDS(3600)));
+    brg_pool *pool = scenario_pool(
+        scenario_isolation(state),
+        brg_pool_opts(.trace = trace, .module = module, .batch_size = 10, .batch_delay_ns = BRG_SECONDS(3600)));
     for (int i = 0; i < 100; i++)
         assert_int_equal(brg_pool_submit(pool, "work", NULL, NULL, NULL), BRG_OK);
     assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
@@ -392,8 +392,8 @@ static void written_while_it_records(void **state)
     hand hands[3];
     pthread_t threads[4];
     for (int i = 0; i < 2; i++)
-        hands[i] = (hand){scenario_pool(scenario_isolation(state), brg_pool_opts(.admission = BRG_ADMISSION_BLOCK)), trace,
-                          WATCH_SANITIZED ? 3000 : 20000};
+        hands[i] = (hand){scenario_pool(scenario_isolation(state), brg_pool_opts(.admission = BRG_ADMISSION_BLOCK)),
+                          trace, WATCH_SANITIZED ? 3000 : 20000};
     assert_int_equal(brg_trace_add(trace, hands[0].pool, NULL), BRG_OK);
     assert_int_equal(brg_trace_add(trace, hands[0].pool, NULL), BRG_STATE);
     for (int i = 0; i < 4; i++)

@@ -121,7 +121,8 @@ static void every_transition_is_told_in_order(void **state)
     brg_loop *loop = loop_new();
     brg_pool *pool = scenario_pool(
         scenario_isolation(state),
-        brg_pool_opts(.loop = loop, .workers_max = 3, .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TIMEOUT,
+        brg_pool_opts(.loop = loop, .workers_max = 3,
+                      .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TIMEOUT,
                       .retry_delay_ns = BRG_MICROSECONDS(100), .retry_jitter_percent = 100, .crash_limit = 3,
                       .grace_ns = BRG_SECONDS(20), .recycle_tasks = 7, .restart_min_ns = 1,
                       .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
@@ -162,12 +163,11 @@ static void submitters_on_other_threads(void **state)
     bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
     tale self = {.needs_all = true};
     brg_loop *loop = loop_new();
-    brg_pool *pool = scenario_pool(
-        scenario_isolation(state),
-        brg_pool_opts(.loop = loop, .workers_max = 3, .placement = brg_placement_stealing, .attempts_max = 2,
-                      .retry_on = BRG_RETRY_FAILED,
-                      .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000,
-                                              .delay_ns = 1)));
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.loop = loop, .workers_max = 3, .placement = brg_placement_stealing,
+                                                 .attempts_max = 2, .retry_on = BRG_RETRY_FAILED,
+                                                 .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self,
+                                                                         .capacity = 4000000, .delay_ns = 1)));
     submitter work = {pool, is_process, WATCH_SANITIZED ? 1000 : 10000};
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
@@ -187,8 +187,9 @@ static void members_of_batches(void **state)
     tale self = {.needs_all = true};
     brg_loop *loop = loop_new();
     brg_pool *pool = batch_pool(
-        state, .loop = loop, .workers_max = 2, .batch_size = 8, .batch_delay_ns = BRG_MILLISECONDS(1), .attempts_max = 3,
-        .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TRANSIENT, .crash_limit = 3, .restart_min_ns = 1,
+        state, .loop = loop, .workers_max = 2, .batch_size = 8, .batch_delay_ns = BRG_MILLISECONDS(1),
+        .attempts_max = 3, .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TRANSIENT, .crash_limit = 3,
+        .restart_min_ns = 1,
         .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000));
     for (int i = 0; i < 300; i++) {
         brg_task *task = submit(pool, orders[choose(kinds)], i);
@@ -378,10 +379,9 @@ static void its_callback_may_run_the_loop(void **state)
     ending self = {.loop = loop_new()};
     self.pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = self.loop));
     brg_pool *pool = self.pool;
-    assert_int_equal(
-        brg_watch_create(&self.watch, pool,
-                         brg_watch_opts(.on_events = run_inside, .delay_ns = 1, .user_data = &self), NULL),
-        BRG_OK);
+    assert_int_equal(brg_watch_create(&self.watch, pool,
+                                      brg_watch_opts(.on_events = run_inside, .delay_ns = 1, .user_data = &self), NULL),
+                     BRG_OK);
     assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
     while (self.calls < 3)
         (void)brg_loop_dispatch(self.loop);
@@ -467,24 +467,24 @@ static void options_that_are_wrong(void **state)
     brg_pool *with = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
     assert_int_equal(brg_watch_create(&watch, without, brg_watch_opts(.on_events = tale_listen), &error), BRG_INVALID);
     assert_non_null(strstr(error.message, "loop"));
-    assert_int_equal(brg_watch_create(&watch, with, brg_watch_opts(.release = count_release, .user_data = &unused),
-                                      &error),
-                     BRG_INVALID);
+    assert_int_equal(
+        brg_watch_create(&watch, with, brg_watch_opts(.release = count_release, .user_data = &unused), &error),
+        BRG_INVALID);
     assert_non_null(strstr(error.message, "on_events"));
-    assert_int_equal(brg_watch_create(&watch, with,
-                                      brg_watch_opts(.on_events = tale_listen, .mask = UINT64_C(1) << 63), &error),
-                     BRG_INVALID);
+    assert_int_equal(
+        brg_watch_create(&watch, with, brg_watch_opts(.on_events = tale_listen, .mask = UINT64_C(1) << 63), &error),
+        BRG_INVALID);
     assert_non_null(strstr(error.message, "mask"));
     assert_int_equal(brg_watch_create(&watch, with, NULL, &error), BRG_INVALID);
     assert_int_equal(brg_watch_create(NULL, with, brg_watch_opts(.on_events = tale_listen), &error), BRG_INVALID);
     assert_int_equal(brg_watch_create(&watch, NULL, brg_watch_opts(.on_events = tale_listen), &error), BRG_INVALID);
     assert_null(watch);
-    assert_int_equal(brg_pool_create(&pool,
-                                     brg_pool_opts(.loop = loop, .module = scenario_module(),
-                                                   .watch = brg_watch_opts(.release = count_release,
-                                                                           .user_data = &unused)),
-                                     &error),
-                     BRG_INVALID);
+    assert_int_equal(
+        brg_pool_create(&pool,
+                        brg_pool_opts(.loop = loop, .module = scenario_module(),
+                                      .watch = brg_watch_opts(.release = count_release, .user_data = &unused)),
+                        &error),
+        BRG_INVALID);
     assert_null(pool);
     assert_int_equal(unused.releases, 0);
     assert_int_equal(brg_pool_tune(with, brg_pool_opts(.watch = brg_watch_opts(.on_events = tale_listen)), &error),

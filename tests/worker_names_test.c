@@ -62,9 +62,9 @@ static void the_others_have_names_too(void **state)
 {
     brg_pool *pool = scenario_pool(scenario_isolation(state), NULL);
     scenario_expect(pool, "noop", NULL, BRG_OK);
-    assert_true(watch_until(has_thread, (void *)(uintptr_t)"brigade-super"));
+    assert_true(watch_until(has_thread, (void *)(uintptr_t) "brigade-super"));
     if (scenario_isolation(state) == BRG_ISOLATION_PROCESS)
-        assert_true(watch_until(has_child, (void *)(uintptr_t)"brigade-tmpl"));
+        assert_true(watch_until(has_child, (void *)(uintptr_t) "brigade-tmpl"));
     brg_pool_destroy(pool);
 }
 
