@@ -79,6 +79,52 @@ static void pool_empty(int argc, char **argv)
     pool_measure_empty(argc, argv, brg_pool_opts(.admission = BRG_ADMISSION_BLOCK));
 }
 
+typedef struct pool_seen {
+    uint64_t events, lost;
+} pool_seen;
+
+static void pool_look(const brg_event *events, size_t count, uint64_t lost, void *user_data)
+{
+    pool_seen *seen = user_data;
+    (void)events;
+    seen->events += count;
+    seen->lost += lost;
+}
+
+/* The lives of all tasks are told on the loop, which turns once for a thousand submits. */
+static void pool_empty_watched(int argc, char **argv)
+{
+    brg_loop *loop = NULL;
+    pool_seen seen = {0, 0};
+    pool_check(brg_loop_create(&loop, NULL, NULL), NULL, "brg_loop_create");
+    pool_subject subject = pool_open(
+        argc, argv,
+        brg_pool_opts(.loop = loop, .admission = BRG_ADMISSION_BLOCK,
+                      .watch = brg_watch_opts(.mask = BRG_EVENTS_TASKS, .on_events = pool_look, .user_data = &seen,
+                                              .capacity = 1 << 20)));
+    uint64_t before_ns = bench_now_ns();
+    for (size_t i = 0; i < BENCH_EMPTY_TASKS; i++) {
+        if (i % 1000 == 0)
+            (void)brg_loop_dispatch(loop);
+        pool_check(brg_pool_call(subject.pool, pool_noop, NULL, NULL, NULL), NULL, "brg_pool_call");
+    }
+    pool_check(brg_pool_wait_idle(subject.pool, BRG_FOREVER), NULL, "brg_pool_wait_idle");
+    bench_print("empty", (double)(bench_now_ns() - before_ns) / (double)BENCH_EMPTY_TASKS);
+    brg_pool_destroy(subject.pool);
+    brg_loop_destroy(loop);
+    if (seen.events + seen.lost < 3 * (uint64_t)BENCH_EMPTY_TASKS)
+        bench_fail("%llu events of %llu are missing", (unsigned long long)(seen.events + seen.lost),
+                   3 * (unsigned long long)BENCH_EMPTY_TASKS);
+}
+
+static void pool_empty_traced(int argc, char **argv)
+{
+    brg_trace *trace = NULL;
+    pool_check(brg_trace_create(&trace, NULL, NULL), NULL, "brg_trace_create");
+    pool_measure_empty(argc, argv, brg_pool_opts(.admission = BRG_ADMISSION_BLOCK, .trace = trace));
+    brg_trace_destroy(trace);
+}
+
 /* Room for every task at once, as the peers have it. */
 static void pool_empty_unbounded(int argc, char **argv)
 {
@@ -220,9 +266,15 @@ static void pool_stuck(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const bench_command commands[] = {{"empty", pool_empty},     {"empty-unbounded", pool_empty_unbounded},
-                                             {"metrics", pool_metrics}, {"hot", pool_hot},
-                                             {"flow", pool_run_flow},   {"flow-spin", pool_run_flow_spin},
-                                             {"stuck", pool_stuck},     {NULL, NULL}};
+    static const bench_command commands[] = {{"empty", pool_empty},
+                                             {"empty-unbounded", pool_empty_unbounded},
+                                             {"empty-watched", pool_empty_watched},
+                                             {"empty-traced", pool_empty_traced},
+                                             {"metrics", pool_metrics},
+                                             {"hot", pool_hot},
+                                             {"flow", pool_run_flow},
+                                             {"flow-spin", pool_run_flow_spin},
+                                             {"stuck", pool_stuck},
+                                             {NULL, NULL}};
     return bench_main(commands, argc, argv);
 }

@@ -260,6 +260,61 @@ static void pool_that_is_read(brg_isolation isolation)
     expect(brg_loop_destroy(loop) == BRG_OK, "a loop is in use for ever");
 }
 
+static void torture_see(const brg_event *events, size_t count, uint64_t lost, void *user_data)
+{
+    (void)lost;
+    for (size_t i = 0; i < count; i++)
+        *(bool *)user_data = *(bool *)user_data || events[i].type == BRG_EVENT_POOL_CLOSED;
+}
+
+static brg_status torture_take(void *user_data, const char *text, size_t size)
+{
+    (void)text;
+    *(size_t *)user_data += size;
+    return BRG_OK;
+}
+
+/* What is watched and traced from its first moment, and what is not there then. */
+static void pool_that_is_watched(brg_isolation isolation)
+{
+    brg_error error;
+    brg_loop *loop = NULL;
+    brg_pool *pool = NULL;
+    brg_trace *trace = NULL;
+    brg_watch *watch = NULL;
+    bool is_closed = false;
+    size_t size = 0;
+    memset(&error, 0, sizeof(error));
+    if (!worked(brg_loop_create(&loop, NULL, &error), &error, "brg_loop_create"))
+        return;
+    worked(brg_trace_create(&trace, NULL, &error), &error, "brg_trace_create");
+    brg_status status = brg_pool_create(
+        &pool,
+        brg_pool_opts(.isolation = isolation, .module = scenario_module(), .loop = loop, .workers_max = 2,
+                      .trace = trace, .watch = brg_watch_opts(.on_events = torture_see, .user_data = &is_closed),
+                      .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+        &error);
+    if (worked(status, &error, "brg_pool_create")) {
+        torture_task task = {0};
+        worked(
+            brg_watch_create(&watch, pool, brg_watch_opts(.on_events = torture_see, .user_data = &is_closed), &error),
+            &error, "brg_watch_create");
+        task.submitted = brg_pool_submit(pool, "noop", NULL, brg_submit_opts(.error = &error), &task.task);
+        worked(task.submitted, &error, "brg_pool_submit");
+        torture_settled(&task);
+        brg_task_unref(task.task);
+        if (trace != NULL)
+            worked(brg_trace_print(trace, torture_take, &size, &error), &error, "brg_trace_print");
+        brg_pool_destroy(pool);
+    } else {
+        expect(pool == NULL, "a failed create gave a pool");
+        expect(!is_closed, "a pool that never was told of its end");
+    }
+    brg_watch_destroy(watch);
+    brg_trace_destroy(trace);
+    expect(brg_loop_destroy(loop) == BRG_OK, "a loop is in use for ever");
+}
+
 /* ---- workers ----------------------------------------------------------------------------------------------------- */
 
 static void torture_exit_count(brg_worker *worker, const brg_exit *exit, void *user_data)
@@ -604,6 +659,7 @@ static const torture_scenario scenarios[] = {TORTURE_SCENARIO(pool_with_handles)
                                              TORTURE_SCENARIO(pool_of_functions),
                                              TORTURE_SCENARIO(pool_whose_worker_crashes),
                                              TORTURE_SCENARIO(pool_that_is_read),
+                                             TORTURE_SCENARIO(pool_that_is_watched),
                                              TORTURE_SCENARIO(worker_with_a_mailbox),
                                              TORTURE_SCENARIO(worker_with_a_loop),
                                              TORTURE_SCENARIO(worker_that_answers_on_a_loop),

@@ -2,8 +2,6 @@
 /* Creating a pool: what it is made of, and its first workers. */
 #include <string.h>
 
-#include <brigade/trace.h>
-
 #include "base/options.h"
 #include "os/memory.h"
 #include "os/thread.h"
@@ -12,6 +10,7 @@
 #include "pool/metrics.h"
 #include "pool/observe.h"
 #include "pool/pool.h"
+#include "pool/trace.h"
 
 static brg_status pool_copy_string(const char **string, brg_error *error)
 {
@@ -88,6 +87,14 @@ static brg_pool *pool_new(const brg_pool_options *options)
     return pool;
 }
 
+/* It is not to be: nobody hears of it. */
+static void pool_unwatch(brg_pool *pool)
+{
+    brg__watches_drop(pool);
+    if (pool->options.trace != NULL)
+        brg__trace_forget(pool->options.trace, pool);
+}
+
 brg_status brg_pool_create(brg_pool **out, const brg_pool_options *given, brg_error *error)
 {
     brg_pool_options options;
@@ -128,6 +135,7 @@ brg_status brg_pool_create(brg_pool **out, const brg_pool_options *given, brg_er
         status = brg__watch_begin(pool, options.watch, error);
     pool->options.watch = NULL; /* the caller's */
     if (status != BRG_OK) {
+        pool_unwatch(pool);
         brg_pool_destroy(pool);
         return status;
     }
@@ -135,7 +143,7 @@ brg_status brg_pool_create(brg_pool **out, const brg_pool_options *given, brg_er
     status = brg__pool_fill(pool, error != NULL ? error : &own);
     if (status != BRG_OK) {
         brg__events_stop(pool); /* nobody knows it */
-        brg__watches_drop(pool);
+        pool_unwatch(pool);
         brg_pool_destroy(pool);
         return status;
     }

@@ -2,9 +2,8 @@
 /*
  * Traces: a store for each pool, and the copies of them that are written.
  *
- * The lock is taken before that of any pool. It guards the list of sources, to which only adding and the end of the
- * trace change anything: who writes copies the records of one source after the other without it, one writer at a time
- * (is_writing). A source keeps the memory of its pool, not its workers.
+ * The lock is taken before that of any pool. It guards the list of sources. Who writes, one at a time (xwriting), reads
+ * one source after the other without it: sources are added meanwhile, but none goes. A source keeps the memory of its pool, not its workers.
  */
 #include "pool/trace.h"
 
@@ -112,17 +111,48 @@ brg_status brg_trace_add(brg_trace *trace, brg_pool *pool, brg_error *error)
     return status;
 }
 
+static void trace_writing_begin(brg_trace *trace)
+{
+    while (brg_exchange_acquire(&trace->xwriting, 1u) != 0)
+        brg__futex_wait(&trace->xwriting, 1, UINT64_MAX, BRG__FUTEX_PRIVATE);
+}
+
+static void trace_writing_end(brg_trace *trace)
+{
+    brg_store_release(&trace->xwriting, 0u);
+    brg__futex_wake(&trace->xwriting, INT32_MAX, BRG__FUTEX_PRIVATE);
+}
+
+static void trace_end_source(brg__trace_source *source)
+{
+    brg__observers_remove(source->pool, source->store);
+    brg__pool_unref(source->pool);
+    trace_free_source(source);
+}
+
+void brg__trace_forget(brg_trace *trace, const brg_pool *pool)
+{
+    brg__trace_source *found = NULL;
+    trace_writing_begin(trace); /* who writes walks the list without the lock */
+    brg__lock_acquire(&trace->lock);
+    brg__list_for_each(node, &trace->sources)
+        if (brg__container_of(node, brg__trace_source, node)->pool == pool)
+            found = brg__container_of(node, brg__trace_source, node);
+    if (found != NULL)
+        brg__list_remove(&found->node);
+    brg__lock_release(&trace->lock);
+    trace_writing_end(trace);
+    if (found != NULL)
+        trace_end_source(found);
+}
+
 void brg_trace_destroy(brg_trace *trace)
 {
     brg__node *node;
     if (trace == NULL)
         return;
-    while ((node = brg__list_pop_front(&trace->sources)) != NULL) {
-        brg__trace_source *source = brg__container_of(node, brg__trace_source, node);
-        brg__observers_remove(source->pool, source->store);
-        brg__pool_unref(source->pool);
-        trace_free_source(source);
-    }
+    while ((node = brg__list_pop_front(&trace->sources)) != NULL)
+        trace_end_source(brg__container_of(node, brg__trace_source, node));
     brg__mfree(trace);
 }
 
@@ -142,13 +172,15 @@ brg_status brg_trace_get_stats(brg_trace *trace, brg_trace_stats *out)
         return BRG_INVALID;
     brg_trace_stats stats;
     memset(&stats, 0, sizeof(stats));
-    for (brg__trace_source *source = trace_next(trace, NULL); source != NULL; source = trace_next(trace, source)) {
+    brg__lock_acquire(&trace->lock);
+    brg__list_for_each(node, &trace->sources) {
         uint64_t events, lost, bytes;
-        brg__store_count(source->store, &events, &lost, &bytes);
+        brg__store_count(brg__container_of(node, brg__trace_source, node)->store, &events, &lost, &bytes);
         stats.events += events;
         stats.lost += lost;
         stats.bytes += bytes;
     }
+    brg__lock_release(&trace->lock);
     size_t size = out->size;
     memcpy(out, &stats, brg__min(size, sizeof(stats)));
     out->size = size;
@@ -156,18 +188,6 @@ brg_status brg_trace_get_stats(brg_trace *trace, brg_trace_stats *out)
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
-
-static void trace_writing_begin(brg_trace *trace)
-{
-    while (brg_exchange_acquire(&trace->xwriting, 1u) != 0)
-        brg__futex_wait(&trace->xwriting, 1, UINT64_MAX, BRG__FUTEX_PRIVATE);
-}
-
-static void trace_writing_end(brg_trace *trace)
-{
-    brg_store_release(&trace->xwriting, 0u);
-    brg__futex_wake(&trace->xwriting, INT32_MAX, BRG__FUTEX_PRIVATE);
-}
 
 static brg_status trace_print(brg_trace *trace, brg__trace_text *text, brg_error *error)
 {

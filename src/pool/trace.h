@@ -29,6 +29,18 @@ typedef struct brg__trace_text {
     char buffer[8192];
 } brg__trace_text;
 
+/* trace_text.c */
+void brg__trace_put(brg__trace_text *text, const char *bytes, size_t size); /* at most as much as the buffer holds */
+void brg__trace_printf(brg__trace_text *text, const char *format, ...) BRG_PRINTF(2, 3); /* at most 511 bytes */
+void brg__trace_string(brg__trace_text *text, const char *string); /* quoted; what is no UTF-8 as U+FFFD */
+void brg__trace_time(brg__trace_text *text, const char *key, uint64_t ns);
+/* {"ph":...,"pid":...,"tid":...,"name":...; more of it, and then close. */
+void brg__trace_event(brg__trace_text *text, char phase, uint32_t pid, uint32_t tid, const char *name);
+void brg__trace_close(brg__trace_text *text);
+
+/* The pool could not be made: as if it had never been added. */
+void brg__trace_forget(brg_trace *trace, const brg_pool *pool);
+
 void brg__trace_begin(brg__trace_text *text, uint64_t lost);
 /* The events of one pool, in order. Errors: BRG_NO_MEMORY; those of text->write. */
 brg_status brg__trace_source_print(brg__trace_text *text, const brg__trace_source *source, const brg__record *records,

@@ -13,7 +13,6 @@
 #include "pool/trace.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,102 +21,6 @@
 #include "os/process.h"
 
 #define WRITE_TIDS 100000 /* numbers of threads for each pool */
-
-/* ---- text -------------------------------------------------------------------------------------------------------- */
-
-static void text_flush(brg__trace_text *text)
-{
-    if (text->status == BRG_OK && text->used != 0)
-        text->status = text->write(text->user_data, text->buffer, text->used);
-    text->used = 0;
-}
-
-static void text_put(brg__trace_text *text, const char *bytes, size_t size)
-{
-    if (size > sizeof(text->buffer) - text->used)
-        text_flush(text);
-    memcpy(text->buffer + text->used, bytes, size); /* pieces are short */
-    text->used += size;
-}
-
-static BRG_PRINTF(2, 3) void text_print(brg__trace_text *text, const char *format, ...)
-{
-    char piece[512];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(piece, sizeof(piece), format, arguments);
-    va_end(arguments);
-    text_put(text, piece, (size_t)brg__min((uint64_t)size, sizeof(piece) - 1));
-}
-
-/* Length of the UTF-8 sequence at `at` (RFC 3629), 0 when it is none. */
-static size_t text_utf8(const unsigned char *at)
-{
-    if (at[0] < 0x80)
-        return 1;
-    size_t size = at[0] >= 0xf0 && at[0] <= 0xf4 ? 4 : at[0] >= 0xe0 && at[0] < 0xf0 ? 3 : 2;
-    if (at[0] < 0xc2 || at[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    bool is_long = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-    bool is_none = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f); /* surrogates; too large */
-    return is_long || is_none ? 0 : size;
-}
-
-/* In quotes, escaped; bytes that are no UTF-8 as U+FFFD. */
-static void text_string(brg__trace_text *text, const char *string)
-{
-    const unsigned char *at = (const unsigned char *)string;
-    text_put(text, "\"", 1);
-    while (*at != '\0') {
-        size_t size = text_utf8(at);
-        if (size == 0)
-            text_put(text, "\\ufffd", 6);
-        else if (*at < ' ' || *at == 0x7f)
-            text_print(text, "\\u%04x", *at);
-        else if (*at == '"' || *at == '\\')
-            text_print(text, "\\%c", *at);
-        else
-            text_put(text, (const char *)at, size);
-        at += size == 0 ? 1 : size;
-    }
-    text_put(text, "\"", 1);
-}
-
-/* Microseconds, as the format wants them, with all digits. */
-static void text_time(brg__trace_text *text, const char *key, uint64_t ns)
-{
-    text_print(text, ",\"%s\":%" PRIu64 ".%03u", key, ns / 1000, (unsigned)(ns % 1000));
-}
-
-/* {"ph":...,"pid":...,"tid":...,"name":... and what follows. */
-static void text_event(brg__trace_text *text, char phase, uint32_t pid, uint32_t tid, const char *name)
-{
-    if (text->has_event)
-        text_put(text, ",\n", 2);
-    text->has_event = true;
-    text_print(text, "{\"ph\":\"%c\",\"pid\":%" PRIu32 ",\"tid\":%" PRIu32 ",\"name\":", phase, pid, tid);
-    text_string(text, name);
-}
-
-static void text_end(brg__trace_text *text) { text_put(text, "}", 1); }
-
-void brg__trace_begin(brg__trace_text *text, uint64_t lost)
-{
-    text_print(text,
-               "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"writer\":\"brigade " BRG_VERSION
-               "\",\"clock\":\"CLOCK_MONOTONIC\",\"lost_events\":\"%" PRIu64 "\"},\n\"traceEvents\":[\n",
-               lost);
-}
-
-brg_status brg__trace_end(brg__trace_text *text)
-{
-    text_put(text, "\n]}\n", 4);
-    text_flush(text);
-    return text->status;
-}
 
 /* ---- what is known at a moment ----------------------------------------------------------------------------------- */
 
@@ -224,17 +127,17 @@ static void writer_forget(writer *self, write_task *task)
 static void write_instant(writer *self, const brg__record *record, uint32_t track, const char *name)
 {
     brg__trace_text *text = self->text;
-    text_event(text, 'i', self->source->number, writer_tid(self, track), name);
-    text_time(text, "ts", record->time_ns);
-    text_print(text, ",\"s\":\"%s\",\"cat\":\"%s\",\"args\":{\"value\":%" PRIu64, track == UINT16_MAX ? "p" : "t",
-               brg_event_name((brg_event_type)record->type), record->value);
+    brg__trace_event(text, 'i', self->source->number, writer_tid(self, track), name);
+    brg__trace_time(text, "ts", record->time_ns);
+    brg__trace_printf(text, ",\"s\":\"%s\",\"cat\":\"%s\",\"args\":{\"value\":%" PRIu64,
+                      track == UINT16_MAX ? "p" : "t", brg_event_name((brg_event_type)record->type), record->value);
     if (record->status != BRG_OK)
-        text_print(text, ",\"status\":\"%s\"", brg_status_name((brg_status)record->status));
+        brg__trace_printf(text, ",\"status\":\"%s\"", brg_status_name((brg_status)record->status));
     if (record->task != 0)
-        text_print(text, ",\"task\":%" PRIu64, record->task);
+        brg__trace_printf(text, ",\"task\":%" PRIu64, record->task);
     if (record->worker_id != 0)
-        text_print(text, ",\"worker\":%" PRIu64, record->worker_id);
-    text_put(text, "}}", 2);
+        brg__trace_printf(text, ",\"worker\":%" PRIu64, record->worker_id);
+    brg__trace_put(text, "}}", 2);
 }
 
 static void write_wait(writer *self, const write_task *task, uint64_t until_ns)
@@ -245,11 +148,11 @@ static void write_wait(writer *self, const write_task *task, uint64_t until_ns)
         return;
     snprintf(name, sizeof(name), "waits: %.120s", writer_name(&task->record, buffer, sizeof(buffer)));
     for (int i = 0; i < 2; i++) {
-        text_event(text, i == 0 ? 'b' : 'e', self->source->number, writer_tid(self, UINT16_MAX), name);
-        text_time(text, "ts", i == 0 ? task->since_ns : until_ns);
-        text_print(text, ",\"cat\":\"wait\",\"id\":\"%" PRIu32 ".%" PRIu64 "\"", self->source->number,
-                   task->record.task);
-        text_end(text);
+        brg__trace_event(text, i == 0 ? 'b' : 'e', self->source->number, writer_tid(self, UINT16_MAX), name);
+        brg__trace_time(text, "ts", i == 0 ? task->since_ns : until_ns);
+        brg__trace_printf(text, ",\"cat\":\"wait\",\"id\":\"%" PRIu32 ".%" PRIu64 "\"", self->source->number,
+                          task->record.task);
+        brg__trace_close(text);
     }
 }
 
@@ -267,20 +170,21 @@ static void write_run(writer *self, const write_task *task, uint64_t until_ns, c
     uint64_t start = task->started_ns;
     if (self->source->has_processes && end != NULL && end->value != 0 && end->value < until_ns - start)
         start = until_ns - end->value; /* it began when its process came to it */
-    text_event(text, 'X', self->source->number, writer_tid(self, task->track),
-               writer_name(&task->record, buffer, sizeof(buffer)));
-    text_time(text, "ts", start);
-    text_time(text, "dur", until_ns - start);
-    text_print(text, ",\"cat\":\"task\",\"args\":{\"task\":%" PRIu64 ",\"attempt\":%u,\"priority\":\"%s\"",
-               task->record.task, task->record.attempt, write_priority(task->record.priority));
+    brg__trace_event(text, 'X', self->source->number, writer_tid(self, task->track),
+                     writer_name(&task->record, buffer, sizeof(buffer)));
+    brg__trace_time(text, "ts", start);
+    brg__trace_time(text, "dur", until_ns - start);
+    brg__trace_printf(text, ",\"cat\":\"task\",\"args\":{\"task\":%" PRIu64 ",\"attempt\":%u,\"priority\":\"%s\"",
+                      task->record.task, task->record.attempt, write_priority(task->record.priority));
     if (task->waited_ns != 0)
-        text_print(text, ",\"waited_us\":%" PRIu64 ".%03u", task->waited_ns / 1000, (unsigned)(task->waited_ns % 1000));
+        brg__trace_printf(text, ",\"waited_us\":%" PRIu64 ".%03u", task->waited_ns / 1000,
+                          (unsigned)(task->waited_ns % 1000));
     if (task->record.key != 0)
-        text_print(text, ",\"key\":\"%" PRIu64 "\"", task->record.key);
+        brg__trace_printf(text, ",\"key\":\"%" PRIu64 "\"", task->record.key);
     if (task->record.worker_id != 0)
-        text_print(text, ",\"worker\":%" PRIu64, task->record.worker_id);
-    text_print(text, ",\"status\":\"%s\"}", end == NULL ? "running" : brg_status_name((brg_status)end->status));
-    text_end(text);
+        brg__trace_printf(text, ",\"worker\":%" PRIu64, task->record.worker_id);
+    brg__trace_printf(text, ",\"status\":\"%s\"}", end == NULL ? "running" : brg_status_name((brg_status)end->status));
+    brg__trace_close(text);
 }
 
 static void write_batch_run(writer *self, const write_task *task, uint64_t until_ns)
@@ -290,20 +194,20 @@ static void write_batch_run(writer *self, const write_task *task, uint64_t until
     const write_batch *batch = task->batch;
     snprintf(name, sizeof(name), "%.120s (batch of %" PRIu32 ")", writer_name(&task->record, buffer, sizeof(buffer)),
              batch->count);
-    text_event(text, 'X', self->source->number, writer_tid(self, task->track), name);
-    text_time(text, "ts", batch->started_ns);
-    text_time(text, "dur", until_ns - batch->started_ns);
-    text_print(text, ",\"cat\":\"batch\",\"args\":{\"tasks\":%" PRIu32 ",\"batch\":%" PRIu32 "}", batch->count,
-               task->record.batch);
-    text_end(text);
+    brg__trace_event(text, 'X', self->source->number, writer_tid(self, task->track), name);
+    brg__trace_time(text, "ts", batch->started_ns);
+    brg__trace_time(text, "dur", until_ns - batch->started_ns);
+    brg__trace_printf(text, ",\"cat\":\"batch\",\"args\":{\"tasks\":%" PRIu32 ",\"batch\":%" PRIu32 "}", batch->count,
+                      task->record.batch);
+    brg__trace_close(text);
 }
 
 static void write_counter(writer *self, const char *name, uint64_t at_ns, uint64_t value)
 {
-    text_event(self->text, 'C', self->source->number, writer_tid(self, UINT16_MAX), name);
-    text_time(self->text, "ts", at_ns);
-    text_print(self->text, ",\"args\":{\"tasks\":%" PRIu64 "}", value);
-    text_end(self->text);
+    brg__trace_event(self->text, 'C', self->source->number, writer_tid(self, UINT16_MAX), name);
+    brg__trace_time(self->text, "ts", at_ns);
+    brg__trace_printf(self->text, ",\"args\":{\"tasks\":%" PRIu64 "}", value);
+    brg__trace_close(self->text);
 }
 
 /* Not each change: as many as a screen can show. */
@@ -318,12 +222,12 @@ static void write_counts(writer *self, uint64_t at_ns, bool is_last)
 
 static void write_thread_name(writer *self, uint32_t track, const char *name)
 {
-    text_event(self->text, 'M', self->source->number, writer_tid(self, track), "thread_name");
-    text_put(self->text, ",\"args\":{\"name\":", 16);
-    text_string(self->text, name);
-    text_put(self->text, "}}", 2);
-    text_event(self->text, 'M', self->source->number, writer_tid(self, track), "thread_sort_index");
-    text_print(self->text, ",\"args\":{\"sort_index\":%" PRIu32 "}}", track == UINT16_MAX ? 0 : track + 1);
+    brg__trace_event(self->text, 'M', self->source->number, writer_tid(self, track), "thread_name");
+    brg__trace_put(self->text, ",\"args\":{\"name\":", 16);
+    brg__trace_string(self->text, name);
+    brg__trace_put(self->text, "}}", 2);
+    brg__trace_event(self->text, 'M', self->source->number, writer_tid(self, track), "thread_sort_index");
+    brg__trace_printf(self->text, ",\"args\":{\"sort_index\":%" PRIu32 "}}", track == UINT16_MAX ? 0 : track + 1);
 }
 
 static void write_worker_name(writer *self, uint32_t index)
@@ -484,10 +388,10 @@ static void worker_event(writer *self, const brg__record *record)
         return;
     }
     if (record->type == BRG_EVENT_WORKER_ONLINE && track->starting_ns != 0) {
-        text_event(self->text, 'X', self->source->number, writer_tid(self, record->worker_index), "starting");
-        text_time(self->text, "ts", track->starting_ns);
-        text_time(self->text, "dur", record->time_ns - track->starting_ns);
-        text_print(self->text, ",\"cat\":\"worker\",\"args\":{\"worker\":%" PRIu64 "}}", record->worker_id);
+        brg__trace_event(self->text, 'X', self->source->number, writer_tid(self, record->worker_index), "starting");
+        brg__trace_time(self->text, "ts", track->starting_ns);
+        brg__trace_time(self->text, "dur", record->time_ns - track->starting_ns);
+        brg__trace_printf(self->text, ",\"cat\":\"worker\",\"args\":{\"worker\":%" PRIu64 "}}", record->worker_id);
         track->starting_ns = 0;
         return;
     }
@@ -544,14 +448,15 @@ static void writer_name_process(writer *self)
     brg__trace_text *text = self->text;
     char name[96];
     snprintf(name, sizeof(name), "pool %s", self->source->name);
-    text_event(text, 'M', self->source->number, writer_tid(self, UINT16_MAX), "process_name");
-    text_put(text, ",\"args\":{\"name\":", 16);
-    text_string(text, name);
-    text_put(text, "}}", 2);
-    text_event(text, 'M', self->source->number, writer_tid(self, UINT16_MAX), "process_labels");
-    text_print(text, ",\"args\":{\"labels\":\"%s workers\"}}", self->source->has_processes ? "process" : "thread");
-    text_event(text, 'M', self->source->number, writer_tid(self, UINT16_MAX), "process_sort_index");
-    text_print(text, ",\"args\":{\"sort_index\":%" PRIu32 "}}", self->source->number);
+    brg__trace_event(text, 'M', self->source->number, writer_tid(self, UINT16_MAX), "process_name");
+    brg__trace_put(text, ",\"args\":{\"name\":", 16);
+    brg__trace_string(text, name);
+    brg__trace_put(text, "}}", 2);
+    brg__trace_event(text, 'M', self->source->number, writer_tid(self, UINT16_MAX), "process_labels");
+    brg__trace_printf(text, ",\"args\":{\"labels\":\"%s workers\"}}",
+                      self->source->has_processes ? "process" : "thread");
+    brg__trace_event(text, 'M', self->source->number, writer_tid(self, UINT16_MAX), "process_sort_index");
+    brg__trace_printf(text, ",\"args\":{\"sort_index\":%" PRIu32 "}}", self->source->number);
     write_thread_name(self, UINT16_MAX, "pool");
 }
 
