@@ -176,7 +176,8 @@ void brg__observe_submit_locked(brg_pool *pool, brg_task *task)
         task->id = pool->submitted;
         task->event_name = task->call == NULL ? names_keep_locked(pool->observers->names, task->name) : NULL;
     }
-    brg__observe_task(pool, NULL, task, &(brg__sight){.type = BRG_EVENT_TASK_SUBMITTED, .value = brg__pool_waiting_locked(pool)});
+    brg__observe_task(pool, NULL, task,
+                      &(brg__sight){.type = BRG_EVENT_TASK_SUBMITTED, .value = brg__pool_waiting_locked(pool)});
 }
 
 void brg__observe_settle(brg_pool *pool, brg__slot *writer, const brg_task *task, brg_status status, uint64_t worker_id,
