@@ -8,7 +8,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <brigade/trace.h>
 
 #define BOUND BRG_SECONDS(60)
 
@@ -34,6 +38,13 @@ static brg_loop *loop_new(void)
     brg_loop *loop = NULL;
     assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true), NULL), BRG_OK);
     return loop;
+}
+
+static brg_status forget_text(void *user_data, const char *text, size_t size)
+{
+    (void)text;
+    *(size_t *)user_data += size;
+    return BRG_OK;
 }
 
 static void finish(brg_loop *loop, brg_pool *pool, tale *self)
@@ -114,6 +125,19 @@ static void play(brg_pool *pool, brg_loop *loop, bool is_process, int operations
         brg_task_unref(kept[i]);
 }
 
+/* What chance may have left out. */
+static void play_the_rest(brg_pool *pool)
+{
+    brg_task_unref(scenario_submit(pool, "flaky", scenario_int("until", 2), brg_submit_opts(.attempts_max = 2)));
+    brg_task_unref(
+        scenario_submit(pool, "spin_politely", NULL, brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(1))));
+    brg_task *task = scenario_submit(pool, "noop", NULL, brg_submit_opts(.delay_ns = BRG_SECONDS(3600)));
+    assert_int_equal(brg_task_cancel(task), BRG_OK);
+    brg_task_unref(task);
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
+}
+
 static void every_transition_is_told_in_order(void **state)
 {
     bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
@@ -127,6 +151,7 @@ static void every_transition_is_told_in_order(void **state)
                       .grace_ns = BRG_SECONDS(20), .recycle_tasks = 7, .restart_min_ns = 1,
                       .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
     play(pool, loop, is_process, is_process ? (WATCH_SANITIZED ? 150 : 800) : (WATCH_SANITIZED ? 1500 : 8000));
+    play_the_rest(pool);
     finish(loop, pool, &self);
     assert_true(self.counts[BRG_EVENT_TASK_RETRIED] > 0);
     assert_true(self.counts[BRG_EVENT_TASK_CANCEL_ASKED] > 0);
@@ -456,6 +481,49 @@ static void no_more_than_sixteen(void **state)
     assert_int_equal(brg_loop_destroy(loop), BRG_OK);
 }
 
+/* What belongs to the parent is let go of, and nothing new begins. */
+static int forked_child(brg_pool *pool, brg_watch *watch, brg_trace *trace)
+{
+    brg_watch *other = NULL;
+    size_t bytes = 0;
+    if (brg_watch_create(&other, pool, brg_watch_opts(.on_events = tale_listen), NULL) != BRG_FORKED)
+        return 1;
+    if (brg_trace_add(trace, pool, NULL) != BRG_FORKED)
+        return 2;
+    if (brg_trace_print(trace, forget_text, &bytes, NULL) != BRG_FORKED)
+        return 3;
+    brg_pool_destroy(pool);
+    brg_watch_destroy(watch);
+    brg_trace_destroy(trace);
+    return 0;
+}
+
+static void a_forked_child_lets_go(void **state)
+{
+    tale self = {.needs_all = true};
+    brg_loop *loop = loop_new();
+    brg_watch *watch = NULL;
+    brg_trace *trace = NULL;
+    assert_int_equal(brg_trace_create(&trace, NULL, NULL), BRG_OK);
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop, .trace = trace));
+    assert_int_equal(
+        brg_watch_create(&watch, pool,
+                         brg_watch_opts(.mask = BRG_EVENTS_TASKS, .on_events = tale_listen, .user_data = &self), NULL),
+        BRG_OK);
+    scenario_expect(pool, "noop", NULL, BRG_OK);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(forked_child(pool, watch, trace));
+    int end = -1;
+    assert_int_equal(waitpid(child, &end, 0), child);
+    assert_int_equal(end, 0);
+    scenario_expect(pool, "noop", NULL, BRG_OK);
+    finish(loop, pool, &self);
+    brg_watch_destroy(watch);
+    brg_trace_destroy(trace);
+    tale_free(&self);
+}
+
 static void options_that_are_wrong(void **state)
 {
     brg_error error;
@@ -515,6 +583,7 @@ int main(void)
         SCENARIO_BOTH(its_callback_may_run_the_loop),
         SCENARIO_BOTH(they_come_and_go_while_tasks_run),
         SCENARIO_THREAD(no_more_than_sixteen),
+        SCENARIO_BOTH(a_forked_child_lets_go),
         SCENARIO_THREAD(options_that_are_wrong),
     };
     return cmocka_run_group_tests(tests, seed_print, NULL);

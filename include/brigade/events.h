@@ -20,9 +20,10 @@ extern "C" {
  * table in brg_events(3).
  *
  * A task's events follow this grammar, from submit to its end:
- *     submitted (wait | cancel_asked | run (retried | unstarted))* run? cancel_asked* settled        where
+ *     submitted (wait | run (retried | unstarted))* run? settled        where
  *     wait is delayed, blocked, batched, queued, taken or put_back, and
- *     run is started (cancel_asked | overdue)*
+ *     run is started overdue*
+ * with cancel_asked anywhere after submitted: just after settled, too, when both happen at once.
  */
 #define BRG_EVENT_MAP(X)                                                                                               \
     X(TASK_SUBMITTED, task_submitted, TASKS, "tasks that waited before it")                                            \

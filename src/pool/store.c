@@ -215,7 +215,7 @@ static void reading_end(brg__store *store)
     brg__lock_release(&store->lock);
 }
 
-void brg__store_drain(brg__store *store, uint64_t before_ns, bool (*take)(void *argument, const brg__record *record),
+bool brg__store_drain(brg__store *store, uint64_t before_ns, bool (*take)(void *argument, const brg__record *record),
                       void *argument)
 {
     store_reading reading;
@@ -226,7 +226,9 @@ void brg__store_drain(brg__store *store, uint64_t before_ns, bool (*take)(void *
         if (!take(argument, &chunk->records[chunk->read++]))
             break;
     }
+    bool is_more = reading.heads != NULL; /* those that are read to their end are out of it */
     reading_end(store);
+    return is_more;
 }
 
 uint64_t brg__store_take_lost(brg__store *store) { return brg_exchange_relaxed(&store->xlost, (uint64_t)0); }

@@ -80,8 +80,8 @@ void brg__store_unref(brg__store *store); /* accepts NULL */
 void brg__store_write(brg__store *store, brg__chunk **chunk, uint32_t writer, const brg__record *record);
 
 /* One reader at a time: reads records older than `before_ns`, in order, each once, and gives their room back, until
- * `take` says false. Not for stores that keep the newest. */
-void brg__store_drain(brg__store *store, uint64_t before_ns, bool (*take)(void *argument, const brg__record *record),
+ * `take` says false. Whether there are more. Not for stores that keep the newest. */
+bool brg__store_drain(brg__store *store, uint64_t before_ns, bool (*take)(void *argument, const brg__record *record),
                       void *argument);
 uint64_t brg__store_take_lost(brg__store *store); /* how many were lost since the last call */
 

@@ -61,6 +61,7 @@ static void watch_tell_nobody(const brg_event *events, size_t count, uint64_t lo
 static void watch_more(void *argument, bool is_urgent)
 {
     brg_watch *watch = argument;
+    brg_fence_seq_cst(); /* the record is there before this looks: pairs with the exchange in watch_run */
     uint32_t level = is_urgent ? 2 : 1, before = brg_load_relaxed(&watch->xarmed);
     if (BRG__LIKELY(before >= level))
         return;
@@ -131,9 +132,12 @@ static void watch_run(brg_watch *watch)
     watch->is_running = true;
     do {
         watch->is_again = false;
-        brg_store_seq_cst(&watch->xarmed, 0u); /* before reading */
-        brg__store_drain(watch->store, watch->is_last ? UINT64_MAX : brg__now_real(), watch_take, &round);
+        (void)brg_exchange_seq_cst(&watch->xarmed, 0u); /* before reading: who writes later arms it again */
+        bool is_more = brg__store_drain(watch->store, watch->is_last ? UINT64_MAX : brg__now_real(), watch_take,
+                                        &round);
         watch_tell(&round);
+        if (is_more && !watch->is_over && !watch->is_last) /* too young by a moment */
+            watch_more(watch, false);
     } while (watch->is_again && !watch->is_over);
     watch->is_running = false;
 }
