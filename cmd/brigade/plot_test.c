@@ -115,7 +115,7 @@ static void write_lines(FILE *to, const void *what) { assert_true(plot_write_lin
 static size_t count_of(const char *text, const char *part)
 {
     size_t count = 0;
-    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part))
+    for (; (text = strstr(text, part)) != NULL; text++)
         count++;
     return count;
 }
