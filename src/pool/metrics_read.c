@@ -129,6 +129,8 @@ const char *brg__task_shown_name(const brg_task *task)
 {
     if (task == NULL)
         return "";
+    if (brg__task_is_strand(task))
+        return BRG_METRICS_FLOWS;
     if (task->call != NULL)
         return BRG_METRICS_FUNCTIONS;
     return task->name[0] > 0 && task->name[0] < ' ' ? "(setting up)" : task->name; /* the library's own */
