@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a pool says of itself while flows run on it: their pieces are in no count, and the items of streams are tasks. */
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "crowd.h"
@@ -167,12 +168,57 @@ static void a_worker_shows_that_it_runs_a_piece(void **state)
     assert_int_equal(brg_loop_destroy(loop), BRG_OK);
 }
 
+/* ---- counts that are what is left -------------------------------------------------------------------------------- */
+
+typedef struct flood {
+    brg_pool *pool;
+    atomic_bool over;
+} flood;
+
+static void *flood_named(void *argument)
+{
+    flood *self = argument;
+    while (!atomic_load(&self->over)) {
+        brg_task *last = NULL;
+        for (int i = 0; i < 100; i++) {
+            brg_task_unref(last);
+            last = scenario_submit(self->pool, "noop", NULL, NULL);
+        }
+        (void)scenario_result(last);
+        brg_task_unref(last);
+    }
+    return NULL;
+}
+
+/* While others settle: a counter that falls would be taken for one that began anew. */
+static void counts_of_functions_never_fall(void **state)
+{
+    (void)state;
+    flood run = {.pool = scenario_pool(BRG_ISOLATION_THREAD, brg_pool_opts(.timing = true))};
+    pthread_t thread;
+    run_stream(run.pool, stage_pass);
+    brg_metrics_free(metrics_of(run.pool));
+    assert_int_equal(pthread_create(&thread, NULL, flood_named, &run), 0);
+    for (int i = 0; i < 1000; i++) {
+        brg_metrics *metrics = metrics_of(run.pool);
+        const brg_metrics_of_task *functions = brg_metrics_task(metrics, 0);
+        assert_string_equal(functions->name, BRG_METRICS_FUNCTIONS);
+        assert_true(functions->done == 10);
+        assert_true(functions->run.count == 10);
+        brg_metrics_free(metrics);
+    }
+    atomic_store(&run.over, true);
+    pthread_join(thread, NULL);
+    brg_pool_destroy(run.pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(functions_of_streams_are_functions),
         cmocka_unit_test(pieces_are_in_no_peak),
         SCENARIO_BOTH(a_worker_shows_that_it_runs_a_piece),
+        cmocka_unit_test(counts_of_functions_never_fall),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,10 @@ brg_status brg__metrics_init(brg_pool *pool)
     pool->metrics->names = 1;
     strcpy(pool->metrics->name[BRG__NAME_FUNCTION].name, BRG_METRICS_FUNCTIONS);
     strcpy(pool->metrics->name[BRG__NAME_OTHERS].name, BRG_METRICS_OTHERS);
+    brg__histogram **functions = &pool->metrics->name[BRG__NAME_FUNCTION].xrun;
+    *functions = brg__calloc(1, sizeof(**functions));
+    if (*functions == NULL)
+        return BRG_NO_MEMORY;
     brg__sampler_init(&pool->sampler, now, pool->options.seed);
     return brg__meter_init(pool, &pool->settled);
 }

@@ -262,37 +262,38 @@ static uint64_t read_name_ends(read_work *work, uint32_t index, uint64_t ended[B
     return all;
 }
 
-/* Functions had what nobody with a name had. */
-static void read_subtract(brg__histogram *from, const brg__histogram *named)
+/* Functions had what nobody with a name had. Tasks settle meanwhile: that is too few, by those whose names were counted
+ * after the counts of all had been read, and never too many (settle_count). */
+static void read_function_ends(read_work *work)
 {
-    for (uint32_t i = 0; i < BRG__HISTOGRAM_BUCKETS; i++)
-        from->xcounts[i] -= brg__min(from->xcounts[i], named->xcounts[i]);
-    from->xsum -= brg__min(from->xsum, named->xsum);
+    brg__metrics *metrics = work->pool->metrics;
+    brg__pool_lock(work->pool);
+    for (int end = 0; end < BRG__END_COUNT; end++)
+        work->ended[end] = metrics->functions[end] = brg__max(metrics->functions[end], work->ended[end]);
+    brg__pool_unlock(work->pool);
+}
+
+static void read_name_run(brg_metrics_times *to, brg__histogram *scratch, const brg__histogram *run)
+{
+    memset(scratch, 0, sizeof(*scratch));
+    if (run != NULL)
+        brg__histogram_merge(scratch, run);
+    read_fill_times(to, scratch);
 }
 
 static void read_names(read_work *work)
 {
     brg_metrics *out = work->out;
-    brg__histogram *run = &work->scratch[0], *functions = &work->scratch[1];
     uint64_t ended[BRG__END_COUNT];
-    *functions = out->times[BRG__TIME_RUN];
     for (uint32_t i = 1; i < work->names; i++) {
         brg__metrics_named *to = &out->tasks[i];
-        memset(run, 0, sizeof(*run));
-        if (work->named[i] != NULL)
-            brg__histogram_merge(run, work->named[i]);
         to->is_there = read_name_ends(work, to->index, ended) != 0 || to->index != BRG__NAME_OTHERS;
         read_fill_ends(&to->seen, ended);
-        read_fill_times(&to->seen.run, run);
-        read_subtract(functions, run);
+        read_name_run(&to->seen.run, &work->scratch[0], work->named[i]);
     }
-    uint32_t highest = 0;
-    for (uint32_t i = 0; i < BRG__HISTOGRAM_BUCKETS; i++)
-        highest = functions->xcounts[i] != 0 ? i : highest;
-    uint64_t bound = brg__histogram_low(highest + 1) - 1;
-    functions->xmax = functions->xcounts[highest] == 0 ? 0 : brg__min(functions->xmax, bound);
+    read_function_ends(work);
     read_fill_ends(&out->tasks[0].seen, work->ended);
-    read_fill_times(&out->tasks[0].seen.run, functions);
+    read_name_run(&out->tasks[0].seen.run, &work->scratch[0], work->named[0]);
     for (int end = 0; end < BRG__END_COUNT; end++)
         out->tasks[0].is_there = out->tasks[0].is_there || work->ended[end] != 0;
     for (uint32_t i = 0; i < work->names; i++)
