@@ -227,6 +227,22 @@ static void members_of_batches(void **state)
     tale_free(&self);
 }
 
+/* Of a batch, which task takes the time is not known: that one does is told, wherever it runs. */
+static void a_batch_is_overdue(void **state)
+{
+    tale self = {.needs_all = true};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = batch_pool(state, .loop = loop, .batch_size = 2, .run_timeout_ns = BRG_MILLISECONDS(5),
+                                .grace_ns = BRG_SECONDS(60),
+                                .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self));
+    brg_task *tasks[] = {submit(pool, "spin", 0), submit(pool, "spin", 1)};
+    for (int i = 0; i < 2; i++)
+        expect(tasks[i], BRG_TIMED_OUT);
+    finish(loop, pool, &self);
+    assert_int_equal(self.counts[BRG_EVENT_TASK_OVERDUE], 1);
+    tale_free(&self);
+}
+
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
 static void what_happens_to_the_pool(void **state)
@@ -492,6 +508,8 @@ static int forked_child(brg_pool *pool, brg_watch *watch, brg_trace *trace)
         return 2;
     if (brg_trace_print(trace, forget_text, &bytes, NULL) != BRG_FORKED)
         return 3;
+    if (brg_trace_get_stats(trace, &(brg_trace_stats){.size = sizeof(brg_trace_stats)}) != BRG_FORKED)
+        return 4;
     brg_pool_destroy(pool);
     brg_watch_destroy(watch);
     brg_trace_destroy(trace);
@@ -575,6 +593,7 @@ int main(void)
         SCENARIO_BOTH(every_transition_is_told_in_order),
         SCENARIO_BOTH(submitters_on_other_threads),
         SCENARIO_BOTH(members_of_batches),
+        SCENARIO_BOTH(a_batch_is_overdue),
         SCENARIO_BOTH(what_happens_to_the_pool),
         SCENARIO_BOTH(a_breaker_opens_and_half_opens),
         SCENARIO_BOTH(what_finds_no_room_is_counted),
