@@ -227,6 +227,82 @@ static void members_of_batches(void **state)
     tale_free(&self);
 }
 
+/* ---- flows ------------------------------------------------------------------------------------------------------ */
+
+#define STREAMED 300
+
+typedef struct streamed {
+    int left;
+    uint32_t kinds;
+    brg_pool *pool;
+    uint64_t told;
+} streamed;
+
+static brg_status streamed_source(brg_value **item, void **tag, void *user_data)
+{
+    static const char *const orders[] = {"good", "fail", "good", "silent", "whole", "later", "crash"};
+    streamed *self = user_data;
+    (void)tag;
+    if (self->left == 0)
+        return BRG_CLOSED;
+    self->left--;
+    *item = order(orders[choose(self->kinds)], self->left);
+    return BRG_OK;
+}
+
+static void streamed_metrics(brg_pool *pool, const brg_metrics *metrics, void *user_data)
+{
+    streamed *self = user_data;
+    const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
+    assert_ptr_equal(pool, self->pool);
+    assert_true(seen->tasks_running + seen->queue_length <= seen->tasks_submitted);
+    self->told++;
+}
+
+/* Through batches, retries, crashes, changing numbers of workers, killed in the middle or not. */
+static void items_of_streams(void **state)
+{
+    bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
+    for (int round = 0; round < 4; round++) {
+        tale self = {.needs_all = true};
+        streamed run = {.left = STREAMED, .kinds = is_process ? 7 : 6};
+        brg_loop *loop = loop_new();
+        brg_stream *stream = NULL;
+        brg_trace *trace = NULL;
+        brg_error error;
+        size_t bytes = 0;
+        assert_int_equal(brg_trace_create(&trace, brg_trace_opts(.events_max = 500, .details = true), NULL), BRG_OK);
+        brg_pool *pool = run.pool = batch_pool(
+            state, .loop = loop, .workers_min = 1, .workers_max = 3, .scaling = brg_scaling_adaptive, .batch_size = 8,
+            .batch_delay_ns = BRG_MILLISECONDS(1), .attempts_max = 3, .crash_limit = 3, .restart_min_ns = 1,
+            .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TRANSIENT, .trace = trace,
+            .no_metrics = round == 3, .on_metrics = streamed_metrics, .metrics_interval_ns = BRG_MILLISECONDS(1),
+            .user_data = &run, .timing = round == 2, .heartbeat_ns = round == 1 ? BRG_SECONDS(60) : 0,
+            .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000));
+        if (brg_stream_create(&stream,
+                              brg_stream_opts(.pool = pool, .task = "work", .source = streamed_source,
+                                              .unordered = round % 2 == 0, .rule = BRG_STREAM_COLLECT,
+                                              .user_data = &run),
+                              &error) != BRG_OK)
+            fail_msg("stream: %s", error.message);
+        brg_stream_item item;
+        int items = 0;
+        while (brg_stream_next(stream, &item, BOUND) == BRG_OK) {
+            if (++items == STREAMED / 2 && round % 2 == 1)
+                assert_int_equal(brg_pool_kill(pool, BRG_FOREVER), BRG_OK);
+            if (items % 100 == 0)
+                assert_int_equal(brg_trace_print(trace, forget_text, &bytes, NULL), BRG_OK);
+            (void)brg_loop_dispatch(loop);
+        }
+        assert_true(round % 2 == 1 || items == STREAMED);
+        brg_stream_destroy(stream);
+        finish(loop, pool, &self);
+        assert_int_equal(brg_trace_print(trace, forget_text, &bytes, NULL), BRG_OK);
+        brg_trace_destroy(trace);
+        tale_free(&self);
+    }
+}
+
 /* Of a batch, which task takes the time is not known: that one does is told, wherever it runs. */
 static void a_batch_is_overdue(void **state)
 {
@@ -594,6 +670,7 @@ int main(void)
         SCENARIO_BOTH(submitters_on_other_threads),
         SCENARIO_BOTH(members_of_batches),
         SCENARIO_BOTH(a_batch_is_overdue),
+        SCENARIO_BOTH(items_of_streams),
         SCENARIO_BOTH(what_happens_to_the_pool),
         SCENARIO_BOTH(a_breaker_opens_and_half_opens),
         SCENARIO_BOTH(what_finds_no_room_is_counted),
