@@ -86,8 +86,7 @@ static void read_recent_locked(read_work *work)
     work->recent = *recent;
 }
 
-/* Text that is UTF-8, whatever somebody called his worker. */
-static void read_text(char *to, size_t size, const char *from)
+void brg__metrics_text(char *to, size_t size, const char *from)
 {
     size_t left = strnlen(from, size - 1), at = 0;
     while (left != 0) {
@@ -113,7 +112,7 @@ static void read_names_locked(read_work *work)
         work->named[work->names] = from->xrun;
         work->out->tasks[work->names].index = (uint8_t)i;
         brg_metrics_of_task *to = &work->out->tasks[work->names++].seen;
-        read_text(to->name, sizeof(to->name), from->name);
+        brg__metrics_text(to->name, sizeof(to->name), from->name);
     }
 }
 
@@ -176,7 +175,7 @@ static void read_worker_locked(read_work *work, brg__slot *slot)
     to->uptime_ns = slot->online && work->now > slot->online_at ? work->now - slot->online_at : 0;
     const brg_task *task = brg__slot_runs_locked(slot);
     to->running_ns = read_running_ns(slot, task, work->now);
-    read_text(to->task, sizeof(to->task), brg__task_shown_name(task));
+    brg__metrics_text(to->task, sizeof(to->task), brg__task_shown_name(task));
 }
 
 /* False: there are more workers than there is room for. */
@@ -317,7 +316,7 @@ static void read_worker(brg_metrics_of_worker *to, brg_worker *worker)
     to->rss_bytes = usage.rss_bytes;
     int64_t pid = brg_worker_process_id(worker);
     to->process_id = pid > 0 ? pid : 0;
-    read_text(to->name, sizeof(to->name), worker->name);
+    brg__metrics_text(to->name, sizeof(to->name), worker->name);
 }
 
 /* ---- a reading --------------------------------------------------------------------------------------------------- */
@@ -363,7 +362,7 @@ static void read_finish(read_work *work)
         read_worker(&out->workers[i], work->workers[i]);
         brg__worker_unref(work->workers[i]);
     }
-    read_text(out->name, sizeof(out->name), pool->options.name);
+    brg__metrics_text(out->name, sizeof(out->name), pool->options.name);
     out->pool.name = out->name;
     out->pool.isolation = pool->options.isolation;
 }
