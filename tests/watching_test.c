@@ -319,6 +319,59 @@ static void a_batch_is_overdue(void **state)
     tale_free(&self);
 }
 
+typedef struct numbers {
+    uint64_t seen[8];
+    size_t count;
+} numbers;
+
+static void numbers_listen(const brg_event *events, size_t count, uint64_t lost, void *user_data)
+{
+    numbers *self = user_data;
+    assert_true(lost == 0);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < self->count; j++)
+            assert_true(self->seen[j] != events[i].task);
+        assert_true(self->count < 8 && events[i].task != 0);
+        self->seen[self->count++] = events[i].task;
+    }
+}
+
+/* One for each worker, submitted before anybody watched: they have a token, so they have numbers. */
+static void each_of_all_has_its_number(void **state)
+{
+    crowd here;
+    numbers self = {.count = 0};
+    brg_loop *loop = loop_new();
+    brg_watch *watch = NULL;
+    brg_token *token = NULL;
+    uint32_t count = 0;
+    crowd_open(&here);
+    assert_int_equal(brg_token_create(&token, NULL), BRG_OK);
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop, .workers_max = 2));
+    brg_task *holds[2];
+    for (int i = 0; i < 2; i++) {
+        holds[i] = scenario_submit(pool, "noop", crowd_input(&here), NULL);
+        crowd_wait(&here, 1);
+    }
+    assert_int_equal(brg_pool_submit_all(pool, "noop", NULL, brg_submit_opts(.token = token), &count), BRG_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(brg_watch_create(&watch, pool,
+                                      brg_watch_opts(.mask = BRG_EVENT_BIT(BRG_EVENT_TASK_SETTLED),
+                                                     .on_events = numbers_listen, .user_data = &self),
+                                      NULL),
+                     BRG_OK);
+    crowd_release(&here, 2);
+    for (int i = 0; i < 2; i++)
+        brg_task_unref(holds[i]);
+    assert_int_equal(brg_pool_drain(pool, BOUND), BRG_OK);
+    brg_pool_destroy(pool);
+    assert_int_equal(self.count, 4);
+    brg_watch_destroy(watch);
+    brg_token_unref(token);
+    crowd_close(&here);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
 static void what_happens_to_the_pool(void **state)
@@ -671,6 +724,7 @@ int main(void)
         SCENARIO_BOTH(members_of_batches),
         SCENARIO_BOTH(a_batch_is_overdue),
         SCENARIO_BOTH(items_of_streams),
+        SCENARIO_BOTH(each_of_all_has_its_number),
         SCENARIO_BOTH(what_happens_to_the_pool),
         SCENARIO_BOTH(a_breaker_opens_and_half_opens),
         SCENARIO_BOTH(what_finds_no_room_is_counted),
