@@ -303,6 +303,60 @@ static void items_of_streams(void **state)
     }
 }
 
+/* Tasks that wait for others and call flows, in workers and in their submitter. */
+static brg_status nest_range(brg_context *context, size_t first, size_t end, void *state)
+{
+    (void)context;
+    atomic_fetch_add((atomic_size_t *)state, end - first);
+    return BRG_OK;
+}
+
+static brg_status nest(brg_context *context, void *argument)
+{
+    brg_pool *pool = argument;
+    atomic_size_t count = 0;
+    brg_task *inner = NULL;
+    if (brg_pool_submit_call(pool, call_sometimes, brg_context_attempt(context) % 2 != 0 ? pool : NULL, NULL, &inner) ==
+        BRG_OK) {
+        (void)brg_task_wait(inner, BRG_SECONDS(1));
+        brg_task_unref(inner);
+    }
+    brg_status status = brg_parallel_for(pool, 64, nest_range, &count, NULL, NULL);
+    if (status == BRG_OK && atomic_load(&count) != 64)
+        abort();
+    return brg_context_attempt(context) < 2 ? brg_context_fail(context, 1, "again") : status;
+}
+
+static void flows_in_tasks(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        tale self = {.needs_all = true};
+        streamed run = {.left = 0};
+        brg_loop *loop = loop_new();
+        brg_pool *pool = run.pool = scenario_function_pool(
+            brg_pool_opts(.loop = loop, .workers_min = 1, .workers_max = 3, .scaling = brg_scaling_backlog,
+                          .admission = BRG_ADMISSION_CALLER_RUNS, .queue_max = 4, .attempts_max = 2,
+                          .retry_on = BRG_RETRY_FAILED, .on_metrics = streamed_metrics,
+                          .metrics_interval_ns = BRG_MILLISECONDS(1), .user_data = &run, .no_metrics = round == 1,
+                          .timing = round == 2, .recycle_tasks = 20,
+                          .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
+        for (int i = 0; i < 200; i++) {
+            brg_task *task = NULL;
+            brg_status status = brg_pool_submit_call(pool, nest, pool, NULL, &task);
+            assert_true(status == BRG_OK || (round == 3 && status == BRG_CLOSED));
+            if (choose(9) == 0 && task != NULL)
+                (void)brg_task_cancel(task);
+            brg_task_unref(task);
+            if (round == 3 && i == 150)
+                assert_int_equal(brg_pool_kill(pool, BRG_FOREVER), BRG_OK);
+            (void)brg_loop_dispatch(loop);
+        }
+        finish(loop, pool, &self);
+        tale_free(&self);
+    }
+}
+
 /* Of a batch, which task takes the time is not known: that one does is told, wherever it runs. */
 static void a_batch_is_overdue(void **state)
 {
@@ -724,6 +778,7 @@ int main(void)
         SCENARIO_BOTH(members_of_batches),
         SCENARIO_BOTH(a_batch_is_overdue),
         SCENARIO_BOTH(items_of_streams),
+        cmocka_unit_test(flows_in_tasks),
         SCENARIO_BOTH(each_of_all_has_its_number),
         SCENARIO_BOTH(what_happens_to_the_pool),
         SCENARIO_BOTH(a_breaker_opens_and_half_opens),
