@@ -56,6 +56,7 @@ static void functions_of_streams_are_functions(void **state)
     for (int i = 0; i < 4; i++)
         scenario_expect(pool, "noop", NULL, BRG_OK);
     run_stream(pool, stage_pass);
+    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
     brg_metrics *metrics = metrics_of(pool);
     assert_true(brg_metrics_pool(metrics)->tasks_done == 14);
     for (size_t i = 0; brg_metrics_task(metrics, i) != NULL; i++) {
@@ -197,6 +198,7 @@ static void counts_of_functions_never_fall(void **state)
     flood run = {.pool = scenario_pool(BRG_ISOLATION_THREAD, brg_pool_opts(.timing = true))};
     pthread_t thread;
     run_stream(run.pool, stage_pass);
+    assert_int_equal(brg_pool_wait_idle(run.pool, BOUND), BRG_OK);
     brg_metrics_free(metrics_of(run.pool));
     assert_int_equal(pthread_create(&thread, NULL, flood_named, &run), 0);
     for (int i = 0; i < 1000; i++) {
