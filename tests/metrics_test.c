@@ -304,6 +304,26 @@ static void names_are_bounded(void **state)
     brg_pool_destroy(pool);
 }
 
+/* Else a page would have two rows of one name, and Prometheus would take none of it. */
+static void no_two_names_look_alike(void **state)
+{
+    static const char *const names[] = {"noop", BRG_METRICS_FUNCTIONS, BRG_METRICS_OTHERS, "x\xff", "x\xfe", "x?"};
+    brg_pool *pool = scenario_pool(scenario_isolation(state), NULL);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        scenario_expect(pool, names[i], NULL, i == 0 ? BRG_OK : BRG_NOT_FOUND);
+    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    brg_metrics *metrics = metrics_of(pool);
+    const brg_metrics_of_task *task;
+    for (size_t i = 0; (task = brg_metrics_task(metrics, i)) != NULL; i++)
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(brg_metrics_task(metrics, j)->name, task->name);
+    assert_true(task_called(metrics, BRG_METRICS_OTHERS)->failed == 4);
+    assert_null(task_called(metrics, BRG_METRICS_FUNCTIONS));
+    brg_metrics_free(metrics);
+    check_sums(pool);
+    brg_pool_destroy(pool);
+}
+
 static void without_metrics_counts_are_there(void **state)
 {
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.no_metrics = true, .timing = true));
@@ -383,20 +403,27 @@ static void a_dump_says_who_does_what(void **state)
     brg_task *runs = scenario_submit(pool, "noop", crowd_input(&here), NULL);
     crowd_wait(&here, 1);
     brg_task *waits = scenario_submit(pool, "echo", NULL, brg_submit_opts(.delay_ns = BRG_SECONDS(3600)));
+    brg_task *follows = scenario_submit(pool, "fail", NULL, brg_submit_opts(.after = &waits, .after_count = 1));
+    brg_task *expires = scenario_submit(
+        pool, "noop", NULL, brg_submit_opts(.queue_timeout_ns = BRG_SECONDS(1900), .after = &runs, .after_count = 1));
     FILE *to = open_memstream(&text, &size);
     assert_int_equal(brg_pool_dump(pool, to), BRG_OK);
     fclose(to);
     assert_non_null(strstr(text, "pool \"dumped\": open, "));
     assert_non_null(strstr(text, "queue fifo, placement pull, scaling fixed"));
     assert_non_null(strstr(text, "busy with noop for "));
-    assert_non_null(strstr(text, "2 submitted"));
-    assert_non_null(strstr(text, "the next for 3"));
+    assert_non_null(strstr(text, "4 submitted"));
+    assert_non_null(strstr(text, "their time, the next, echo, for 3"));
+    assert_non_null(strstr(text, "to settle, first fail\n"));
+    assert_non_null(strstr(text, "so long, the next, noop, for 1"));
     free(text);
     (void)brg_task_cancel(waits);
     crowd_release(&here, 1);
     (void)scenario_result(runs);
     brg_task_unref(runs);
     brg_task_unref(waits);
+    brg_task_unref(follows);
+    brg_task_unref(expires);
     crowd_close(&here);
     assert_int_equal(brg_pool_dump(NULL, stdout), BRG_INVALID);
     assert_int_equal(brg_pool_dump(pool, NULL), BRG_INVALID);
@@ -487,6 +514,7 @@ int main(void)
         SCENARIO_BOTH(members_of_batches_are_timed),
         SCENARIO_BOTH(a_worker_shows_what_it_runs),
         SCENARIO_BOTH(names_are_bounded),
+        SCENARIO_BOTH(no_two_names_look_alike),
         SCENARIO_BOTH(without_metrics_counts_are_there),
         SCENARIO_BOTH(it_is_read_while_workers_work_crash_and_come_back),
         SCENARIO_BOTH(a_dump_says_who_does_what),

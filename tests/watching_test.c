@@ -227,6 +227,205 @@ static void members_of_batches(void **state)
     tale_free(&self);
 }
 
+/* ---- flows ------------------------------------------------------------------------------------------------------ */
+
+#define STREAMED 300
+
+typedef struct streamed {
+    int left;
+    uint32_t kinds;
+    brg_pool *pool;
+    uint64_t told;
+} streamed;
+
+static brg_status streamed_source(brg_value **item, void **tag, void *user_data)
+{
+    static const char *const orders[] = {"good", "fail", "good", "silent", "whole", "later", "crash"};
+    streamed *self = user_data;
+    (void)tag;
+    if (self->left == 0)
+        return BRG_CLOSED;
+    self->left--;
+    *item = order(orders[choose(self->kinds)], self->left);
+    return BRG_OK;
+}
+
+static void streamed_metrics(brg_pool *pool, const brg_metrics *metrics, void *user_data)
+{
+    streamed *self = user_data;
+    const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
+    assert_ptr_equal(pool, self->pool);
+    assert_true(seen->tasks_running + seen->queue_length <= seen->tasks_submitted);
+    self->told++;
+}
+
+/* Through batches, retries, crashes, changing numbers of workers, killed in the middle or not. */
+static void items_of_streams(void **state)
+{
+    bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
+    for (int round = 0; round < 4; round++) {
+        tale self = {.needs_all = true};
+        streamed run = {.left = STREAMED, .kinds = is_process ? 7 : 6};
+        brg_loop *loop = loop_new();
+        brg_stream *stream = NULL;
+        brg_trace *trace = NULL;
+        brg_error error;
+        size_t bytes = 0;
+        assert_int_equal(brg_trace_create(&trace, brg_trace_opts(.events_max = 500, .details = true), NULL), BRG_OK);
+        brg_pool *pool = run.pool = batch_pool(
+            state, .loop = loop, .workers_min = 1, .workers_max = 3, .scaling = brg_scaling_adaptive, .batch_size = 8,
+            .batch_delay_ns = BRG_MILLISECONDS(1), .attempts_max = 3, .crash_limit = 3, .restart_min_ns = 1,
+            .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TRANSIENT, .trace = trace,
+            .no_metrics = round == 3, .on_metrics = streamed_metrics, .metrics_interval_ns = BRG_MILLISECONDS(1),
+            .user_data = &run, .timing = round == 2, .heartbeat_ns = round == 1 ? BRG_SECONDS(60) : 0,
+            .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000));
+        if (brg_stream_create(&stream,
+                              brg_stream_opts(.pool = pool, .task = "work", .source = streamed_source,
+                                              .unordered = round % 2 == 0, .rule = BRG_STREAM_COLLECT,
+                                              .user_data = &run),
+                              &error) != BRG_OK)
+            fail_msg("stream: %s", error.message);
+        brg_stream_item item;
+        int items = 0;
+        while (brg_stream_next(stream, &item, BOUND) == BRG_OK) {
+            if (++items == STREAMED / 2 && round % 2 == 1)
+                assert_int_equal(brg_pool_kill(pool, BRG_FOREVER), BRG_OK);
+            if (items % 100 == 0)
+                assert_int_equal(brg_trace_print(trace, forget_text, &bytes, NULL), BRG_OK);
+            (void)brg_loop_dispatch(loop);
+        }
+        assert_true(round % 2 == 1 || items == STREAMED);
+        brg_stream_destroy(stream);
+        finish(loop, pool, &self);
+        assert_int_equal(brg_trace_print(trace, forget_text, &bytes, NULL), BRG_OK);
+        brg_trace_destroy(trace);
+        tale_free(&self);
+    }
+}
+
+/* Tasks that wait for others and call flows, in workers and in their submitter. */
+static brg_status nest_range(brg_context *context, size_t first, size_t end, void *state)
+{
+    (void)context;
+    atomic_fetch_add((atomic_size_t *)state, end - first);
+    return BRG_OK;
+}
+
+static brg_status nest(brg_context *context, void *argument)
+{
+    brg_pool *pool = argument;
+    atomic_size_t count = 0;
+    brg_task *inner = NULL;
+    if (brg_pool_submit_call(pool, call_sometimes, brg_context_attempt(context) % 2 != 0 ? pool : NULL, NULL, &inner) ==
+        BRG_OK) {
+        (void)brg_task_wait(inner, BRG_SECONDS(1));
+        brg_task_unref(inner);
+    }
+    brg_status status = brg_parallel_for(pool, 64, nest_range, &count, NULL, NULL);
+    if (status == BRG_OK && atomic_load(&count) != 64)
+        abort();
+    return brg_context_attempt(context) < 2 ? brg_context_fail(context, 1, "again") : status;
+}
+
+static void flows_in_tasks(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        tale self = {.needs_all = true};
+        streamed run = {.left = 0};
+        brg_loop *loop = loop_new();
+        brg_pool *pool = run.pool = scenario_function_pool(
+            brg_pool_opts(.loop = loop, .workers_min = 1, .workers_max = 3, .scaling = brg_scaling_backlog,
+                          .admission = BRG_ADMISSION_CALLER_RUNS, .queue_max = 4, .attempts_max = 2,
+                          .retry_on = BRG_RETRY_FAILED, .on_metrics = streamed_metrics,
+                          .metrics_interval_ns = BRG_MILLISECONDS(1), .user_data = &run, .no_metrics = round == 1,
+                          .timing = round == 2, .recycle_tasks = 20,
+                          .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
+        for (int i = 0; i < 200; i++) {
+            brg_task *task = NULL;
+            brg_status status = brg_pool_submit_call(pool, nest, pool, NULL, &task);
+            assert_true(status == BRG_OK || (round == 3 && status == BRG_CLOSED));
+            if (choose(9) == 0 && task != NULL)
+                (void)brg_task_cancel(task);
+            brg_task_unref(task);
+            if (round == 3 && i == 150)
+                assert_int_equal(brg_pool_kill(pool, BRG_FOREVER), BRG_OK);
+            (void)brg_loop_dispatch(loop);
+        }
+        finish(loop, pool, &self);
+        tale_free(&self);
+    }
+}
+
+/* Of a batch, which task takes the time is not known: that one does is told, wherever it runs. */
+static void a_batch_is_overdue(void **state)
+{
+    tale self = {.needs_all = true};
+    brg_loop *loop = loop_new();
+    brg_pool *pool = batch_pool(state, .loop = loop, .batch_size = 2, .run_timeout_ns = BRG_MILLISECONDS(5),
+                                .grace_ns = BRG_SECONDS(60),
+                                .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self));
+    brg_task *tasks[] = {submit(pool, "spin", 0), submit(pool, "spin", 1)};
+    for (int i = 0; i < 2; i++)
+        expect(tasks[i], BRG_TIMED_OUT);
+    finish(loop, pool, &self);
+    assert_int_equal(self.counts[BRG_EVENT_TASK_OVERDUE], 1);
+    tale_free(&self);
+}
+
+typedef struct numbers {
+    uint64_t seen[8];
+    size_t count;
+} numbers;
+
+static void numbers_listen(const brg_event *events, size_t count, uint64_t lost, void *user_data)
+{
+    numbers *self = user_data;
+    assert_true(lost == 0);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < self->count; j++)
+            assert_true(self->seen[j] != events[i].task);
+        assert_true(self->count < 8 && events[i].task != 0);
+        self->seen[self->count++] = events[i].task;
+    }
+}
+
+/* One for each worker, submitted before anybody watched: they have a token, so they have numbers. */
+static void each_of_all_has_its_number(void **state)
+{
+    crowd here;
+    numbers self = {.count = 0};
+    brg_loop *loop = loop_new();
+    brg_watch *watch = NULL;
+    brg_token *token = NULL;
+    uint32_t count = 0;
+    crowd_open(&here);
+    assert_int_equal(brg_token_create(&token, NULL), BRG_OK);
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop, .workers_max = 2));
+    brg_task *holds[2];
+    for (int i = 0; i < 2; i++) {
+        holds[i] = scenario_submit(pool, "noop", crowd_input(&here), NULL);
+        crowd_wait(&here, 1);
+    }
+    assert_int_equal(brg_pool_submit_all(pool, "noop", NULL, brg_submit_opts(.token = token), &count), BRG_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(brg_watch_create(&watch, pool,
+                                      brg_watch_opts(.mask = BRG_EVENT_BIT(BRG_EVENT_TASK_SETTLED),
+                                                     .on_events = numbers_listen, .user_data = &self),
+                                      NULL),
+                     BRG_OK);
+    crowd_release(&here, 2);
+    for (int i = 0; i < 2; i++)
+        brg_task_unref(holds[i]);
+    assert_int_equal(brg_pool_drain(pool, BOUND), BRG_OK);
+    brg_pool_destroy(pool);
+    assert_int_equal(self.count, 4);
+    brg_watch_destroy(watch);
+    brg_token_unref(token);
+    crowd_close(&here);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
 static void what_happens_to_the_pool(void **state)
@@ -492,6 +691,8 @@ static int forked_child(brg_pool *pool, brg_watch *watch, brg_trace *trace)
         return 2;
     if (brg_trace_print(trace, forget_text, &bytes, NULL) != BRG_FORKED)
         return 3;
+    if (brg_trace_get_stats(trace, &(brg_trace_stats){.size = sizeof(brg_trace_stats)}) != BRG_FORKED)
+        return 4;
     brg_pool_destroy(pool);
     brg_watch_destroy(watch);
     brg_trace_destroy(trace);
@@ -575,6 +776,10 @@ int main(void)
         SCENARIO_BOTH(every_transition_is_told_in_order),
         SCENARIO_BOTH(submitters_on_other_threads),
         SCENARIO_BOTH(members_of_batches),
+        SCENARIO_BOTH(a_batch_is_overdue),
+        SCENARIO_BOTH(items_of_streams),
+        cmocka_unit_test(flows_in_tasks),
+        SCENARIO_BOTH(each_of_all_has_its_number),
         SCENARIO_BOTH(what_happens_to_the_pool),
         SCENARIO_BOTH(a_breaker_opens_and_half_opens),
         SCENARIO_BOTH(what_finds_no_room_is_counted),

@@ -134,7 +134,7 @@ typedef struct brg_metrics_of_worker {
     brg_metrics_state state;
     int64_t process_id;               /* 0 for threads */
     char name[BRG_TASK_NAME_MAX + 1]; /* as ps and top show it, but for their bound */
-    char task[BRG_TASK_NAME_MAX + 1]; /* what it runs; "" nothing; BRG_METRICS_FUNCTIONS a function */
+    char task[BRG_TASK_NAME_MAX + 1]; /* what it runs; "" nothing; BRG_METRICS_FUNCTIONS or _FLOWS */
 } brg_metrics_of_worker;
 
 /* The tasks of one name. */
@@ -144,10 +144,13 @@ typedef struct brg_metrics_of_task {
     brg_metrics_times run;
 } brg_metrics_of_task;
 
-/* The first so many names of a pool are told apart; those that come later count together. */
+/* The first so many names of a pool are told apart; those that come later count together, with those that are no UTF-8
+ * or one of the two below. */
 #define BRG_METRICS_NAMES_MAX 32
 #define BRG_METRICS_FUNCTIONS "(function)" /* the name of all tasks that are functions */
 #define BRG_METRICS_OTHERS "(other)"       /* and of those beyond the bound */
+/* What a worker runs of brg_parallel_for and its kin, which is in no count of tasks. */
+#define BRG_METRICS_FLOWS "(flow)"
 
 /* A reading: it does not change any more. brg_metrics is declared in <brigade/pool.h>. */
 

@@ -50,7 +50,8 @@ BRG_API brg_status brg_trace_write(brg_trace *trace, const char *path, brg_error
 /* The same in pieces to a function; what that returns, unless BRG_OK, ends the writing and is returned. */
 BRG_API brg_status brg_trace_print(brg_trace *trace, brg_json_write_fn write, void *user_data, brg_error *error);
 
-/* What it holds, and how many events it could not keep: the oldest, or with stops_when_full the newest. Any thread. */
+/* What it holds, and how many events it could not keep: the oldest, or with stops_when_full the newest. Errors:
+ * BRG_INVALID; BRG_FORKED. Any thread. */
 typedef struct brg_trace_stats {
     size_t size;
     uint64_t events, lost;

@@ -7,21 +7,45 @@
 #include "os/clock.h"
 #include "pool/metrics_read.h"
 
+/* The first of those that wait for something. Who is next in the queue only its policy knows, which is not asked: a pop
+ * that is undone may change whose turn it is. */
+typedef struct dump_first {
+    char name[BRG_TASK_NAME_MAX + 1]; /* "": none waits */
+    uint64_t left_ns;
+} dump_first;
+
 /* What is in no reading. */
 typedef struct dump_state {
     brg_pool_options options; /* its strings and policies stay; numbers may be changed by brg_pool_tune */
     brg__pool_mode mode;
-    uint64_t bytes, ready, shared, assigned, next_delayed_ns, breaker_ns;
+    uint64_t bytes, ready, shared, assigned, breaker_ns;
     uint32_t lanes, parked;
-    bool has_delayed, has_blocked;
+    dump_first delayed, blocked, expires;
     brg_error start_error;
 } dump_state;
+
+static void dump_first_locked(dump_first *first, const brg_task *task, uint64_t until_ns, uint64_t now)
+{
+    brg__metrics_text(first->name, sizeof(first->name), brg__task_shown_name(task));
+    first->left_ns = until_ns > now ? until_ns - now : 0;
+}
+
+static void dump_firsts_locked(brg_pool *pool, dump_state *state, uint64_t now)
+{
+    brg__heap_item *item = brg__heap_peek(&pool->delayed);
+    if (item != NULL)
+        dump_first_locked(&state->delayed, brg__task_of(brg__heap_to_item(item)), item->key, now);
+    item = brg__heap_peek(&pool->expiries);
+    if (item != NULL)
+        dump_first_locked(&state->expires, brg__container_of(item, brg_task, expiry), item->key, now);
+    if (!brg__list_is_empty(&pool->blocked))
+        dump_first_locked(&state->blocked, brg__task_of(brg__node_item(pool->blocked.head.next)), 0, now);
+}
 
 static void dump_read(brg_pool *pool, dump_state *state)
 {
     brg__pool_lock(pool);
     uint64_t now = brg__now();
-    const brg__heap_item *next = brg__heap_peek(&pool->delayed);
     *state = (dump_state){.options = pool->options,
                           .mode = pool->mode,
                           .bytes = pool->waiting_bytes,
@@ -30,11 +54,9 @@ static void dump_read(brg_pool *pool, dump_state *state)
                           .assigned = pool->schedule.xassigned,
                           .lanes = pool->schedule.xlane_count,
                           .parked = pool->parked,
-                          .has_delayed = next != NULL,
-                          .next_delayed_ns = next != NULL && next->key > now ? next->key - now : 0,
-                          .has_blocked = !brg__list_is_empty(&pool->blocked),
                           .breaker_ns = pool->breaker_until > now ? pool->breaker_until - now : 0,
                           .start_error = pool->start_error};
+    dump_firsts_locked(pool, state, now);
     brg__pool_unlock(pool);
 }
 
@@ -131,10 +153,14 @@ static void dump_queue(FILE *to, const dump_state *state, const brg_metrics_of_p
             " given to workers; at most %" PRIu64 " ever; %u sets of tags\n",
             pool->queue_length, dump_size(&text, state->bytes), state->ready, state->shared, state->assigned,
             pool->queue_peak, state->lanes);
-    if (state->has_delayed)
-        fprintf(to, "         some wait for their time, the next for %s\n", dump_time(&text, state->next_delayed_ns));
-    if (state->has_blocked)
-        fprintf(to, "         some wait for others to settle\n");
+    if (state->delayed.name[0] != '\0')
+        fprintf(to, "         some wait for their time, the next, %s, for %s\n", state->delayed.name,
+                dump_time(&text, state->delayed.left_ns));
+    if (state->blocked.name[0] != '\0')
+        fprintf(to, "         some wait for others to settle, first %s\n", state->blocked.name);
+    if (state->expires.name[0] != '\0')
+        fprintf(to, "         some wait no longer than so long, the next, %s, for %s\n", state->expires.name,
+                dump_time(&text, state->expires.left_ns));
     if (state->breaker_ns != 0)
         fprintf(to, "  workers do not start, the breaker is open for %s: %s\n", dump_time(&text, state->breaker_ns),
                 state->start_error.message);

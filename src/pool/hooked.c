@@ -160,7 +160,6 @@ static void hooked_fill_locked(const brg__hooked *hooked, brg_task *task, const 
     task->xreferences = 1;
     task->id = hooked->pool->submitted + 1;
     task->ticket = 0;
-    task->stage = hooked->run;
     task->hook = hooked->hook;
     task->user_data = user_data;
 }
@@ -202,7 +201,11 @@ brg_status brg__hooked_submit(const brg__hooked *hooked, brg_value *input, void 
                               brg_error *error)
 {
     brg_pool *pool = hooked->pool;
-    brg__work work = {.name = hooked->name, .argument = hooked->state, .input = input, .kind = BRG__TASK_HOOKED};
+    brg__work work = {.name = hooked->name,
+                      .stage = hooked->run,
+                      .argument = hooked->state,
+                      .input = input,
+                      .kind = BRG__TASK_HOOKED};
     if (hooked->run == NULL && brg_load_relaxed(&pool->options.batch_size) > 1)
         work.kind |= BRG__TASK_BATCHED;
     if (input != NULL) {

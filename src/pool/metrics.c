@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "message/utf8.h"
 #include "os/clock.h"
 #include "os/memory.h"
 
@@ -38,6 +39,10 @@ brg_status brg__metrics_init(brg_pool *pool)
     pool->metrics->names = 1;
     strcpy(pool->metrics->name[BRG__NAME_FUNCTION].name, BRG_METRICS_FUNCTIONS);
     strcpy(pool->metrics->name[BRG__NAME_OTHERS].name, BRG_METRICS_OTHERS);
+    brg__histogram **functions = &pool->metrics->name[BRG__NAME_FUNCTION].xrun;
+    *functions = brg__calloc(1, sizeof(**functions));
+    if (*functions == NULL)
+        return BRG_NO_MEMORY;
     brg__sampler_init(&pool->sampler, now, pool->options.seed);
     return brg__meter_init(pool, &pool->settled);
 }
@@ -61,9 +66,18 @@ void brg__metrics_sample_locked(brg_pool *pool, brg_task *task)
     task->started_ns = 0;
 }
 
+/* Whether no other name looks like it where names are shown. */
+static bool metrics_may_show(const char *text)
+{
+    return strcmp(text, BRG_METRICS_FUNCTIONS) != 0 && strcmp(text, BRG_METRICS_OTHERS) != 0 &&
+           brg__utf8_check(text, strlen(text));
+}
+
 static uint8_t metrics_new_name_locked(brg__metrics *metrics, const char *text, uint64_t hash)
 {
-    uint8_t index = (uint8_t)(metrics->names <= BRG_METRICS_NAMES_MAX ? metrics->names++ : BRG__NAME_OTHERS);
+    uint8_t index = BRG__NAME_OTHERS;
+    if (metrics->names <= BRG_METRICS_NAMES_MAX && metrics_may_show(text))
+        index = (uint8_t)metrics->names++;
     brg__metrics_name *name = &metrics->name[index];
     if (index != BRG__NAME_OTHERS) {
         name->hash = hash;

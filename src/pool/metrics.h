@@ -31,7 +31,7 @@ typedef struct brg__meter {
 
 typedef struct brg__metrics_name {
     uint64_t hash;
-    brg__histogram *xrun; /* NULL: there was no memory. Of functions too: theirs is what is left of all */
+    brg__histogram *xrun; /* NULL: there was no memory */
     char name[BRG_TASK_NAME_MAX + 1];
 } brg__metrics_name;
 
@@ -41,6 +41,7 @@ typedef struct brg__metrics {
     uint8_t last_name; /* that was found */
     brg__metrics_name name[BRG__NAME_COUNT];
     brg__histogram moving[BRG__TIME_COUNT]; /* what is summed up under the lock */
+    uint64_t functions[BRG__END_COUNT];     /* how they ended, as the last reading saw it: counts must not fall */
 } brg__metrics;
 
 /* Of a pool with its options; nothing with no_metrics. Errors: BRG_NO_MEMORY. */

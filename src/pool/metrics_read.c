@@ -86,8 +86,7 @@ static void read_recent_locked(read_work *work)
     work->recent = *recent;
 }
 
-/* Text that is UTF-8, whatever somebody called his worker. */
-static void read_text(char *to, size_t size, const char *from)
+void brg__metrics_text(char *to, size_t size, const char *from)
 {
     size_t left = strnlen(from, size - 1), at = 0;
     while (left != 0) {
@@ -113,7 +112,7 @@ static void read_names_locked(read_work *work)
         work->named[work->names] = from->xrun;
         work->out->tasks[work->names].index = (uint8_t)i;
         brg_metrics_of_task *to = &work->out->tasks[work->names++].seen;
-        read_text(to->name, sizeof(to->name), from->name);
+        brg__metrics_text(to->name, sizeof(to->name), from->name);
     }
 }
 
@@ -129,6 +128,8 @@ const char *brg__task_shown_name(const brg_task *task)
 {
     if (task == NULL)
         return "";
+    if (brg__task_is_strand(task))
+        return BRG_METRICS_FLOWS;
     if (task->call != NULL)
         return BRG_METRICS_FUNCTIONS;
     return task->name[0] > 0 && task->name[0] < ' ' ? "(setting up)" : task->name; /* the library's own */
@@ -174,7 +175,7 @@ static void read_worker_locked(read_work *work, brg__slot *slot)
     to->uptime_ns = slot->online && work->now > slot->online_at ? work->now - slot->online_at : 0;
     const brg_task *task = brg__slot_runs_locked(slot);
     to->running_ns = read_running_ns(slot, task, work->now);
-    read_text(to->task, sizeof(to->task), brg__task_shown_name(task));
+    brg__metrics_text(to->task, sizeof(to->task), brg__task_shown_name(task));
 }
 
 /* False: there are more workers than there is room for. */
@@ -260,37 +261,38 @@ static uint64_t read_name_ends(read_work *work, uint32_t index, uint64_t ended[B
     return all;
 }
 
-/* Functions had what nobody with a name had. */
-static void read_subtract(brg__histogram *from, const brg__histogram *named)
+/* Functions had what nobody with a name had. Tasks settle meanwhile: that is too few, by those whose names were counted
+ * after the counts of all had been read, and never too many (settle_count). */
+static void read_function_ends(read_work *work)
 {
-    for (uint32_t i = 0; i < BRG__HISTOGRAM_BUCKETS; i++)
-        from->xcounts[i] -= brg__min(from->xcounts[i], named->xcounts[i]);
-    from->xsum -= brg__min(from->xsum, named->xsum);
+    brg__metrics *metrics = work->pool->metrics;
+    brg__pool_lock(work->pool);
+    for (int end = 0; end < BRG__END_COUNT; end++)
+        work->ended[end] = metrics->functions[end] = brg__max(metrics->functions[end], work->ended[end]);
+    brg__pool_unlock(work->pool);
+}
+
+static void read_name_run(brg_metrics_times *to, brg__histogram *scratch, const brg__histogram *run)
+{
+    memset(scratch, 0, sizeof(*scratch));
+    if (run != NULL)
+        brg__histogram_merge(scratch, run);
+    read_fill_times(to, scratch);
 }
 
 static void read_names(read_work *work)
 {
     brg_metrics *out = work->out;
-    brg__histogram *run = &work->scratch[0], *functions = &work->scratch[1];
     uint64_t ended[BRG__END_COUNT];
-    *functions = out->times[BRG__TIME_RUN];
     for (uint32_t i = 1; i < work->names; i++) {
         brg__metrics_named *to = &out->tasks[i];
-        memset(run, 0, sizeof(*run));
-        if (work->named[i] != NULL)
-            brg__histogram_merge(run, work->named[i]);
         to->is_there = read_name_ends(work, to->index, ended) != 0 || to->index != BRG__NAME_OTHERS;
         read_fill_ends(&to->seen, ended);
-        read_fill_times(&to->seen.run, run);
-        read_subtract(functions, run);
+        read_name_run(&to->seen.run, &work->scratch[0], work->named[i]);
     }
-    uint32_t highest = 0;
-    for (uint32_t i = 0; i < BRG__HISTOGRAM_BUCKETS; i++)
-        highest = functions->xcounts[i] != 0 ? i : highest;
-    uint64_t bound = brg__histogram_low(highest + 1) - 1;
-    functions->xmax = functions->xcounts[highest] == 0 ? 0 : brg__min(functions->xmax, bound);
+    read_function_ends(work);
     read_fill_ends(&out->tasks[0].seen, work->ended);
-    read_fill_times(&out->tasks[0].seen.run, functions);
+    read_name_run(&out->tasks[0].seen.run, &work->scratch[0], work->named[0]);
     for (int end = 0; end < BRG__END_COUNT; end++)
         out->tasks[0].is_there = out->tasks[0].is_there || work->ended[end] != 0;
     for (uint32_t i = 0; i < work->names; i++)
@@ -314,7 +316,7 @@ static void read_worker(brg_metrics_of_worker *to, brg_worker *worker)
     to->rss_bytes = usage.rss_bytes;
     int64_t pid = brg_worker_process_id(worker);
     to->process_id = pid > 0 ? pid : 0;
-    read_text(to->name, sizeof(to->name), worker->name);
+    brg__metrics_text(to->name, sizeof(to->name), worker->name);
 }
 
 /* ---- a reading --------------------------------------------------------------------------------------------------- */
@@ -360,7 +362,7 @@ static void read_finish(read_work *work)
         read_worker(&out->workers[i], work->workers[i]);
         brg__worker_unref(work->workers[i]);
     }
-    read_text(out->name, sizeof(out->name), pool->options.name);
+    brg__metrics_text(out->name, sizeof(out->name), pool->options.name);
     out->pool.name = out->name;
     out->pool.isolation = pool->options.isolation;
 }

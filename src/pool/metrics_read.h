@@ -22,6 +22,8 @@ struct brg_metrics {
 
 /* The task that runs in the slot; NULL: none. Its name may be read. Lock held. */
 const brg_task *brg__slot_runs_locked(brg__slot *slot);
+/* Copies text, as UTF-8 whatever somebody called his worker. */
+void brg__metrics_text(char *to, size_t size, const char *from);
 /* For people. */
 const char *brg__task_shown_name(const brg_task *task);
 

@@ -192,7 +192,7 @@ void brg__observe_settle(brg_pool *pool, brg__slot *writer, const brg_task *task
             .type = BRG_EVENT_TASK_SETTLED, .status = status, .slot = slot, .worker_id = worker_id, .value = run_ns});
 }
 
-/* A thread's task is its own: only where it runs is known here. */
+/* A thread's task is its own, and a batch's are several: only where it runs is known here. */
 void brg__observe_overdue_locked(brg__slot *slot, uint64_t ticket)
 {
     brg__sight sight = {.type = BRG_EVENT_TASK_OVERDUE,
@@ -201,7 +201,8 @@ void brg__observe_overdue_locked(brg__slot *slot, uint64_t ticket)
                         .worker_id = slot->worker == NULL ? 0 : slot->worker->id};
     for (uint32_t i = 0; i < slot->ahead_count; i++) {
         const brg__ahead *ahead = &slot->ahead[(slot->ahead_first + i) % BRG__AHEAD_MAX];
-        if (ahead->task != NULL && ahead->ticket == ticket) {
+        bool is_batch = ahead->task != NULL && brg__task_is(ahead->task, BRG__TASK_CARRIER);
+        if (ahead->task != NULL && ahead->ticket == ticket && !is_batch) {
             brg__observe_task(slot->pool, NULL, ahead->task, &sight);
             return;
         }

@@ -177,7 +177,7 @@ void brg__pool_count_locked(brg_pool *pool, brg_task *task)
             ready_count_strand_locked(pool, 1);
         return;
     }
-    uint64_t waiting = ++pool->waiting;
+    uint64_t waiting = ++pool->waiting - pool->strands_waiting;
     pool->waiting_bytes += task->input_bytes;
     if (brg__task_is(task, BRG__TASK_HOOKED)) {
         pool->hooked_waiting++;

@@ -142,8 +142,8 @@ static void settle_error(brg_task *task, const brg__outcome *outcome)
     task->result.error = task->error;
 }
 
-/* Writer-only counters that others may read at any time. */
-static void settle_count(uint64_t *counter) { brg_store_relaxed(counter, *counter + 1); }
+/* Writer-only counters that others may read at any time; with what was counted of the task before: metrics_read.c. */
+static void settle_count(uint64_t *counter) { brg_store_release(counter, *counter + 1); }
 
 static void settle_fill(brg_task *task, const brg__outcome *outcome, brg_task_state state)
 {

@@ -156,11 +156,11 @@ static void shutdown_set_mode_locked(brg_pool *pool, brg__pool_mode mode)
 {
     pool->mode = mode;
     if (mode == BRG__POOL_DRAIN)
-        brg__see_pool_draining_locked(pool, NULL, BRG_OK, pool->waiting);
+        brg__see_pool_draining_locked(pool, NULL, BRG_OK, brg__pool_waiting_locked(pool));
     else if (mode == BRG__POOL_STOP)
-        brg__see_pool_stopping_locked(pool, NULL, BRG_OK, pool->waiting);
+        brg__see_pool_stopping_locked(pool, NULL, BRG_OK, brg__pool_waiting_locked(pool));
     else if (mode == BRG__POOL_KILL)
-        brg__see_pool_killing_locked(pool, NULL, BRG_OK, pool->waiting);
+        brg__see_pool_killing_locked(pool, NULL, BRG_OK, brg__pool_waiting_locked(pool));
 }
 
 static brg_status shutdown_mode(brg_pool *pool, brg__pool_mode mode, uint64_t timeout_ns)

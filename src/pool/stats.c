@@ -7,11 +7,11 @@
 
 static void stats_add(brg_pool_stats *to, const brg__settled *from, uint64_t *all)
 {
-    to->done += brg_load_relaxed(&from->by_state[BRG_TASK_DONE]);
-    to->failed += brg_load_relaxed(&from->by_state[BRG_TASK_FAILED]);
-    to->cancelled += brg_load_relaxed(&from->by_state[BRG_TASK_CANCELLED]);
-    to->timed_out += brg_load_relaxed(&from->by_state[BRG_TASK_TIMED_OUT]);
-    to->lost += brg_load_relaxed(&from->by_state[BRG_TASK_LOST]);
+    to->done += brg_load_acquire(&from->by_state[BRG_TASK_DONE]);
+    to->failed += brg_load_acquire(&from->by_state[BRG_TASK_FAILED]);
+    to->cancelled += brg_load_acquire(&from->by_state[BRG_TASK_CANCELLED]);
+    to->timed_out += brg_load_acquire(&from->by_state[BRG_TASK_TIMED_OUT]);
+    to->lost += brg_load_acquire(&from->by_state[BRG_TASK_LOST]);
     to->retried += brg_load_relaxed(&from->retried);
     *all += brg_load_acquire(&from->all);
 }

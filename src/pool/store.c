@@ -241,19 +241,21 @@ static int copy_compare(const void *a, const void *b)
     return one->time_ns < other->time_ns ? -1 : one->time_ns > other->time_ns;
 }
 
-/* Chunk by chunk, so that no writer waits for more than one. */
-static size_t copy_chunks(brg__store *store, uint64_t before_ns, brg__record *records, size_t room, uint64_t *since_ns)
+/* Chunk by chunk, so that no writer waits for more than one. Those taken after number `last` had not begun when the
+ * room was counted: there is none for them. */
+static size_t copy_chunks(brg__store *store, uint64_t before_ns, uint64_t last, brg__record *records,
+                          uint64_t *since_ns)
 {
     size_t count = 0;
     brg__lock_acquire(&store->lock);
     store->cursor = brg__list_is_empty(&store->chunks) ? NULL : store_chunk(store->chunks.head.next);
-    uint64_t last = store->numbers, copy = ++store->copies;
+    uint64_t copy = ++store->copies;
     while (store->cursor != NULL) {
         brg__chunk *chunk = store->cursor;
         bool is_new = chunk->number <= last && chunk->copied != copy; /* it may have been closed, and moved */
         uint32_t used = is_new ? brg_load_acquire(&chunk->xused) : 0; /* pairs with store_write */
         chunk->copied = copy;
-        for (uint32_t i = 0; i < used && count < room; i++)
+        for (uint32_t i = 0; i < used; i++)
             if (chunk->records[i].time_ns < before_ns)
                 records[count++] = chunk->records[i];
         store->cursor = store_after(store, chunk);
@@ -271,6 +273,7 @@ bool brg__store_copy(brg__store *store, uint64_t before_ns, brg__record **record
     *count = 0;
     brg__lock_acquire(&store->lock);
     size_t room = (size_t)store->chunk_count * BRG__CHUNK_RECORDS;
+    uint64_t last = store->numbers;
     brg__lock_release(&store->lock);
     if (room == 0)
         return true;
@@ -278,7 +281,7 @@ bool brg__store_copy(brg__store *store, uint64_t before_ns, brg__record **record
     if (*records == NULL)
         return false;
     uint64_t since_ns;
-    size_t copied = copy_chunks(store, before_ns, *records, room, &since_ns);
+    size_t copied = copy_chunks(store, before_ns, last, *records, &since_ns);
     for (size_t i = 0; i < copied; i++)
         if ((*records)[i].time_ns >= since_ns)
             (*records)[(*count)++] = (*records)[i];

@@ -8,7 +8,10 @@
 /* What a task does. */
 typedef struct brg__work {
     const char *name; /* or */
-    brg_call_fn call;
+    union {
+        brg_call_fn call;
+        brg_stage_fn stage; /* of BRG__TASK_HOOKED */
+    };
     void *argument;
     brg_value *input;
     size_t input_bytes;

@@ -82,6 +82,7 @@ static void all_pin_locked(brg_pool *pool, brg_task *task, const brg_submit_opti
 {
     if (task->input != NULL)
         brg_value_ref(task->input);
+    task->id = pool->submitted + 1; /* all were made before the first was accepted */
     if (options->token != NULL)
         brg__bunch_join_locked(task, options->token);
     if (options->group != NULL)

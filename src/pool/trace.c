@@ -133,6 +133,8 @@ static void trace_end_source(brg__trace_source *source)
 void brg__trace_forget(brg_trace *trace, const brg_pool *pool)
 {
     brg__trace_source *found = NULL;
+    if (trace->generation != brg__fork_generation())
+        return;                 /* it was never added; its locks are the parent's */
     trace_writing_begin(trace); /* who writes walks the list without the lock */
     brg__lock_acquire(&trace->lock);
     brg__list_for_each(node, &trace->sources)
@@ -170,6 +172,8 @@ brg_status brg_trace_get_stats(brg_trace *trace, brg_trace_stats *out)
 {
     if (trace == NULL || out == NULL || out->size < sizeof(size_t))
         return BRG_INVALID;
+    if (trace->generation != brg__fork_generation())
+        return BRG_FORKED;
     brg_trace_stats stats;
     memset(&stats, 0, sizeof(stats));
     brg__lock_acquire(&trace->lock);
