@@ -244,10 +244,10 @@ static void accumulators_may_be_nothing(void **state)
     (void)state;
     brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2));
     size_t seen = 0;
-    assert_int_equal(
-        brg_map_reduce(pool, 1000, brg_reduction_opts(.fold = count_fold, .combine = count_combine, .state = &seen),
-                       NULL, NULL, NULL),
-        BRG_OK);
+    assert_int_equal(brg_map_reduce(pool, 1000,
+                                    brg_reduction_opts(.fold = count_fold, .combine = count_combine, .state = &seen),
+                                    NULL, NULL, NULL),
+                     BRG_OK);
     assert_int_equal(seen, 1000);
     brg_pool_destroy(pool);
 }
@@ -283,12 +283,9 @@ static void bad_reductions_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products_are_in_order),
-        cmocka_unit_test(sums_are_the_same_to_the_last_bit),
-        cmocka_unit_test(accumulators_own_memory),
-        cmocka_unit_test(combining_fails_once),
-        cmocka_unit_test(accumulators_may_be_nothing),
-        cmocka_unit_test(bad_reductions_are_named),
+        cmocka_unit_test(products_are_in_order),       cmocka_unit_test(sums_are_the_same_to_the_last_bit),
+        cmocka_unit_test(accumulators_own_memory),     cmocka_unit_test(combining_fails_once),
+        cmocka_unit_test(accumulators_may_be_nothing), cmocka_unit_test(bad_reductions_are_named),
     };
     return cmocka_run_group_tests_name("flow_reduce", tests, NULL, NULL);
 }
