@@ -115,7 +115,7 @@ static void events_run(brg__completion *completion)
     bool full = brg_load_relaxed(&pool->xfull) != 0;
     bool level = (full != events->told_full || (events->owes_drain && !full)) && !events->is_over;
     brg__node *node = events->is_over ? NULL : brg__list_pop_front(&events->notes);
-    uint64_t waiting = pool->waiting;
+    uint64_t waiting = brg__pool_admitted_locked(pool);
     events->is_posted = events->owes_drain = false; /* full again: then a drain follows that is told */
     if (level)
         events->told_full = full;

@@ -183,8 +183,7 @@ void brg__pool_count_locked(brg_pool *pool, brg_task *task)
         pool->hooked_waiting++;
         pool->hooked_bytes += task->input_bytes;
     }
-    if (waiting > pool->waiting_peak)
-        pool->waiting_peak = waiting;
+    brg__pool_peak_locked(pool);
     if (BRG__UNLIKELY(waiting >= pool->options.queue_high))
         brg__pool_level_locked(pool);
     if (brg__task_is(task, BRG__TASK_CLOCK))

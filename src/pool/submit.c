@@ -343,8 +343,8 @@ static bool submit_plain(brg_pool *pool, const brg__work *work)
     pool->submitted++;
     brg__see_submitted_locked(pool, task);
     task->expiry_if_linked = NULL;
-    if (++pool->waiting > pool->waiting_peak)
-        pool->waiting_peak = pool->waiting;
+    pool->waiting++;
+    brg__pool_peak_locked(pool);
     brg__task_schedule_locked(pool, task);
     brg__pool_unlock(pool);
     return true;
