@@ -2,6 +2,8 @@
 /* Map and reduce over ranges. */
 #include "scenario.h"
 
+#include <sched.h>
+
 #include "base/random.h"
 
 /* Matrices of two by two: their product depends on the order. */
@@ -183,6 +185,73 @@ static void accumulators_own_memory(void **state)
     brg_pool_destroy(pool);
 }
 
+/* Folds of three elements at once; the last one ends when combining has failed. */
+typedef struct failing {
+    uint32_t xbegun, xcombined;
+} failing;
+
+static brg_status failing_fold(brg_context *context, size_t first, size_t end, void *accumulator, void *state)
+{
+    failing *all = state;
+    (void)context, (void)end, (void)accumulator;
+    __atomic_fetch_add(&all->xbegun, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&all->xbegun, __ATOMIC_SEQ_CST) != 3 ||
+           (first == 2 && __atomic_load_n(&all->xcombined, __ATOMIC_SEQ_CST) == 0))
+        sched_yield();
+    return BRG_OK;
+}
+
+static brg_status failing_combine(void *into, void *from, void *state)
+{
+    failing *all = state;
+    (void)into, (void)from;
+    __atomic_fetch_add(&all->xcombined, 1, __ATOMIC_SEQ_CST);
+    return BRG_RANGE;
+}
+
+static void combining_fails_once(void **state)
+{
+    (void)state;
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3));
+    for (int i = 0; i < 200; i++) {
+        failing all = {0};
+        size_t failures = 0;
+        assert_int_equal(
+            brg_map_reduce(pool, 3, brg_reduction_opts(.fold = failing_fold, .combine = failing_combine, .state = &all),
+                           NULL, brg_flow_opts(.chunk_max = 1, .failures = &failures), NULL),
+            BRG_RANGE);
+        assert_int_equal(all.xcombined, 1);
+        assert_int_equal(failures, 1);
+    }
+    brg_pool_destroy(pool);
+}
+
+static brg_status count_fold(brg_context *context, size_t first, size_t end, void *accumulator, void *state)
+{
+    (void)context, (void)accumulator;
+    __atomic_fetch_add((size_t *)state, end - first, __ATOMIC_RELAXED);
+    return BRG_OK;
+}
+
+static brg_status count_combine(void *into, void *from, void *state)
+{
+    (void)into, (void)from, (void)state;
+    return BRG_OK;
+}
+
+static void accumulators_may_be_nothing(void **state)
+{
+    (void)state;
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2));
+    size_t seen = 0;
+    assert_int_equal(brg_map_reduce(pool, 1000,
+                                    brg_reduction_opts(.fold = count_fold, .combine = count_combine, .state = &seen),
+                                    NULL, NULL, NULL),
+                     BRG_OK);
+    assert_int_equal(seen, 1000);
+    brg_pool_destroy(pool);
+}
+
 /* ---- what is refused --------------------------------------------------------------------------------------------- */
 
 #define refused(wanted, word, call)                                                                                    \
@@ -214,10 +283,9 @@ static void bad_reductions_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products_are_in_order),
-        cmocka_unit_test(sums_are_the_same_to_the_last_bit),
-        cmocka_unit_test(accumulators_own_memory),
-        cmocka_unit_test(bad_reductions_are_named),
+        cmocka_unit_test(products_are_in_order),       cmocka_unit_test(sums_are_the_same_to_the_last_bit),
+        cmocka_unit_test(accumulators_own_memory),     cmocka_unit_test(combining_fails_once),
+        cmocka_unit_test(accumulators_may_be_nothing), cmocka_unit_test(bad_reductions_are_named),
     };
     return cmocka_run_group_tests_name("flow_reduce", tests, NULL, NULL);
 }

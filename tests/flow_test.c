@@ -704,6 +704,45 @@ static void bad_arguments_are_named(void **state)
     assert_int_equal(n, 0);
 }
 
+static void on_full(brg_pool *pool, uint64_t queued, void *user_data)
+{
+    (void)pool;
+    *(uint64_t *)user_data = queued;
+}
+
+/* What waits of a call is in no count of those that wait, nor in its peak. */
+static void the_peak_is_of_users_tasks(void **state)
+{
+    (void)state;
+    brg_loop *loop = NULL;
+    assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
+    plug p = {0};
+    told t[3] = {{0}};
+    uint64_t leaves = 0;
+    uint64_t full_at = 0;
+    brg_pool *pool = make_pool(
+        brg_pool_opts(.workers_max = 1, .loop = loop, .queue_high = 2, .on_full = on_full, .user_data = &full_at));
+    assert_int_equal(brg_pool_call(pool, plug_task, &p, NULL, NULL), BRG_OK);
+    wait_for(&p.xbegan, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            brg_parallel_for(pool, 8, count_only, &leaves, brg_flow_opts(.done = on_done, .user_data = &t[i]), NULL),
+            BRG_OK);
+    assert_int_equal(brg_pool_call(pool, plug_task, &p, NULL, NULL), BRG_OK);
+    assert_int_equal(scenario_stats(pool).queued, 1);
+    assert_int_equal(scenario_stats(pool).queue_peak, 1);
+    assert_int_equal(brg_pool_call(pool, plug_task, &p, NULL, NULL), BRG_OK);
+    while (full_at == 0)
+        (void)brg_loop_dispatch(loop);
+    assert_int_equal(full_at, 2);
+    set(&p.xgo);
+    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
+    assert_int_equal(leaves, 24);
+    assert_int_equal(scenario_stats(pool).queue_peak, 2);
+    brg_pool_destroy(pool);
+    brg_loop_destroy(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -716,6 +755,7 @@ int main(void)
         cmocka_unit_test(stopping_the_pool_ends_it),
         cmocka_unit_test(killing_the_pool_ends_what_runs),
         cmocka_unit_test(abandoned_threads_do_not_hold_it_up),
+        cmocka_unit_test(the_peak_is_of_users_tasks),
         cmocka_unit_test(calls_nest),
         cmocka_unit_test(inner_failures_stay_inside),
         cmocka_unit_test(nothing_piles_up),

@@ -2,6 +2,7 @@
 /* Flows over values, in both isolations. */
 #include "scenario.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -413,16 +414,152 @@ static void a_token_ends_what_runs(void **state)
     unlink(log);
 }
 
+static void wait_for_crashes(const brg_pool *pool, uint64_t count)
+{
+    while (scenario_stats(pool).workers_crashed < count)
+        sched_yield();
+}
+
+/* Chunks that fail while elements of others are tried again: more ranges wait than there are chunks. */
+static void crashes_pile_up(void **state)
+{
+    enum { CHUNK = 8 };
+    char go[] = "/tmp/brigade-flow-XXXXXX";
+    brg_loop *loop = NULL;
+    brg_builder *builder = NULL;
+    brg_value *items = NULL;
+    told t = {0};
+    size_t failures = 0;
+    int fd = mkstemp(go);
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(go);
+    assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
+    assert_int_equal(brg_builder_create(&builder, NULL), BRG_OK);
+    brg_builder_list(builder);
+    for (int i = 0; i < 2 * CHUNK; i++) {
+        brg_builder_map(builder);
+        brg_builder_key(builder, "do");
+        brg_builder_string(builder, i < CHUNK ? "crash" : "crash later");
+        brg_builder_key(builder, "go");
+        brg_builder_string(builder, go);
+        brg_builder_end(builder);
+    }
+    brg_builder_end(builder);
+    assert_int_equal(brg_builder_finish(builder, &items, NULL), BRG_OK);
+    brg_builder_destroy(builder);
+    brg_pool *pool = make_pool(state, brg_pool_opts(.workers_max = 2, .loop = loop, .attempts_max = 3));
+    assert_int_equal(brg_map_values(pool, "double", items, NULL,
+                                    brg_flow_opts(.workers_max = 1, .chunk_min = CHUNK, .errors = BRG_FLOW_SKIP,
+                                                  .failures = &failures, .done = on_done, .user_data = &t),
+                                    NULL),
+                     BRG_OK);
+    (void)brg_loop_dispatch(loop); /* two chunks */
+    wait_for_crashes(pool, 1);
+    (void)brg_loop_dispatch(loop); /* the first element of the first, alone */
+    wait_for_crashes(pool, 2);
+    fd = open(go, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    wait_for_crashes(pool, 3);
+    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
+    assert_int_equal(t.count, 1);
+    assert_int_equal(t.status, BRG_OK);
+    assert_int_equal(t.outputs, 0);
+    assert_int_equal(failures, 2 * CHUNK);
+    brg_value_unref(items);
+    brg_pool_destroy(pool);
+    brg_loop_destroy(loop);
+    unlink(go);
+}
+
+typedef struct killer {
+    canceller canceller;
+    brg_pool *pool;
+} killer;
+
+static brg_status kill_when_begun(brg_context *context, void *argument)
+{
+    killer *k = argument;
+    brg_status status = cancel_when_begun(context, &k->canceller);
+    return status == BRG_OK ? brg_pool_kill(k->pool, BRG_FOREVER) : status;
+}
+
+/* Elements that never began are no results, whatever the rule. */
+static void a_pool_that_is_killed_gives_no_list(void **state)
+{
+    for (int rule = BRG_FLOW_GO_ON; rule <= BRG_FLOW_COLLECT; rule++) {
+        char log[] = "/tmp/brigade-flow-XXXXXX";
+        int fd = mkstemp(log);
+        assert_true(fd >= 0);
+        close(fd);
+        brg_pool *other = scenario_function_pool(brg_pool_opts(.workers_max = 1));
+        killer k = {.canceller = {.log = log}, .pool = make_pool(state, brg_pool_opts(.workers_max = 1))};
+        brg_value *items = numbers(6, "spin", 3, log), *out = NULL;
+        brg_error error;
+        assert_int_equal(brg_token_create(&k.canceller.token, NULL), BRG_OK);
+        assert_int_equal(brg_pool_call(other, kill_when_begun, &k, NULL, NULL), BRG_OK);
+        assert_int_equal(brg_map_values(k.pool, "double", items, &out,
+                                        brg_flow_opts(.errors = (brg_flow_errors)rule, .chunk_min = 6), &error),
+                         BRG_CANCELLED);
+        assert_int_equal(error.status, BRG_CANCELLED);
+        assert_null(out);
+        brg_value_unref(items);
+        brg_pool_destroy(other);
+        brg_pool_destroy(k.pool);
+        brg_token_unref(k.canceller.token);
+        unlink(log);
+    }
+}
+
+static void a_token_ends_what_runs_in_the_background(void **state)
+{
+    char log[] = "/tmp/brigade-flow-XXXXXX";
+    int fd = mkstemp(log);
+    assert_true(fd >= 0);
+    close(fd);
+    canceller c = {.log = log};
+    brg_loop *loop = NULL;
+    told t = {0};
+    assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
+    assert_int_equal(brg_token_create(&c.token, NULL), BRG_OK);
+    brg_pool *other = scenario_function_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = make_pool(state, brg_pool_opts(.workers_max = 2, .loop = loop, .grace_ns = BRG_MILLISECONDS(50)));
+    brg_value *items = numbers(4, "spin", 3, log);
+    assert_int_equal(brg_pool_call(other, cancel_when_begun, &c, NULL, NULL), BRG_OK);
+    assert_int_equal(brg_map_values(pool, "double", items, NULL,
+                                    brg_flow_opts(.token = c.token, .done = on_done, .user_data = &t), NULL),
+                     BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
+    assert_int_equal(t.count, 1);
+    assert_int_equal(t.status, BRG_CANCELLED);
+    brg_value_unref(items);
+    brg_pool_destroy(pool);
+    brg_pool_destroy(other);
+    brg_loop_destroy(loop);
+    brg_token_unref(c.token);
+    unlink(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENARIO_BOTH(lists_are_mapped_in_order),       SCENARIO_BOTH(each_rule_of_errors_holds),
-        SCENARIO_PROCESS(a_crash_costs_one_element),    SCENARIO_PROCESS(a_timeout_costs_one_element),
-        SCENARIO_PROCESS(attempts_are_counted),         SCENARIO_BOTH(nothing_is_lost),
-        SCENARIO_BOTH(outputs_may_be_nothing_or_large), SCENARIO_BOTH(an_unknown_task_is_named),
-        SCENARIO_BOTH(results_are_reduced_in_order),    SCENARIO_BOTH(a_failed_reduce_is_told),
-        SCENARIO_BOTH(the_loop_gets_the_list),          SCENARIO_BOTH(destroying_the_pool_ends_it),
+        SCENARIO_BOTH(lists_are_mapped_in_order),
+        SCENARIO_BOTH(each_rule_of_errors_holds),
+        SCENARIO_PROCESS(a_crash_costs_one_element),
+        SCENARIO_PROCESS(a_timeout_costs_one_element),
+        SCENARIO_PROCESS(attempts_are_counted),
+        SCENARIO_BOTH(nothing_is_lost),
+        SCENARIO_BOTH(outputs_may_be_nothing_or_large),
+        SCENARIO_BOTH(an_unknown_task_is_named),
+        SCENARIO_BOTH(results_are_reduced_in_order),
+        SCENARIO_BOTH(a_failed_reduce_is_told),
+        SCENARIO_BOTH(the_loop_gets_the_list),
+        SCENARIO_BOTH(destroying_the_pool_ends_it),
         SCENARIO_PROCESS(a_token_ends_what_runs),
+        SCENARIO_PROCESS(crashes_pile_up),
+        SCENARIO_BOTH(a_pool_that_is_killed_gives_no_list),
+        SCENARIO_PROCESS(a_token_ends_what_runs_in_the_background),
     };
     return cmocka_run_group_tests_name("flow_values", tests, NULL, NULL);
 }

@@ -135,7 +135,7 @@ BRG_API brg_status brg_map_reduce(brg_pool *pool, size_t count, const brg_reduct
  *
  * Errors: what a task failed with; BRG_CANCELLED; BRG_CRASHED and what else ends a task; BRG_WRONG_TYPE (items is no
  * list); BRG_UNSUPPORTED (ports or descriptors in it); BRG_TOO_LARGE (message_bytes_max); BRG_INVALID; BRG_CLOSED;
- * BRG_UNAVAILABLE; BRG_NO_MEMORY; BRG_FORKED. Any thread; in a task only of thread isolation.
+ * BRG_UNAVAILABLE; BRG_NO_MEMORY; BRG_FORKED; those of token watches. Any thread; in a task only of thread isolation.
  */
 BRG_API brg_status brg_map_values(brg_pool *pool, const char *name, const brg_value *items, brg_value **out,
                                   const brg_flow_options *options, brg_error *error);

@@ -35,7 +35,7 @@ typedef struct reduce_work {
     reduce_part *done;       /* ordered: of [0, done->end) */
     reduce_part **by_strand; /* unordered: each strand's own; NULL: it has none yet */
     uint32_t strands;
-    bool is_combining;
+    bool is_combining; /* or never again: it failed */
 } reduce_work;
 
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
@@ -150,7 +150,7 @@ static void ordered_combine_locked(reduce_work *reduce)
             reduce->done->end = part->end;
         brg__list_push_back(status == BRG_OK ? &reduce->free_ones : &reduce->waiting, &part->node);
     }
-    reduce->is_combining = false;
+    reduce->is_combining = status != BRG_OK;
 }
 
 static void reduce_run_ordered(brg__sweep_work *work, brg_context *context, uint64_t first, uint64_t end,
@@ -219,7 +219,8 @@ static brg_status reduce_finish(brg__sweep_work *work, brg_status status, brg_va
     if (status == BRG_OK && reduce->unordered)
         status = unordered_combine(reduce, error);
     if (status == BRG_OK && reduce->done != NULL) {
-        memcpy(reduce->result, reduce->done->accumulator, reduce->reduction.accumulator_bytes);
+        if (reduce->reduction.accumulator_bytes != 0)
+            memcpy(reduce->result, reduce->done->accumulator, reduce->reduction.accumulator_bytes);
         brg__mfree(reduce->done);
         reduce->done = NULL;
     }

@@ -9,8 +9,7 @@
  * and nothing is left, or it was closed.
  *
  * A chunk that fails as a whole is run again element by element: who crashes alone is to blame. Those come before new
- * chunks, the latest first, so there are at most twice as many such ranges as chunks under way: those that failed
- * together, and elements of them that try again.
+ * chunks, and before them elements that try again: of either kind there are never more than chunks under way.
  */
 #include "flow/relay.h"
 
@@ -20,6 +19,7 @@
 #include "flow/chunk.h"
 #include "flow/results.h"
 #include "message/object.h"
+#include "message/shared.h"
 #include "os/atomic.h"
 #include "os/clock.h"
 #include "os/memory.h"
@@ -50,12 +50,14 @@ typedef struct relay_range {
 } relay_range;
 
 struct relay {
+    uint32_t xreferences; /* the owner's, and the watch's */
     brg_pool *pool;
     char name[BRG_TASK_NAME_MAX + 1];
     brg_value *items;
     brg_flow_options options;
     brg__results results;
     brg__completion completion;
+    brg_token_watch *watch; /* in the background */
     brg__chunk_rule rule;
     uint64_t next, cost;
     uint32_t under_way;
@@ -65,13 +67,13 @@ struct relay {
     size_t failures;
     brg_error error;
     brg_builder *builder;
-    brg__list idle; /* chunks */
-    relay_range *alone;
-    uint32_t alone_count;
+    brg__list idle;     /* chunks */
+    relay_range *alone; /* first chunks that failed, then single elements that try again */
+    uint32_t alone_count, alone_chunks;
 
-    brg__lock lock; /* a leaf; guards the next three */
+    brg__lock lock; /* a leaf; guards the next four */
     brg__list ended;
-    bool is_posted;
+    bool is_posted, is_over;
     uint32_t xepoch; /* futex: something ended */
 
     uint32_t chunk_count;
@@ -80,15 +82,22 @@ struct relay {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
+static void relay_unref(relay *self)
+{
+    if (brg_sub_acq_rel(&self->xreferences, 1u) == 1)
+        brg__mfree(self);
+}
+
 static void relay_free(relay *self)
 {
     brg_pool *pool = self->pool;
+    brg_token_watch_destroy(self->watch);
     brg__results_done(&self->results);
     brg_builder_destroy(self->builder);
     brg_value_unref(self->items);
     brg_token_unref(self->options.token);
     brg__mfree(self->alone);
-    brg__mfree(self);
+    relay_unref(self);
     brg__strand_drop_pool(pool);
 }
 
@@ -102,6 +111,7 @@ static relay *relay_new(brg_pool *pool, const char *name, const brg_value *items
     if (self == NULL)
         return NULL;
     brg__strand_hold_pool(pool);
+    self->xreferences = 1;
     self->pool = pool;
     memcpy(self->name, name, strlen(name) + 1);
     self->items = brg_value_ref(items);
@@ -188,6 +198,17 @@ static void relay_failed(void *argument, uint64_t index, const brg_error *error)
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
+static void relay_add_alone(relay *self, const relay_chunk *chunk)
+{
+    bool is_chunk = chunk->end - chunk->first > 1;
+    relay_range *last = &self->alone[self->alone_count++], *range = last;
+    if (is_chunk) {
+        range = &self->alone[self->alone_chunks++];
+        *last = *range;
+    }
+    *range = (relay_range){chunk->first, chunk->end, is_chunk ? 0 : chunk->attempts};
+}
+
 /* It failed as a whole. */
 static void relay_take_failure(relay *self, relay_chunk *chunk)
 {
@@ -196,8 +217,7 @@ static void relay_take_failure(relay *self, relay_chunk *chunk)
     if (is_ours) {
         relay_close(self, chunk->status, &chunk->error);
     } else if (chunk->end - chunk->first > 1 || again) {
-        uint32_t attempts = chunk->end - chunk->first > 1 ? 0 : chunk->attempts;
-        self->alone[self->alone_count++] = (relay_range){chunk->first, chunk->end, attempts};
+        relay_add_alone(self, chunk);
     } else {
         if (!brg__results_put_error(&self->results, chunk->first, &chunk->error))
             relay_close(self, BRG_NO_MEMORY, NULL);
@@ -222,6 +242,8 @@ static void relay_take(relay *self, relay_chunk *chunk)
         chunk->status = brg__results_take(&self->results, &answer);
         if (chunk->status != BRG_OK)
             brg_error_set(&chunk->error, chunk->status, "flow", "%s", brg_status_text(chunk->status));
+        else if (answer.was_stopped)
+            relay_close(self, BRG_CANCELLED, NULL); /* no rule excuses what never began */
     } else {
         brg_value_unref(answer.value);
     }
@@ -243,7 +265,7 @@ static bool relay_next(relay *self, relay_chunk *chunk)
         chunk->first = range->first++;
         chunk->end = range->first;
         if (range->first == range->end)
-            self->alone_count--;
+            self->alone_chunks = brg__min(self->alone_chunks, --self->alone_count);
         return true;
     }
     if (self->next == self->results.count)
@@ -386,10 +408,19 @@ static brg_status relay_finish(relay *self, brg_value **out, brg_error *error)
     return status;
 }
 
+/* Whether no turn is on its way; from then on none comes. */
+static bool relay_ends(relay *self)
+{
+    brg__lock_acquire(&self->lock);
+    self->is_over = !self->is_posted;
+    brg__lock_release(&self->lock);
+    return self->is_over;
+}
+
 static void relay_turn(brg__completion *completion)
 {
     relay *self = brg__container_of(completion, relay, completion);
-    if (!relay_step(self))
+    if (!relay_step(self) || !relay_ends(self))
         return;
     brg_pool *pool = self->pool;
     brg_value *output = NULL;
@@ -424,22 +455,54 @@ static void relay_wait(relay *self)
     }
 }
 
+/* On whatever thread: the next turn looks at the token. */
+static void relay_token_cancelled(void *user_data)
+{
+    relay *self = user_data;
+    brg__lock_acquire(&self->lock);
+    bool posts = !self->is_posted && !self->is_over;
+    self->is_posted = self->is_posted || posts;
+    brg__lock_release(&self->lock);
+    if (posts)
+        brg__strand_tell(self->pool, &self->completion);
+}
+
+static void relay_token_released(void *user_data) { relay_unref(user_data); }
+
+static brg_status relay_watch(relay *self, brg_error *error)
+{
+    if (self->options.token == NULL)
+        return BRG_OK;
+    brg_add_relaxed(&self->xreferences, 1u);
+    brg_status status = brg__token_watch(self->options.token, relay_token_cancelled, relay_token_released, self,
+                                         &self->watch, error);
+    if (status != BRG_OK)
+        brg_sub_relaxed(&self->xreferences, 1u);
+    return status;
+}
+
+static brg_status relay_run_in_background(relay *self, brg_error *error)
+{
+    self->completion.run = relay_turn;
+    self->is_posted = true;
+    brg_status status = relay_watch(self, error);
+    if (status == BRG_OK)
+        status = brg__strand_expect(self->pool, error);
+    if (status == BRG_OK)
+        brg__strand_tell(self->pool, &self->completion);
+    else
+        relay_free(self);
+    return status;
+}
+
 brg_status brg__relay_run(brg_pool *pool, const char *name, const brg_value *items, const brg_flow_options *options,
                           brg_value **out, brg_error *error)
 {
     relay *self = relay_new(pool, name, items, options);
     if (self == NULL)
         return brg__error_memory(error, "a flow");
-    if (options->done != NULL) {
-        self->completion.run = relay_turn;
-        self->is_posted = true;
-        brg_status status = brg__strand_expect(pool, error);
-        if (status == BRG_OK)
-            brg__strand_tell(pool, &self->completion);
-        else
-            relay_free(self);
-        return status;
-    }
+    if (options->done != NULL)
+        return relay_run_in_background(self, error);
     relay_wait(self);
     brg_status status = relay_finish(self, out, error);
     relay_free(self);

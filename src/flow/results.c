@@ -97,12 +97,7 @@ brg_status brg__results_take(brg__results *results, brg__answer *answer)
     for (size_t i = 0; i < count; i++)
         results->views[answer->first + i] = brg_view_at(root, i);
     bool failed = answer_tell(answer, root, count);
-    if (answer->first + count < answer->end && !(answer->stops && failed)) {
-        brg_error error;
-        memset(&error, 0, sizeof(error));
-        brg_error_set(&error, BRG_CANCELLED, "flow", "the worker was asked to end");
-        answer->failed(answer->argument, answer->first + count, &error);
-    }
+    answer->was_stopped = answer->first + count < answer->end && !(answer->stops && failed);
     return BRG_OK;
 }
 

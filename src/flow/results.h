@@ -21,14 +21,15 @@ typedef struct brg__results {
 brg_status brg__results_init(brg__results *results, uint64_t count);
 void brg__results_done(brg__results *results);
 
-/* How a chunk ended: `told` is called for each index that failed. */
+/* How a chunk ended: `failed` is called for each index that failed. */
 typedef struct brg__answer {
     uint64_t first, end;
     brg_value *value; /* of worker/context.h's brg__context_run_each; taken */
     bool stops;
     void (*failed)(void *argument, uint64_t index, const brg_error *error);
     void *argument;
-    uint64_t run_ns; /* filled: how long it took */
+    uint64_t run_ns;  /* filled: how long it took */
+    bool was_stopped; /* filled: its worker was asked to end, and the last ones never began */
 } brg__answer;
 
 /* BRG_OK; BRG_NO_MEMORY; BRG_PROTOCOL: it is no answer to that. Nothing is filled then. */

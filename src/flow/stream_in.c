@@ -103,7 +103,7 @@ static brg_status in_wait_locked(brg_stream *stream, uint64_t deadline_ns)
     brg__stream_lock(stream);
     if (brg__node_is_linked(&pusher.node))
         brg__list_remove(&pusher.node);
-    if (came || pusher.xgo != 0)
+    if (came || pusher.xgo != 0 || brg__stream_room_locked(stream) != 0) /* little room wakes nobody, but is room */
         return BRG_OK;
     return brg__waiter_is_asked(pusher.waiter) ? BRG_CANCELLED : BRG_TIMED_OUT;
 }

@@ -52,6 +52,8 @@ static void values_run(brg__sweep_work *work, brg_context *context, uint64_t fir
         status = brg__strand_conclude(context, status, &why);
     else if ((status = brg__results_take(&values->results, &answer)) != BRG_OK)
         brg_error_set(&why, status, "flow", "%s", brg_status_text(status));
+    else if (answer.was_stopped) /* no rule excuses what never began */
+        status = brg_error_set(&why, BRG_CANCELLED, "flow", "a worker of it was asked to end");
     if (status != BRG_OK)
         brg__sweep_stop(work->sweep, first, status, &why);
 }

@@ -358,6 +358,12 @@ static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->sch
 /* Tasks of users that wait; and those of them that are bounded by it. */
 static inline uint64_t brg__pool_waiting_locked(const brg_pool *pool) { return pool->waiting - pool->strands_waiting; }
 static inline uint64_t brg__pool_admitted_locked(const brg_pool *pool) { return pool->waiting - pool->hooked_waiting; }
+static inline void brg__pool_peak_locked(brg_pool *pool) /* one more waits */
+{
+    uint64_t waiting = brg__pool_waiting_locked(pool);
+    if (waiting > pool->waiting_peak)
+        pool->waiting_peak = waiting;
+}
 /* Whether a task may come in; may unlock meanwhile. `may_run_here`: BRG_FULL lets the caller run it. */
 brg_status brg__pool_admit_locked(brg_pool *pool, const brg_item *item, size_t bytes, bool may_run_here);
 void brg__pool_room_locked(brg_pool *pool);  /* tells submitters that wait, and who listens for full and drain */

@@ -177,15 +177,14 @@ void brg__pool_count_locked(brg_pool *pool, brg_task *task)
             ready_count_strand_locked(pool, 1);
         return;
     }
-    uint64_t waiting = ++pool->waiting - pool->strands_waiting;
+    pool->waiting++;
     pool->waiting_bytes += task->input_bytes;
     if (brg__task_is(task, BRG__TASK_HOOKED)) {
         pool->hooked_waiting++;
         pool->hooked_bytes += task->input_bytes;
     }
-    if (waiting > pool->waiting_peak)
-        pool->waiting_peak = waiting;
-    if (BRG__UNLIKELY(waiting >= pool->options.queue_high))
+    brg__pool_peak_locked(pool);
+    if (BRG__UNLIKELY(brg__pool_waiting_locked(pool) >= pool->options.queue_high))
         brg__pool_level_locked(pool);
     if (brg__task_is(task, BRG__TASK_CLOCK))
         ready_watch_expiry_locked(pool, task);

@@ -343,9 +343,8 @@ static bool submit_plain(brg_pool *pool, const brg__work *work)
     pool->submitted++;
     brg__see_submitted_locked(pool, task);
     task->expiry_if_linked = NULL;
-    uint64_t waiting = ++pool->waiting - pool->strands_waiting;
-    if (waiting > pool->waiting_peak)
-        pool->waiting_peak = waiting;
+    pool->waiting++;
+    brg__pool_peak_locked(pool);
     brg__task_schedule_locked(pool, task);
     brg__pool_unlock(pool);
     return true;

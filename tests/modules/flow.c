@@ -6,6 +6,7 @@
 #include <brigade.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,11 @@ static brg_status act(brg_context *context, brg_view map, const char *what, int6
     brg_value *detail = NULL;
     if (strcmp(what, "crash") == 0)
         abort();
+    if (strcmp(what, "crash later") == 0) { /* once there is the file "go" */
+        while (access(brg_view_get_string(map, "go", "/"), F_OK) != 0)
+            sched_yield();
+        abort();
+    }
     if (strcmp(what, "exit") == 0)
         _exit(3);
     if (strcmp(what, "nothing") == 0)
