@@ -177,7 +177,7 @@ bool cli_read_count(const char *command, const char *option, const char *text, u
     char *end = NULL;
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number < least || number > most)
+    if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' || number < least || number > most)
         return cli_complain(command, "--%s: \"%s\" is no whole number from %llu to %llu", option, text,
                             (unsigned long long)least, (unsigned long long)most);
     *out = number;
