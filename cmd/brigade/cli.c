@@ -7,10 +7,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CLI_OPTIONS_MAX 128
 #define CLI_HELP_COLUMN 32
+#define CLI_COLUMNS 80 /* of what is no terminal */
 
 bool cli_complain(const char *command, const char *format, ...)
 {
@@ -249,6 +252,19 @@ bool cli_wants_colour(FILE *to)
 {
     const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
     return (no == NULL || no[0] == '\0') && isatty(fileno(to)) && (terminal == NULL || strcmp(terminal, "dumb") != 0);
+}
+
+int cli_columns(FILE *to)
+{
+    struct winsize size;
+    return ioctl(fileno(to), TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : CLI_COLUMNS;
+}
+
+uint64_t cli_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 void cli_format_bytes(char *text, size_t size, uint64_t bytes)

@@ -269,9 +269,9 @@ static int run_on_loop(run_state *run, const char *module)
     int code = run_open_pool(run, module);
     if (code < 0) {
         run_watch(run);
-        run->started_ns = run_now_ns();
+        run->started_ns = cli_now_ns();
         code = run_flow(run) ? CLI_OK : CLI_CANNOT_RUN;
-        run->ended_ns = run_now_ns();
+        run->ended_ns = cli_now_ns();
     }
     brg_pool_destroy(run->pool);
     if (code == CLI_OK) {
