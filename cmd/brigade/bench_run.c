@@ -217,7 +217,10 @@ static bool run_warm_up(bench_runner *self)
     brg_pool_stats stats = {.size = sizeof(stats)};
     brg_error error;
     uint32_t count = 0;
-    bool fixed = self->all->options.pool.pool.scaling == brg_scaling_fixed;
+    const brg_pool_options *pool = &self->all->options.pool.pool;
+    bool fixed = pool->scaling == brg_scaling_fixed;
+    if (pool->workers_min == BRG_NO_WORKERS && pool->warm_spares == 0)
+        return true; /* none comes before there is a task */
     do {
         if (!run_goes_on(self))
             return false;

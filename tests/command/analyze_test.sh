@@ -292,6 +292,14 @@ check "workers were killed" [ "$killed" -ge 4 ]
 check "and it ended well" ended 0
 check "with the same result" cmp -s out expected
 
+mkfifo one two
+seq 1 200000 >two.txt
+cat two.txt >one &
+cat two.txt >two &
+run --no-header --count -f csv --chunk 20k one two
+check "two pipes, one after the other" gives count 400000
+wait
+
 mkfifo still
 "$brigade" analyze --count <still >out 2>err &
 pid=$!

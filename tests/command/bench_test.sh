@@ -36,6 +36,9 @@ check "json: no task is lost" [ "$(sed -nE 's/^ *"tasks": ([0-9]+).*/\1/p' "$wor
 # shellcheck disable=SC2086
 run bench $quick --policies "isolation=thread,process;scaling=fixed,load" --queue deadline -w 3 --repeat 2 --progress always
 check "isolations and scalings" ended 0
+# shellcheck disable=SC2086
+run bench $quick --policies "queue=fifo" --scaling backlog --workers-min 0
+check "workers that come with the tasks" ended 0
 check "one row each" [ "$(grep -cE '^(fixed|load), (thread|process) ' "$work/out")" -eq 4 ]
 check "workers as they were asked for" prints "3 workers; medians of 2 rounds"
 check "progress, when it is asked for" says "round 2 of 2: load, process"
