@@ -36,9 +36,6 @@ check "json: no task is lost" [ "$(sed -nE 's/^ *"tasks": ([0-9]+).*/\1/p' "$wor
 # shellcheck disable=SC2086
 run bench $quick --policies "isolation=thread,process;scaling=fixed,load" --queue deadline -w 3 --repeat 2 --progress always
 check "isolations and scalings" ended 0
-# shellcheck disable=SC2086
-run bench $quick --policies "queue=fifo" --scaling backlog --workers-min 0
-check "workers that come with the tasks" ended 0
 check "one row each" [ "$(grep -cE '^(fixed|load), (thread|process) ' "$work/out")" -eq 4 ]
 check "workers as they were asked for" prints "3 workers; medians of 2 rounds"
 check "progress, when it is asked for" says "round 2 of 2: load, process"
@@ -75,6 +72,10 @@ refuses "it takes no operands" bench work
 # shellcheck disable=SC2086
 run bench $quick --svg "$work/none/bars.svg" --queue fifo
 check "a picture that cannot be written" ended 1
+
+# shellcheck disable=SC2086
+run bench $quick --policies "queue=fifo" --scaling backlog --workers-min 0
+check "workers that come with the tasks" ended 0
 
 # ---- interrupted -----------------------------------------------------------------------------------------------------
 mkfifo "$work/line"
