@@ -91,7 +91,7 @@ static bool run_execute(analyze_run *run, const char *module)
         return cli_complain("analyze", "no event loop: out of memory or descriptors");
     bool good = run_open_pool(run, module, &error) == BRG_OK;
     if (good) {
-        run->speed.started_ns = analyze_now_ns();
+        run->speed.started_ns = cli_now_ns();
         run_watch(run);
         run->next = run->sources[0].data_start;
         analyze_submit_more(run);
@@ -202,7 +202,7 @@ static int run_all(analyze_run *run, char **operands, int count)
         analyze_print_rows_begin(&run->printer);
     if (!run_execute(run, module))
         return CLI_CANNOT_RUN;
-    return run_finish(run, analyze_now_ns());
+    return run_finish(run, cli_now_ns());
 }
 
 static bool run_is_ndjson(const char *name)

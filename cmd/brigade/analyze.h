@@ -105,7 +105,6 @@ typedef struct analyze_speed {
     uint64_t malformed;
 } analyze_speed;
 
-uint64_t analyze_now_ns(void);
 void analyze_draw_progress(const analyze_speed *speed);
 void analyze_clear_progress(void);
 void analyze_print_problems(const analyze_result *result, const analyze_header *header, const analyze_source *sources);

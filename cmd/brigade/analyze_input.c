@@ -2,6 +2,7 @@
 /* Files and streams: what they are, and the header of a CSV. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +12,13 @@
 #include "analyze.h"
 
 #define INPUT_READ ((size_t)64 << 10)
+
+/* Another program may have made its end of a pipe, which is ours too, one that does not block. */
+static bool input_wait(const analyze_source *source)
+{
+    struct pollfd ready = {.fd = source->fd, .events = POLLIN};
+    return poll(&ready, 1, -1) > 0;
+}
 
 static bool input_read_more(analyze_source *source)
 {
@@ -27,7 +35,7 @@ static bool input_read_more(analyze_source *source)
         got = source->is_file
                   ? pread(source->fd, source->begun + source->begun_size, INPUT_READ, (off_t)source->begun_size)
                   : read(source->fd, source->begun + source->begun_size, INPUT_READ);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && (errno == EINTR || (errno == EAGAIN && input_wait(source))));
     if (got < 0)
         return cli_complain("analyze", "%s: %s", source->name, strerror(errno));
     source->begun_size += (size_t)got;

@@ -54,24 +54,6 @@ const cli_option analyze_option_table[] = {
     {NULL, 0, CLI_NONE, NULL, NULL},
 };
 
-static bool options_word(const char *option, const char *text, const char *const words[], int *out)
-{
-    char list[96] = "";
-    for (int i = 0; words[i] != NULL; i++) {
-        if (strcmp(words[i], text) == 0) {
-            *out = i;
-            return true;
-        }
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof(list) - used, "%s%s",
-                 i == 0                 ? ""
-                 : words[i + 1] == NULL ? " or "
-                                        : ", ",
-                 words[i]);
-    }
-    return cli_complain("analyze", "--%s: \"%s\" is unknown; it is %s", option, text, list);
-}
-
 /* The next of a list with commas, a copy; names with commas in double quotes, as in CSV. NULL at the end. */
 static char *options_next(const char **at)
 {
@@ -258,13 +240,13 @@ static bool options_word_of(analyze_options *options, const char *name, const ch
                                                                                            NULL};
     static const char *const prints[] = {"table", "csv", "json", NULL}, *const inputs[] = {"csv", "ndjson", NULL};
     int word = 0;
-    if (strcmp(name, "isolation") == 0 && options_word(name, argument, isolations, &word))
+    if (strcmp(name, "isolation") == 0 && cli_read_word("analyze", name, argument, isolations, &word))
         options->isolation = word == 0 ? BRG_ISOLATION_THREAD : BRG_ISOLATION_PROCESS;
-    else if (strcmp(name, "progress") == 0 && options_word(name, argument, whens, &word))
+    else if (strcmp(name, "progress") == 0 && cli_read_word("analyze", name, argument, whens, &word))
         options->progress = (analyze_when)word;
-    else if (strcmp(name, "format") == 0 && options_word(name, argument, prints, &word))
+    else if (strcmp(name, "format") == 0 && cli_read_word("analyze", name, argument, prints, &word))
         options->print = (analyze_print)(word + 1);
-    else if (strcmp(name, "input") == 0 && options_word(name, argument, inputs, &word)) {
+    else if (strcmp(name, "input") == 0 && cli_read_word("analyze", name, argument, inputs, &word)) {
         options->input = word == 0 ? ANALYZE_CSV : ANALYZE_NDJSON;
         options->has_input = true;
     } else {

@@ -70,7 +70,7 @@ static analyze_cell print_measure(const analyze_options *options, const analyze_
         return print_percentile(options, result, owner, measure->percent, cell);
     if (cell->count == 0)
         return (analyze_cell){NULL, 0, true};
-    double sum = cell->sum + cell->error;
+    double sum = group_total(cell);
     switch (measure->kind) {
     case MEASURE_SUM:
         return print_number(sum);
@@ -171,8 +171,8 @@ static void print_line_json(const analyze_cell *titles, const analyze_cell *cell
             putchar(',');
         analyze_put_json(titles[i].text, titles[i].size);
         putchar(':');
-        if (cells[i].is_number)
-            fputs(cells[i].text != NULL ? cells[i].text : "null", stdout);
+        if (cells[i].is_number) /* of those JSON has no infinite ones */
+            fputs(cells[i].text != NULL && strpbrk(cells[i].text, "in") == NULL ? cells[i].text : "null", stdout);
         else
             analyze_put_json(cells[i].text, cells[i].size);
     }

@@ -3,16 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "analyze.h"
-
-uint64_t analyze_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static double report_rate(const analyze_speed *speed, uint64_t now_ns)
 {
@@ -22,8 +14,8 @@ static double report_rate(const analyze_speed *speed, uint64_t now_ns)
 /* "1.2 GB of 4.5 GB, 27 %, 640 MB/s, 0:05 left". */
 void analyze_draw_progress(const analyze_speed *speed)
 {
-    char bytes[24], total[24], rate[24], part[64] = "", left[32] = "", malformed[48] = "";
-    double per_second = report_rate(speed, analyze_now_ns());
+    char bytes[24], total[24], rate[24], part[64] = "", left[32] = "", malformed[48] = "", line[240];
+    double per_second = report_rate(speed, cli_now_ns());
     cli_format_bytes(bytes, sizeof(bytes), speed->bytes);
     cli_format_bytes(total, sizeof(total), speed->total);
     cli_format_bytes(rate, sizeof(rate), (uint64_t)per_second);
@@ -35,7 +27,8 @@ void analyze_draw_progress(const analyze_speed *speed)
     }
     if (speed->malformed != 0)
         snprintf(malformed, sizeof(malformed), ", %" PRIu64 " malformed", speed->malformed);
-    fprintf(stderr, "\r\033[K%s%s, %s/s%s%s", bytes, part, rate, left, malformed);
+    snprintf(line, sizeof(line), "%s%s, %s/s%s%s", bytes, part, rate, left, malformed);
+    fprintf(stderr, "\r\033[K%.*s", cli_columns(stderr) - 1, line); /* what wraps could not be drawn over */
     fflush(stderr);
 }
 

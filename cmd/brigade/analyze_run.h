@@ -34,8 +34,8 @@ typedef struct analyze_stream {
     size_t idle_count;
     uint64_t base; /* where its first byte stands in the input */
     bool skipping; /* the rest of a line that is too long */
-    bool polled, polling;
-    uv_poll_t poll;
+    bool polling;
+    uv_poll_t *poll; /* of this stream alone: the next may begin before it is closed. NULL: it cannot be waited for */
 } analyze_stream;
 
 struct analyze_run {

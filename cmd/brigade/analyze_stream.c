@@ -140,17 +140,27 @@ static bool stream_start(analyze_run *run)
     stream->base = source->data_start;
     (void)fcntl(source->fd, F_SETPIPE_SZ, STREAM_PIPE); /* fewer switches; a pipe that may not grow stays as it is */
     /* What cannot be waited for, as /dev/zero, is read when there is room. */
-    stream->polled = uv_poll_init(&run->uv, &stream->poll, source->fd) == 0;
-    stream->poll.data = run;
+    stream->poll = malloc(sizeof(*stream->poll));
+    if (stream->poll == NULL)
+        return cli_complain("analyze", "out of memory");
+    if (uv_poll_init(&run->uv, stream->poll, source->fd) == 0) {
+        stream->poll->data = run;
+    } else {
+        free(stream->poll);
+        stream->poll = NULL;
+    }
     return true;
 }
+
+static void stream_closed(uv_handle_t *handle) { free(handle); }
 
 static void stream_close(analyze_run *run)
 {
     analyze_stream *stream = &run->stream;
-    if (stream->polled)
-        uv_close((uv_handle_t *)&stream->poll, NULL);
-    stream->polled = false;
+    if (stream->poll != NULL)
+        uv_close((uv_handle_t *)stream->poll, stream_closed);
+    stream->poll = NULL;
+    stream->polling = false;
 }
 
 void analyze_stream_recycle(analyze_run *run, analyze_piece *piece)
@@ -184,9 +194,9 @@ static int stream_read(analyze_run *run)
     analyze_stream *stream = &run->stream;
     analyze_source *source = &run->sources[run->source];
     struct pollfd ready = {.fd = source->fd, .events = POLLIN};
-    if (stream->polled && poll(&ready, 1, 0) == 0) {
+    if (stream->poll != NULL && poll(&ready, 1, 0) == 0) {
         if (!stream->polling)
-            uv_poll_start(&stream->poll, UV_READABLE | UV_DISCONNECT, stream_readable);
+            uv_poll_start(stream->poll, UV_READABLE | UV_DISCONNECT, stream_readable);
         stream->polling = true;
         return 0;
     }

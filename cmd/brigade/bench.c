@@ -14,7 +14,7 @@ static void bench_show_progress(const bench_all *all, size_t round, size_t index
     const bench_options *options = &all->options;
     snprintf(line, sizeof(line), "round %zu of %llu: %s", round + 1, (unsigned long long)options->rounds,
              options->choices[index].name);
-    fprintf(stderr, "\r%.*s\033[K", plot_columns(stderr, 80) - 1, line);
+    fprintf(stderr, "\r%.*s\033[K", cli_columns(stderr) - 1, line);
     fflush(stderr);
 }
 

@@ -39,13 +39,6 @@ struct bench_runner {
     bool alarmed, closing, refused;
 };
 
-static uint64_t run_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void run_fail(bench_runner *self, const brg_error *error)
 {
     if (self->all->first_error.status == BRG_OK)
@@ -93,7 +86,7 @@ static brg_status run_submit(bench_runner *self, size_t index, brg_error *error)
     submit.key = is_fair ? item->class_index + 1 : item->key;
     if (submit.deadline_ns == 0) /* an order of deadlines, which none misses */
         submit.deadline_ns = BRG_SECONDS(300) + 1000 * class->length_ns;
-    self->tickets[index] = (run_ticket){self, run_now_ns()};
+    self->tickets[index] = (run_ticket){self, cli_now_ns()};
     brg_status status = brg_pool_submit(self->pool, options->task, input, &submit, NULL);
     if (status == BRG_OK)
         self->outstanding++;
@@ -108,7 +101,7 @@ static void run_submit_due(bench_runner *self)
     const bench_load *load = self->load;
     while (self->next < load->count && !self->refused) {
         brg_error error;
-        uint64_t due = self->started_ns + load->items[self->next].arrival_ns, now = run_now_ns();
+        uint64_t due = self->started_ns + load->items[self->next].arrival_ns, now = cli_now_ns();
         if (due > now) {
             struct itimerspec at = {.it_value = {(time_t)(due / 1000000000u), (long)(due % 1000000000u)}};
             timerfd_settime(self->clock, TFD_TIMER_ABSTIME, &at, NULL);
@@ -224,7 +217,10 @@ static bool run_warm_up(bench_runner *self)
     brg_pool_stats stats = {.size = sizeof(stats)};
     brg_error error;
     uint32_t count = 0;
-    bool fixed = self->all->options.pool.pool.scaling == brg_scaling_fixed;
+    const brg_pool_options *pool = &self->all->options.pool.pool;
+    bool fixed = pool->scaling == brg_scaling_fixed;
+    if (pool->workers_min == BRG_NO_WORKERS && pool->warm_spares == 0)
+        return true; /* none comes before there is a task */
     do {
         if (!run_goes_on(self))
             return false;
@@ -299,7 +295,7 @@ bool bench_run(bench_all *all, const bench_choice *choice, bench_round *out)
     bench_runner self = {.all = all, .stage = &all->stage, .load = &all->load, .clock = -1};
     bool good = run_open(&self, choice) && run_warm_up(&self);
     if (good) {
-        self.started_ns = run_now_ns() + RUN_START_MS * 1000000u;
+        self.started_ns = cli_now_ns() + RUN_START_MS * 1000000u;
         run_submit_due(&self);
         while (good && (self.next < all->load.count || self.outstanding > 0))
             good = run_goes_on(&self);

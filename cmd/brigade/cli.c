@@ -7,10 +7,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CLI_OPTIONS_MAX 128
 #define CLI_HELP_COLUMN 32
+#define CLI_COLUMNS 80 /* of what is no terminal */
 
 bool cli_complain(const char *command, const char *format, ...)
 {
@@ -177,7 +180,7 @@ bool cli_read_count(const char *command, const char *option, const char *text, u
     char *end = NULL;
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number < least || number > most)
+    if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' || number < least || number > most)
         return cli_complain(command, "--%s: \"%s\" is no whole number from %llu to %llu", option, text,
                             (unsigned long long)least, (unsigned long long)most);
     *out = number;
@@ -249,6 +252,19 @@ bool cli_wants_colour(FILE *to)
 {
     const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
     return (no == NULL || no[0] == '\0') && isatty(fileno(to)) && (terminal == NULL || strcmp(terminal, "dumb") != 0);
+}
+
+int cli_columns(FILE *to)
+{
+    struct winsize size;
+    return ioctl(fileno(to), TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : CLI_COLUMNS;
+}
+
+uint64_t cli_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 void cli_format_bytes(char *text, size_t size, uint64_t bytes)

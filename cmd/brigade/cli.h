@@ -59,6 +59,12 @@ bool cli_read_word(const char *command, const char *option, const char *text, co
 /* Whether `to` is a terminal that wants colour: honours NO_COLOR and TERM=dumb. */
 bool cli_wants_colour(FILE *to);
 
+/* How wide the terminal `to` is; 80 where it is none. */
+int cli_columns(FILE *to);
+
+/* Of the monotonic clock. */
+uint64_t cli_now_ns(void);
+
 /* "1.5 MB" into `text`. */
 void cli_format_bytes(char *text, size_t size, uint64_t bytes);
 

@@ -57,7 +57,7 @@ static void image_finish(image_run *run)
     if (run->closing || run->outstanding != 0)
         return;
     run->closing = true;
-    run->jobs.ended_ns = image_now_ns();
+    run->jobs.ended_ns = cli_now_ns();
     uv_timer_stop(&run->timer);
 }
 
@@ -286,7 +286,7 @@ static int image_process(image_run *run, char **operands, int count)
         cli_complain("image", "out of memory");
         return CLI_CANNOT_RUN;
     }
-    run->jobs.started_ns = run->jobs.ended_ns = image_now_ns();
+    run->jobs.started_ns = run->jobs.ended_ns = cli_now_ns();
     if (run->jobs.count == 0) {
         cli_complain("image", "no pictures there; directories inside directories need -r");
         if (run->options.json)
@@ -297,7 +297,7 @@ static int image_process(image_run *run, char **operands, int count)
     run->shows_progress = run->options.progress == IMAGE_ALWAYS ||
                           (run->options.progress == IMAGE_AUTO && !run->options.quiet && !run->options.json &&
                            isatty(STDERR_FILENO));
-    run->jobs.started_ns = image_now_ns();
+    run->jobs.started_ns = cli_now_ns();
     run->jobs.ended_ns = 0;
     if (uv_loop_init(&run->uv) != 0) {
         cli_complain("image", "no event loop: out of memory or descriptors");
@@ -308,7 +308,7 @@ static int image_process(image_run *run, char **operands, int count)
         return CLI_CANNOT_RUN;
     }
     if (run->jobs.ended_ns == 0)
-        run->jobs.ended_ns = image_now_ns();
+        run->jobs.ended_ns = cli_now_ns();
     bool told = true;
     if (run->options.json)
         told = image_report_json(run);

@@ -72,7 +72,6 @@ void image_free_jobs(image_jobs *jobs);
 void image_fail_job(image_jobs *jobs, image_job *job, brg_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-uint64_t image_now_ns(void);
 void image_draw_progress(const image_jobs *jobs, bool colour);
 void image_clear_progress(void);
 /* The summary on `to`; with --json the document on standard output instead. */

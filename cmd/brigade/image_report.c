@@ -4,33 +4,16 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "image.h"
 
 #define REPORT_BAR 24
 #define REPORT_BAR_LEAST 4 /* below that it says nothing */
-#define REPORT_COLUMNS 80
-
-uint64_t image_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static double report_rate(const image_jobs *jobs, uint64_t now_ns)
 {
     uint64_t elapsed = now_ns - jobs->started_ns;
     return jobs->done == 0 || elapsed == 0 ? 0 : (double)jobs->done * 1e9 / (double)elapsed;
-}
-
-static int report_columns(void)
-{
-    struct winsize size;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : REPORT_COLUMNS;
 }
 
 /*
@@ -39,7 +22,7 @@ static int report_columns(void)
  */
 void image_draw_progress(const image_jobs *jobs, bool colour)
 {
-    uint64_t now = image_now_ns();
+    uint64_t now = cli_now_ns();
     size_t settled = jobs->done + jobs->failed;
     char left[32] = "", count[64], failed[32], rate[80], bar[REPORT_BAR + 4] = "";
     if (settled != 0 && settled < jobs->count) {
@@ -50,7 +33,7 @@ void image_draw_progress(const image_jobs *jobs, bool colour)
     snprintf(failed, sizeof(failed), "%zu failed", jobs->failed);
     snprintf(rate, sizeof(rate), ", %.1f images/s%s", report_rate(jobs, now), left);
 
-    int room = report_columns() - 1 - (int)(strlen(count) + strlen(failed));
+    int room = cli_columns(stderr) - 1 - (int)(strlen(count) + strlen(failed));
     int width = room - (int)strlen(rate) - 3;
     if (width > REPORT_BAR)
         width = REPORT_BAR;

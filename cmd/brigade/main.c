@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* brigade: the command. Each subcommand is a file and a line in the table. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <brigade.h>
 
@@ -41,8 +43,18 @@ static int main_options(const char *name)
     return CLI_OK;
 }
 
+/* A standard descriptor that is closed would be the number of the next thing opened: of a worker's channel, say. So each
+ * gets something that fails as a closed one does, like stdopen of the GNU utilities. */
+static void main_fill_descriptors(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    main_fill_descriptors();
     if (argc < 2) {
         main_help(stderr);
         return CLI_USAGE;

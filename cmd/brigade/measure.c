@@ -71,7 +71,7 @@ static void measure_done(const brg_result *result, void *user_data)
     if (self->is_counting && result->status == BRG_OK) {
         histogram_add(&self->times, result->run_ns);
         if (self->seats != NULL) {
-            self->last_ns = measure_now_ns();
+            self->last_ns = cli_now_ns();
             measure_count_seat(self, result->worker_id, self->last_ns);
         }
     }
@@ -187,9 +187,9 @@ void measure_close(measure *self)
         return;
     self->closing = true;
     if (self->pool != NULL) {
-        uint64_t started = measure_now_ns();
+        uint64_t started = cli_now_ns();
         brg_pool_stop(self->pool, 0);
-        while (self->outstanding > 0 && self->interrupts < 2 && measure_now_ns() - started < MEASURE_END_NS)
+        while (self->outstanding > 0 && self->interrupts < 2 && cli_now_ns() - started < MEASURE_END_NS)
             uv_run(&self->uv, UV_RUN_ONCE);
     }
     brg_pool_destroy(self->pool);
@@ -238,8 +238,8 @@ static bool measure_settle(measure *self, uint32_t workers, uint64_t ns)
             brg_pool_get_stats(self->pool, &stats);
         }
     } while (stats.workers_online != workers);
-    uint64_t started = measure_now_ns(), settled = self->settled;
-    while (measure_now_ns() - started < ns / MEASURE_WARM_PART || self->settled - settled < workers)
+    uint64_t started = cli_now_ns(), settled = self->settled;
+    while (cli_now_ns() - started < ns / MEASURE_WARM_PART || self->settled - settled < workers)
         if (!measure_turn(self))
             return false;
     return true;
@@ -273,17 +273,17 @@ static bool measure_window(measure *self, uint32_t workers, uint64_t ns, measure
         }
     }
     histogram_reset(&self->times);
-    uint64_t cpu = measure_cpu_ns(), started = measure_now_ns(), now = started;
+    uint64_t cpu = measure_cpu_ns(), started = cli_now_ns(), now = started;
     self->is_counting = true;
     bool good = true;
     while (good && (now - started < ns || self->times.count + self->failed - failed < least)) {
         good = measure_turn(self);
-        now = measure_now_ns();
+        now = cli_now_ns();
     }
     self->is_counting = false;
     *out = (measure_result){.elapsed_ns = now - started, .tasks = self->times.count, .failed = self->failed - failed};
     uint64_t cpu_end = measure_cpu_ns();
-    out->cpus = cpu == 0 || cpu_end < cpu ? -1 : (double)(cpu_end - cpu) / (double)(measure_now_ns() - started);
+    out->cpus = cpu == 0 || cpu_end < cpu ? -1 : (double)(cpu_end - cpu) / (double)(cli_now_ns() - started);
     out->rate = is_short ? (double)out->tasks * 1e9 / (double)out->elapsed_ns
                          : measure_seats_rate(self->seats, out->elapsed_ns);
     free(self->seats);

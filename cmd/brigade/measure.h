@@ -40,7 +40,6 @@ typedef struct measure {
     void *tick_state;
 } measure;
 
-uint64_t measure_now_ns(void);
 /* CPU time of this program and its worker processes; 0 where the kernel does not tell. */
 uint64_t measure_cpu_ns(void);
 

@@ -7,13 +7,6 @@
 
 #include "measure.h"
 
-uint64_t measure_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t measure_process_ns(pid_t process)
 {
     struct timespec used;

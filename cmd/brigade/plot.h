@@ -91,7 +91,5 @@ void plot_print(FILE *to, const plot_chart *chart, const plot_terminal *terminal
 
 /* Whether the locale's characters are UTF-8. */
 bool plot_has_utf8(void);
-/* The columns of a terminal; `otherwise` where `to` is none. */
-int plot_columns(FILE *to, int otherwise);
 
 #endif

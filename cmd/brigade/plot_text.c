@@ -8,8 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "plot.h"
 
@@ -38,12 +36,6 @@ bool plot_has_utf8(void)
     bool has = strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
     freelocale(locale);
     return has;
-}
-
-int plot_columns(FILE *to, int otherwise)
-{
-    struct winsize size;
-    return ioctl(fileno(to), TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : otherwise;
 }
 
 static void text_dot(text_canvas *canvas, int x, int y)

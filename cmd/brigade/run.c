@@ -136,8 +136,8 @@ static void run_watch(run_state *run)
 static bool run_look_at_files(run_state *run)
 {
     bool is_known = true;
-    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) /* something else would get that number */
-        return cli_complain("run", "standard output: %s", strerror(errno));
+    if ((fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY) /* as one that was closed is, by now */
+        return cli_complain("run", "standard output: %s", strerror(EBADF));
     for (int i = 0; i < run->file_count; i++) {
         struct stat about;
         bool is_standard = strcmp(run->files[i], "-") == 0;
@@ -269,9 +269,9 @@ static int run_on_loop(run_state *run, const char *module)
     int code = run_open_pool(run, module);
     if (code < 0) {
         run_watch(run);
-        run->started_ns = run_now_ns();
+        run->started_ns = cli_now_ns();
         code = run_flow(run) ? CLI_OK : CLI_CANNOT_RUN;
-        run->ended_ns = run_now_ns();
+        run->ended_ns = cli_now_ns();
     }
     brg_pool_destroy(run->pool);
     if (code == CLI_OK) {

@@ -128,7 +128,6 @@ void run_read(void *run);
 void run_write(void *run);
 void run_stop_reading(run_state *run);
 
-uint64_t run_now_ns(void);
 /* "FILE:17" or "line 17". */
 void run_name_line(char *text, size_t size, const run_item *item);
 /* One failed line for people; clears the progress line first. */

@@ -294,6 +294,8 @@ static void input_file(input *in)
             break;
         in->used += (size_t)count;
         in->bytes_read += (size_t)count;
+        if (at_start && in->used < 3 && memcmp(in->buffer, mark, in->used) == 0)
+            continue; /* a pipe may give it byte by byte */
         if (at_start && in->used >= 3 && memcmp(in->buffer, mark, 3) == 0)
             in->start = 3;
         at_start = false;

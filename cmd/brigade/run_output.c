@@ -5,6 +5,7 @@
  * only counts from then on.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,11 +60,14 @@ static void output_give_up(output *out, const char *name, int number)
 /* Writes the buffer, and counts the lines that went out whole. */
 static void output_flush(output *out)
 {
+    struct pollfd room = {.fd = STDOUT_FILENO, .events = POLLOUT};
     size_t at = 0;
     while (out->failed_errno == 0 && at < out->used) {
         ssize_t count = write(STDOUT_FILENO, out->buffer + at, out->used - at);
         if (count >= 0)
             at += (size_t)count;
+        else if (errno == EAGAIN) /* somebody else made the pipe one that does not block */
+            (void)poll(&room, 1, -1);
         else if (errno != EINTR)
             output_give_up(out, "standard output", errno);
     }

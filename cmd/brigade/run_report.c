@@ -4,21 +4,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "run.h"
 
 #define REPORT_BAR 20
-#define REPORT_COLUMNS 80
-
-uint64_t run_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 void run_name_line(char *text, size_t size, const run_item *item)
 {
@@ -119,12 +108,6 @@ brg_status run_error_value(const run_item *item, brg_value **out)
 
 /* ---- progress ---------------------------------------------------------------------------------------------------- */
 
-static int report_columns(void)
-{
-    struct winsize size;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : REPORT_COLUMNS;
-}
-
 /* "12.3 k" */
 static void report_rate(char *text, size_t size, double rate)
 {
@@ -156,12 +139,12 @@ void run_draw_progress(run_state *run)
     char counts[160], failed[40], rate[24], rest[80], bar[REPORT_BAR + 4];
     uv_mutex_lock(&run->lock);
     const run_counts *now = &run->counts;
-    uint64_t settled = now->done + now->failed, elapsed = run_now_ns() - run->started_ns;
+    uint64_t settled = now->done + now->failed, elapsed = cli_now_ns() - run->started_ns;
     report_rate(rate, sizeof(rate), elapsed == 0 ? 0 : (double)settled * 1e9 / (double)elapsed);
     snprintf(counts, sizeof(counts), "%" PRIu64 " lines, ", settled);
     snprintf(failed, sizeof(failed), "%" PRIu64 " failed", now->failed);
     snprintf(rest, sizeof(rest), ", %zu in flight, %s lines/s", run->outstanding, rate);
-    int room = report_columns() - 1 - (int)(strlen(counts) + strlen(failed));
+    int room = cli_columns(stderr) - 1 - (int)(strlen(counts) + strlen(failed));
     report_bar(bar, run, room - (int)strlen(rest) - 1);
     bool red = now->failed != 0 && cli_wants_colour(stderr);
     fprintf(stderr, "\r\033[K%s%s%s%s%s%.*s", bar, counts, red ? "\033[31m" : "", failed, red ? "\033[0m" : "",

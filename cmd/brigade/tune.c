@@ -32,7 +32,7 @@ static bool tune_measure(tune_run *run)
     if (!measure_try(load, &error))
         return load->interrupts > 0 ||
                cli_complain("tune", "%s of %s: %s", run->options.task, run->options.module, error.message);
-    run->started_ns = measure_now_ns();
+    run->started_ns = cli_now_ns();
     while (search_next(&run->search, &workers)) {
         measure_result result;
         run->at = workers;
@@ -94,9 +94,9 @@ static int tune_execute(tune_run *run)
         return CLI_CANNOT_RUN;
     if (!measure_open(&run->measure, &run->options.pool, run->module, (uint32_t)run->options.from))
         return CLI_CANNOT_RUN;
-    run->started_ns = measure_now_ns();
+    run->started_ns = cli_now_ns();
     bool good = tune_measure(run);
-    run->ended_ns = measure_now_ns();
+    run->ended_ns = cli_now_ns();
     tune_clear_progress(run);
     run->measure.tick = NULL;
     return tune_report(run, good);

@@ -52,9 +52,9 @@ static bool inputs_read(tune_run *run, FILE *file)
         ssize_t length = getline(&line, &capacity, file);
         if (length < 0)
             break;
-        number++;
-        if (!inputs_is_blank(line, length))
-            good = inputs_line(run, line, length, number);
+        size_t mark = number++ == 0 && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+        if (!inputs_is_blank(line + mark, length - (ssize_t)mark))
+            good = inputs_line(run, line + mark, length - (ssize_t)mark, number);
     }
     free(line);
     if (good && ferror(file))

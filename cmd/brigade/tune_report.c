@@ -9,7 +9,6 @@
 #include "plot.h"
 #include "tune.h"
 
-#define REPORT_COLUMNS 80
 #define REPORT_ROWS 18
 #define REPORT_NOISY 0.05 /* rounds differ by more: it is worth a word */
 #define REPORT_GREEN "\033[1;32m"
@@ -57,7 +56,7 @@ void tune_draw_progress(void *state)
 {
     static uint64_t drawn_ns;
     const tune_run *run = state;
-    uint64_t now = measure_now_ns();
+    uint64_t now = cli_now_ns();
     uint32_t best = search_best(&run->search);
     char line[200], known[80] = "";
     if (now - drawn_ns < BRG_MILLISECONDS(100) || run->at == 0)
@@ -70,7 +69,7 @@ void tune_draw_progress(void *state)
     }
     snprintf(line, sizeof(line), "round %u of at most %u: %u worker%s%s", run->search.used + 1, run->search.budget,
              run->at, run->at == 1 ? "" : "s", known);
-    fprintf(stderr, "\r%.*s\033[K", plot_columns(stderr, REPORT_COLUMNS) - 1, line);
+    fprintf(stderr, "\r%.*s\033[K", cli_columns(stderr) - 1, line);
     fflush(stderr);
 }
 
@@ -243,7 +242,7 @@ bool tune_print(const tune_run *run, bool interrupted)
     if ((terminal || options->plot) && !options->no_plot) {
         report_charts charts;
         if (report_charts_init(&charts, run)) {
-            plot_terminal to = {plot_columns(stdout, REPORT_COLUMNS), REPORT_ROWS, plot_has_utf8(), colour};
+            plot_terminal to = {cli_columns(stdout), REPORT_ROWS, plot_has_utf8(), colour};
             plot_print(stdout, &charts.charts[0], &to);
             printf("\n");
             free(charts.memory);

@@ -6,6 +6,8 @@
 #ifndef BRIGADE_ANALYZE_GROUPS_H
 #define BRIGADE_ANALYZE_GROUPS_H
 
+#include <math.h>
+
 #include "arena.h"
 #include "plan.h"
 
@@ -24,6 +26,12 @@ static inline void group_sum(group_cell *cell, double number)
     double sum = cell->sum + number, part = sum - cell->sum;
     cell->error += (cell->sum - (sum - part)) + (number - part);
     cell->sum = sum;
+}
+
+/* A sum that left the doubles is infinite; its errors say nothing then. */
+static inline double group_total(const group_cell *cell)
+{
+    return isfinite(cell->sum) && isfinite(cell->error) ? cell->sum + cell->error : cell->sum;
 }
 
 static inline void group_add(group_cell *cell, double number)

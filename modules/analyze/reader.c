@@ -47,9 +47,9 @@ analyze_row analyze_reader_short(analyze_reader *reader, bool in_quotes)
         return READER_MORE;
     }
     reader->problem = is_long || !in_quotes ? PROBLEM_LONG : PROBLEM_UNCLOSED;
-    size_t within = is_long ? reader->plan->row_max + 1 : left;
-    const char *line_end = memchr(reader->data + reader->row, '\n', within);
-    size_t next = line_end != NULL ? (size_t)(line_end - reader->data) + 1 : reader->row + within;
+    const char *line_end = memchr(reader->data + reader->row, '\n', left);
+    size_t next = line_end != NULL ? (size_t)(line_end - reader->data) + 1
+                                   : reader->row + (is_long ? reader->plan->row_max + 1 : left);
     reader->lines = reader->row_line + (line_end != NULL);
     analyze_reader_set(reader, reader->data, reader->size, reader->at_end, next);
     return line_end == NULL && is_long ? READER_LONG : READER_BAD;

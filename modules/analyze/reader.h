@@ -27,7 +27,7 @@ typedef enum analyze_row {
     READER_GOOD,
     READER_BLANK, /* an empty line */
     READER_BAD,   /* `problem` */
-    READER_LONG,  /* no line end within row_max bytes: the caller goes on behind the next one. `problem` too */
+    READER_LONG,  /* too long, and its line end is not in the data: the caller goes on behind it. `problem` too */
     READER_MORE,  /* the row is not all there: again from `row`, with more data */
     READER_END
 } analyze_row;

@@ -196,6 +196,19 @@ for size in 3k 64k 1M; do
     run --count -f csv --chunk $size --row-max 100 long.csv
     check "in chunks of $size" gives count 1
 done
+printf 'a\n1e308\n1e308\n-1\n' >in
+run --sum a --mean a -f csv
+check "sums that no double holds" gives "sum(a),mean(a)" inf,inf
+run --sum a -f json
+check "  are null in JSON" gives "[" '{"sum(a)":null}' "]"
+printf 'a,b\n1,2\n3,%0200d\n5,6\n7,%0200d\n9,10\n' 0 0 >long.csv
+cp long.csv in
+for size in 10 300 64k; do
+    run --sum a -f csv --chunk $size --row-max 100
+    check "rows behind it, in blocks of $size" gives 'sum(a)' 15
+    run --sum a -f csv --chunk $size --row-max 100 long.csv
+    check "  and in chunks" gives 'sum(a)' 15
+done
 cat >small.ndjson <<'END'
 {"country":"DE","price":10.5,"who":{"name":"a","tags":[1,2]}}
 {"country":"FR","price":"20","who":{"name":"b\n\u00e9"}}
@@ -278,6 +291,14 @@ status=$?
 check "workers were killed" [ "$killed" -ge 4 ]
 check "and it ended well" ended 0
 check "with the same result" cmp -s out expected
+
+mkfifo one two
+seq 1 200000 >two.txt
+cat two.txt >one &
+cat two.txt >two &
+run --no-header --count -f csv --chunk 20k one two
+check "two pipes, one after the other" gives count 400000
+wait
 
 mkfifo still
 "$brigade" analyze --count <still >out 2>err &

@@ -73,6 +73,10 @@ refuses "it takes no operands" bench work
 run bench $quick --svg "$work/none/bars.svg" --queue fifo
 check "a picture that cannot be written" ended 1
 
+# shellcheck disable=SC2086
+run bench $quick --policies "queue=fifo" --scaling backlog --workers-min 0
+check "workers that come with the tasks" ended 0
+
 # ---- interrupted -----------------------------------------------------------------------------------------------------
 mkfifo "$work/line"
 "$brigade" bench --mix 1:1ms -n 100 --repeat 31 --policies "queue=fifo" --progress always >"$work/out" 2>"$work/line" &

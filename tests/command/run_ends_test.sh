@@ -37,6 +37,9 @@ check "it cannot be opened" says "No such file"
 status=0
 "$brigade" run "$scenario" echo <"$work/in" >&- 2>"$work/err" || status=$?
 check "no standard output at all" says "standard output: Bad file descriptor"
+status=0
+"$brigade" tune work spin --input '{"us":10}' --to 1 --rounds 1 --round 5ms <&- >&- 2>&- || status=$?
+check "nor any other: none of them is taken for a channel" ended 1
 
 # ---- results are not kept back ---------------------------------------------------------------------------------------
 # start ARGUMENT...: in the background, results into $work/stuck (descriptor 4), messages into $work/told (3).
@@ -64,11 +67,12 @@ mkfifo "$work/source"
 "$brigade" run "$scenario" echo <"$work/source" >"$work/stuck" 2>"$work/told" &
 job=$!
 exec 5>"$work/source" 4<"$work/stuck" 3<"$work/told"
-echo 1 >&5
+printf '\357' >&5
+printf '\273\2771\n' >&5
 read -r first <&4
 echo 2 >&5
 read -r second <&4
-check "a line is done before the next is there" [ "$first $second" = "1 2" ]
+check "a line is done before the next is there, behind a mark in two writes" [ "$first $second" = "1 2" ]
 exec 5>&-
 ends
 check "and the end is the end of the input" ended 0

@@ -130,10 +130,12 @@ seq 1 5000 | sed '1000s/.*/oops/' >"$work/in"
 run run "$scenario" echo -w 2 --fail-fast --ordered --summary --in-flight 16
 check "stop at the first" ended 1
 check "  and say at which" says "line 1000: no JSON"
-check "  what came before is there" [ "$(sed -n 900p "$work/out")" = 900 ]
-check "  and not all behind" [ "$(wc -l <"$work/out")" -lt 4999 ]
+# Of the 16 in flight those that no worker has begun are left out; a worker that gets no CPU may hold old ones.
+check "  what came before is there" [ "$(wc -l <"$work/out")" -ge 984 ]
+check "  and nothing behind" [ "$(tail -n 1 "$work/out")" -lt 1000 ]
+check "  in order" sort -n -c "$work/out"
 seq 1 5000 >"$work/in"
-run run "$scenario" fail -w 2 --fail-fast --summary
+run run "$scenario" fail -w 2 --fail-fast --summary --in-flight 16
 check "stop at a failed task" says " not run; 0 written"
 check "  ends with 1" ended 1
 
