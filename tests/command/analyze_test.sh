@@ -3,49 +3,22 @@
 # `brigade analyze` as its users see it. usage: analyze_test.sh BUILD
 set -u
 build=$1
-brigade=$build/brigade
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-tests=0 failures=0
-
-check() {
-    name=$1
-    shift
-    tests=$((tests + 1))
-    if "$@"; then
-        echo "ok   $name"
-    else
-        echo "FAIL $name"
-        head -20 "$work/out" | sed 's/^/     out: /'
-        head -20 "$work/err" | sed 's/^/     err: /'
-        failures=$((failures + 1))
-    fi
-}
+. "$(dirname "$0")/checks.sh"
 # run ARGUMENT...: `brigade analyze`, with $work/in on standard input.
 run() {
     status=0
     "$brigade" analyze "$@" >"$work/out" 2>"$work/err" <"$work/in" || status=$?
 }
-ended() { [ "$status" -eq "$1" ]; }
-says() { grep -qF -- "$1" "$work/err"; }
-silent() { [ ! -s "$work/err" ]; }
 # gives LINE...: the output, line by line.
 gives() { printf '%s\n' "$@" | cmp -s - "$work/out"; }
-refuses() {
-    advice=$1
-    shift
-    run "$@"
-    check "refuses: $*" ended 2
-    check "  and says: $advice" says "$advice"
-}
-
 [ -x "$brigade" ] || { echo "no $brigade"; exit 77; }
 data=$build/tests/bin/analyze_data
 [ -x "$data" ] || { echo "no $data"; exit 77; }
 [ -e "/proc/$$/task/$$/children" ] || { echo "the kernel has no lists of children"; exit 77; }
 cd "$work" || exit 1
-: >in
 cat >small.csv <<'END'
 country,price,name
 DE,10.5,"Müller, Hans"
@@ -97,7 +70,7 @@ check "malformed: columns" says 'line 9, byte 111: it has 2 columns, not 3: US,1
 check "malformed: how many" says '3 malformed rows left out'
 run --strict --quiet --count small.csv
 check "--strict" ended 1
-check "--quiet" silent
+check "--quiet" says_nothing
 run --malformed 1 --sum price --format csv small.csv
 check "--malformed" [ "$(wc -l <err)" -eq 2 ]
 run -g country small.csv
@@ -328,5 +301,4 @@ if script -q -e -c true /dev/null </dev/null >/dev/null 2>&1; then
     check "a terminal gets a table" grep -q 'note .*count' out
 fi
 
-echo "$((tests - failures)) of $tests checks good"
-[ "$failures" -eq 0 ]
+finish
