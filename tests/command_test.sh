@@ -3,47 +3,13 @@
 # The command as its users see it. usage: command_test.sh BUILD ...
 set -u
 build=$1
-brigade=$build/brigade
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-tests=0 failures=0
-
-# check NAME CONDITION...: one more test.
-check() {
-    name=$1
-    shift
-    tests=$((tests + 1))
-    if "$@"; then
-        echo "ok   $name"
-    else
-        echo "FAIL $name"
-        sed 's/^/     out: /' "$work/out"
-        sed 's/^/     err: /' "$work/err"
-        failures=$((failures + 1))
-    fi
-}
-# run ARGUMENT...: the command, into $work/out, $work/err and $status.
-run() {
-    status=0
-    "$brigade" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-}
-ended() { [ "$status" -eq "$1" ]; }
-says() { grep -qF -- "$1" "$work/err"; }
-prints() { grep -qF -- "$1" "$work/out"; }
-silent() { [ ! -s "$work/$1" ]; }
-# The usage error with its advice, and nothing done.
-refuses() {
-    advice=$1
-    shift
-    run "$@"
-    check "refuses: $*" ended 2
-    check "  and says: $advice" says "$advice"
-}
-
+. "$here/command/checks.sh"
 [ -x "$brigade" ] || { echo "no $brigade"; exit 77; }
 [ -x "$build/photos" ] || { echo "no $build/photos"; exit 77; }
-"$build/photos" --count 3 --hostile "$work/in" >/dev/null || exit 1
+"$build/photos" --count 3 --hostile "$work/photos" >/dev/null || exit 1
 
 # ---- asking ----------------------------------------------------------------------------------------------------------
 run --help
@@ -58,36 +24,36 @@ check "nothing asked" ended 2
 refuses 'there is no command "cook"' cook
 refuses "unknown or ambiguous option --resise" image --resise 3x3
 refuses "option --resize needs an argument" image --resize
-refuses "write 800x600" image --resize 800 -o "$work/x" "$work/in"
-refuses "cover, contain or inside" image --resize 80x60:stretch -o "$work/x" "$work/in"
-refuses "jpeg, png, webp or avif" image --convert bmp -o "$work/x" "$work/in"
-refuses "0.01 to 100" image --blur 0 -o "$work/x" "$work/in"
-refuses "write 500ms" image --optimize --timeout 5 -o "$work/x" "$work/in"
-refuses "write 100k" image --optimize --memory-max much -o "$work/x" "$work/in"
-refuses "from 1 to 1024" image --optimize --workers 0 -o "$work/x" "$work/in"
-refuses "thread or process" image --optimize --isolation fiber -o "$work/x" "$work/in"
-refuses "nothing to do" image -o "$work/x" "$work/in"
-refuses "Give -o DIR" image --optimize "$work/in"
+refuses "write 800x600" image --resize 800 -o "$work/x" "$work/photos"
+refuses "cover, contain or inside" image --resize 80x60:stretch -o "$work/x" "$work/photos"
+refuses "jpeg, png, webp or avif" image --convert bmp -o "$work/x" "$work/photos"
+refuses "0.01 to 100" image --blur 0 -o "$work/x" "$work/photos"
+refuses "write 500ms" image --optimize --timeout 5 -o "$work/x" "$work/photos"
+refuses "write 100k" image --optimize --memory-max much -o "$work/x" "$work/photos"
+refuses "from 1 to 1024" image --optimize --workers 0 -o "$work/x" "$work/photos"
+refuses "thread or process" image --optimize --isolation fiber -o "$work/x" "$work/photos"
+refuses "nothing to do" image -o "$work/x" "$work/photos"
+refuses "Give -o DIR" image --optimize "$work/photos"
 refuses "Give files or directories" image --optimize -o "$work/x"
-refuses "contradict" image --optimize --progressive --no-progressive -o "$work/x" "$work/in"
+refuses "contradict" image --optimize --progressive --no-progressive -o "$work/x" "$work/photos"
 check "nothing was made" [ ! -e "$work/x" ]
 
 # The manual has every option, and no other.
 for option in $("$brigade" --options image); do
     grep -qE "^\.It (Fl [a-z] , )?Fl ${option#-}( |$)" "$here/../docs/man/brigade-image.1" || echo "$option"
 done >"$work/out"
-check "every option is in the manual" silent out
+check "every option is in the manual" prints_nothing
 sed -nE 's/^\.It (Fl [a-z] , )?Fl (-[a-z-]+).*/-\2/p' "$here/../docs/man/brigade-image.1" | while read -r option; do
     "$brigade" --options image | grep -qx -- "$option" || echo "$option"
 done >"$work/out"
-check "every option of the manual is there" silent out
+check "every option of the manual is there" prints_nothing
 
 # ---- working ---------------------------------------------------------------------------------------------------------
 for isolation in process thread; do
-    run image --resize 80x60 --isolation $isolation --workers 2 -o "$work/$isolation" "$work/in"
+    run image --resize 80x60 --isolation $isolation --workers 2 -o "$work/$isolation" "$work/photos"
     check "$isolation: some failed" ended 1
     check "$isolation: the good ones are done" says "3 of 9 pictures done, 6 failed"
-    check "$isolation: nothing on standard output" silent out
+    check "$isolation: nothing on standard output" prints_nothing
     check "$isolation: bomb" says "megapixels; the limit is 50"
     check "$isolation: corrupt" says "hostile-corrupt.jpg: corrupt JPEG"
     check "$isolation: truncated" says "hostile-truncated.jpg: corrupt JPEG"
@@ -99,43 +65,43 @@ done
 check "no colour in a pipe" [ "$(grep -c "$(printf '\033')" "$work/err")" -eq 0 ]
 check "both isolations give the same bytes" diff -rq "$work/process" "$work/thread"
 
-run image --resize 80x60 -o "$work/process" "$work/in/photo-0000.jpg"
+run image --resize 80x60 -o "$work/process" "$work/photos/photo-0000.jpg"
 check "an existing result is kept" ended 1
 check "and said" says "exist"
-run image --resize 40x30 --overwrite -o "$work/process" "$work/in/photo-0000.jpg"
+run image --resize 40x30 --overwrite -o "$work/process" "$work/photos/photo-0000.jpg"
 check "unless asked" ended 0
-run image --optimize --overwrite -o "$work/in" "$work/in/photo-0000.jpg"
+run image --optimize --overwrite -o "$work/photos" "$work/photos/photo-0000.jpg"
 check "an input is never replaced" says "its result would replace it"
-run image --thumbnail -o "$work/clash" "$work/in/photo-0000.jpg" "$work/in/photo-0000.jpg"
+run image --thumbnail -o "$work/clash" "$work/photos/photo-0000.jpg" "$work/photos/photo-0000.jpg"
 check "two results of one name" says "the same name as that of"
-run image --thumbnail -o "$work/none" "$work/in/no-such.jpg"
+run image --thumbnail -o "$work/none" "$work/photos/no-such.jpg"
 check "a missing file" says "No such file"
 mkdir -p "$work/tree/below"
-cp "$work/in/photo-0000.jpg" "$work/tree/below/a.jpg"
+cp "$work/photos/photo-0000.jpg" "$work/tree/below/a.jpg"
 run image --convert png --resize 60x -r -o "$work/deep/er" "$work/tree"
 check "directories of directories" [ -s "$work/deep/er/below/a.png" ]
 mkdir "$work/empty"
 run image --thumbnail -o "$work/none" "$work/empty"
 check "an empty directory" says "no pictures there"
-run image --thumbnail --quiet -o "$work/quiet" "$work/in/photo-0000.jpg"
-check "quiet" silent err
-run image --thumbnail --module "$work/no.so" -o "$work/none" "$work/in"
+run image --thumbnail --quiet -o "$work/quiet" "$work/photos/photo-0000.jpg"
+check "quiet" says_nothing
+run image --thumbnail --module "$work/no.so" -o "$work/none" "$work/photos"
 check "a missing module" ended 3
 cp "$build/tests/modules/scenario.so" "$work/other.so"
-run image --thumbnail --module "$work/other.so" -o "$work/none" "$work/in/photo-0000.jpg"
+run image --thumbnail --module "$work/other.so" -o "$work/none" "$work/photos/photo-0000.jpg"
 check "another module" says "no task named"
 
 # The disk is full: a small file system where one may be made; else a limit on file sizes, which says the same to a writer.
 # (Process workers need no such limit: it counts their shared memory, too.)
 mkdir "$work/full"
 if mount -t tmpfs -o size=48k tmpfs "$work/full" 2>/dev/null; then
-    run image --resize 1000x -o "$work/full" "$work/in/photo-0000.jpg" "$work/in/photo-0001.jpg"
+    run image --resize 1000x -o "$work/full" "$work/photos/photo-0000.jpg" "$work/photos/photo-0001.jpg"
     reason="No space left on device"
     left=$(ls -A "$work/full" | wc -l)
     umount "$work/full"
 else
     (trap '' XFSZ; ulimit -f 4; exec "$brigade" image --isolation thread --resize 1000x -o "$work/full" \
-        "$work/in/photo-0000.jpg" "$work/in/photo-0001.jpg") >"$work/out" 2>"$work/err" </dev/null
+        "$work/photos/photo-0000.jpg" "$work/photos/photo-0001.jpg") >"$work/out" 2>"$work/err" </dev/null
     status=$?
     reason="File too large"
     left=$(ls -A "$work/full" | wc -l)
@@ -144,15 +110,15 @@ check "a full disk" ended 1
 check "is named" says "$reason"
 check "and leaves nothing behind" [ "$left" -eq 0 ]
 if [ "$(id -u)" -ne 0 ]; then
-    cp "$work/in/photo-0000.jpg" "$work/secret.jpg"
+    cp "$work/photos/photo-0000.jpg" "$work/secret.jpg"
     chmod 0 "$work/secret.jpg"
     run image --thumbnail -o "$work/none" "$work/secret.jpg"
     check "an unreadable file" says "Permission denied"
 fi
 
 # ---- for programs ---------------------------------------------------------------------------------------------------
-run image --thumbnail --json -o "$work/json" "$work/in"
-check "json: nothing on standard error" silent err
+run image --thumbnail --json -o "$work/json" "$work/photos"
+check "json: nothing on standard error" says_nothing
 check "json: sums" prints '"done": 3'
 check "json: failures with their reason" prints '"error": "'
 check "json: results" prints '"format": "jpeg"'
@@ -161,7 +127,7 @@ check "json: is one document" "$build/tests/bin/test_json_document" "$work/out"
 # ---- interrupted ----------------------------------------------------------------------------------------------------
 # Long work whose progress line says when it has begun.
 mkdir "$work/many"
-for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do ln "$work/in/photo-0000.jpg" "$work/many/$n.jpg"; done
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do ln "$work/photos/photo-0000.jpg" "$work/many/$n.jpg"; done
 for times in 1 2; do
     mkfifo "$work/line$times"
     "$brigade" image --blur 60 --workers 2 --progress always -o "$work/interrupted$times" "$work/many" >"$work/out" 2>"$work/line$times" &
@@ -183,5 +149,4 @@ for times in 1 2; do
     check "interrupted $times: no temporary files" [ -z "$(find "$work/interrupted$times" -name '.*' -type f 2>/dev/null)" ]
 done
 
-echo "$((tests - failures)) of $tests checks good"
-[ "$failures" -eq 0 ]
+finish

@@ -254,29 +254,22 @@ static void accumulators_may_be_nothing(void **state)
 
 /* ---- what is refused --------------------------------------------------------------------------------------------- */
 
-#define refused(wanted, word, call)                                                                                    \
-    do {                                                                                                               \
-        brg_error error;                                                                                               \
-        memset(&error, 0, sizeof(error));                                                                              \
-        assert_int_equal((call), (wanted));                                                                            \
-        assert_int_equal(error.status, (wanted));                                                                      \
-        if (strstr(error.message, (word)) == NULL)                                                                     \
-            fail_msg("\"%s\" does not speak of \"%s\"", error.message, (word));                                        \
-    } while (0)
-
 static void bad_reductions_are_named(void **state)
 {
     (void)state;
     double n = 0;
     brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
-    refused(BRG_INVALID, "fold", brg_map_reduce(pool, 1, NULL, &n, NULL, &error));
-    refused(BRG_INVALID, "combine", brg_map_reduce(pool, 1, brg_reduction_opts(.fold = add_range), &n, NULL, &error));
-    refused(BRG_INVALID, "result",
-            brg_map_reduce(pool, 1, brg_reduction_opts(.fold = add_range, .combine = add_two, .accumulator_bytes = 8),
-                           NULL, NULL, &error));
-    refused(BRG_INVALID, "errors",
-            brg_map_reduce(pool, 1, brg_reduction_opts(.fold = add_range, .combine = add_two, .accumulator_bytes = 8),
-                           &n, brg_flow_opts(.errors = BRG_FLOW_GO_ON), &error));
+    SCENARIO_REFUSED(BRG_INVALID, "fold", brg_map_reduce(pool, 1, NULL, &n, NULL, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "combine",
+                     brg_map_reduce(pool, 1, brg_reduction_opts(.fold = add_range), &n, NULL, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "result",
+                     brg_map_reduce(pool, 1,
+                                    brg_reduction_opts(.fold = add_range, .combine = add_two, .accumulator_bytes = 8),
+                                    NULL, NULL, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "errors",
+                     brg_map_reduce(pool, 1,
+                                    brg_reduction_opts(.fold = add_range, .combine = add_two, .accumulator_bytes = 8),
+                                    &n, brg_flow_opts(.errors = BRG_FLOW_GO_ON), &error));
     brg_pool_destroy(pool);
 }
 

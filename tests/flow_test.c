@@ -9,15 +9,6 @@
 
 #define BOUND BRG_SECONDS(60)
 
-static brg_pool *make_pool(const brg_pool_options *options)
-{
-    brg_pool *pool = NULL;
-    brg_error error;
-    if (brg_pool_create(&pool, options, &error) != BRG_OK)
-        fail_msg("pool: %s", error.message);
-    return pool;
-}
-
 static void wait_for(const uint32_t *flag, uint32_t value)
 {
     while (__atomic_load_n(flag, __ATOMIC_ACQUIRE) != value)
@@ -98,7 +89,7 @@ static void each_index_runs_once(void **state)
     (void)state;
     uint64_t random = 20261121;
     for (uint32_t workers = 1; workers <= 4; workers++) {
-        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = workers));
+        brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = workers));
         for (int i = 0; i < 60; i++) {
             marks m = marks_new(brg__random_below(&random, i < 10 ? 4 : 30000));
             m.chunk_min = brg__random_below(&random, 3) == 0 ? brg__random_below(&random, 500) : 0;
@@ -130,7 +121,7 @@ static brg_status count_only(brg_context *context, size_t first, size_t end, voi
 static void none_and_very_many(void **state)
 {
     (void)state;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2));
     uint64_t counted = 0;
     assert_int_equal(brg_parallel_for(pool, 0, count_only, &counted, NULL, NULL), BRG_OK);
     assert_int_equal(counted, 0);
@@ -146,7 +137,7 @@ static void none_and_very_many(void **state)
 static void a_failure_stops(void **state)
 {
     (void)state;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 3));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3));
     for (int i = 0; i < 50; i++) {
         marks m = marks_new(20000);
         m.work = 100;
@@ -186,7 +177,7 @@ static void the_lowest_index_is_told(void **state)
     enum { COUNT = 30000 };
     static uint32_t in[COUNT], out[COUNT];
     uint32_t kind = 1000;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 4));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 4));
     for (uint32_t i = 0; i < COUNT; i++)
         in[i] = i;
     const brg_mapping mapping = {in, out, sizeof(in[0]), sizeof(out[0]), COUNT};
@@ -213,7 +204,7 @@ static void the_lowest_index_is_told(void **state)
 static void a_token_stops_it(void **state)
 {
     (void)state;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2));
     for (int i = 0; i < 20; i++) {
         marks m = marks_new(100000);
         brg_error error;
@@ -267,7 +258,8 @@ static void a_token_stops_what_has_not_begun(void **state)
 {
     (void)state;
     plug p = {0};
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 1)), *other = make_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1)),
+             *other = scenario_function_pool(brg_pool_opts(.workers_max = 1));
     assert_int_equal(brg_pool_call(pool, plug_task, &p, NULL, NULL), BRG_OK);
     wait_for(&p.xbegan, 1);
     marks m = marks_new(100);
@@ -293,8 +285,8 @@ static void stopping_the_pool_ends_it(void **state)
     (void)state;
     for (int kill = 0; kill < 2; kill++) {
         plug p = {0};
-        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_FOREVER));
-        brg_pool *other = make_pool(brg_pool_opts(.workers_max = 1));
+        brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_FOREVER));
+        brg_pool *other = scenario_function_pool(brg_pool_opts(.workers_max = 1));
         assert_int_equal(brg_pool_call(pool, plug_task, &p, NULL, NULL), BRG_OK);
         wait_for(&p.xbegan, 1);
         marks m = marks_new(1000);
@@ -336,8 +328,8 @@ static void killing_the_pool_ends_what_runs(void **state)
 {
     (void)state;
     plug p = {0};
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2, .grace_ns = BRG_FOREVER));
-    brg_pool *other = make_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .grace_ns = BRG_FOREVER));
+    brg_pool *other = scenario_function_pool(brg_pool_opts(.workers_max = 1));
     calling c = {.pool = pool, .marks = (void *)&p};
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit_call(other, call_until_asked, &c, NULL, &task), BRG_OK);
@@ -369,8 +361,8 @@ static void abandoned_threads_do_not_hold_it_up(void **state)
 {
     (void)state;
     static plug p; /* the threads may look at it once more after they are counted out */
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2, .grace_ns = 1));
-    brg_pool *other = make_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .grace_ns = 1));
+    brg_pool *other = scenario_function_pool(brg_pool_opts(.workers_max = 1));
     calling c = {.pool = pool, .marks = (void *)&p};
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit_call(other, call_deaf, &c, NULL, &task), BRG_OK);
@@ -417,7 +409,7 @@ static void calls_nest(void **state)
 {
     (void)state;
     for (uint32_t workers = 1; workers <= 4; workers++) {
-        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = workers));
+        brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = workers));
         for (int i = 0; i < 10; i++) {
             nest n = {.pool = pool, .depth = 3};
             assert_int_equal(brg_parallel_for(pool, 6, nest_range, &n, NULL, NULL), BRG_OK);
@@ -452,7 +444,7 @@ static brg_status inner_failure(brg_context *context, void *argument)
 static void inner_failures_stay_inside(void **state)
 {
     (void)state;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit_call(pool, inner_failure, pool, NULL, &task), BRG_OK);
     assert_int_equal(brg_task_wait(task, BOUND), BRG_OK);
@@ -477,7 +469,7 @@ static void nothing_piles_up(void **state)
 {
     (void)state;
     plug p = {0};
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2));
     nest n = {.pool = pool};
     brg_task *task = NULL;
     assert_int_equal(brg_pool_call(pool, plug_task, &p, NULL, NULL), BRG_OK);
@@ -527,7 +519,7 @@ static brg_status until_stranger(brg_context *context, size_t first, size_t end,
 static void others_get_their_turn(void **state)
 {
     (void)state;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
     shared s = {.pool = pool};
     assert_int_equal(brg_parallel_for(pool, 1u << 30, until_stranger, &s, brg_flow_opts(.chunk_max = 1u << 17), NULL),
                      BRG_OK);
@@ -550,9 +542,10 @@ static void the_pool_grows_for_it(void **state)
     (void)state;
     for (int i = 0; i < 10; i++) {
         uint32_t there = 0;
-        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 8, .workers_min = i % 2 == 0 ? BRG_NO_WORKERS : 1,
-                                                 .scaling = brg_scaling_backlog, .grow_queued = 1,
-                                                 .scaling_interval_ns = BRG_MILLISECONDS(1)));
+        brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 8,
+                                                              .workers_min = i % 2 == 0 ? BRG_NO_WORKERS : 1,
+                                                              .scaling = brg_scaling_backlog, .grow_queued = 1,
+                                                              .scaling_interval_ns = BRG_MILLISECONDS(1)));
         assert_int_equal(brg_parallel_for(pool, 8, meet, &there, brg_flow_opts(.chunk_max = 1), NULL), BRG_OK);
         brg_pool_destroy(pool);
     }
@@ -581,7 +574,7 @@ static void arrays_are_mapped(void **state)
     static int32_t in[COUNT];
     static double out[COUNT];
     brg_error error;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 3));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3));
     for (int i = 0; i < COUNT; i++)
         in[i] = i - 7;
     assert_int_equal(brg_map_array(pool, increment, in, in, COUNT, &error), BRG_OK);
@@ -616,7 +609,7 @@ static void the_loop_is_told(void **state)
     brg_loop *loop = NULL;
     brg_error error;
     assert_int_equal(brg_loop_create(&loop, NULL, &error), BRG_OK);
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2, .loop = loop));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .loop = loop));
     marks all[CALLS];
     told t[CALLS] = {{0}};
     for (int i = 0; i < CALLS; i++) {
@@ -647,7 +640,7 @@ static void destroying_the_pool_tells_the_loop(void **state)
     brg_loop *loop = NULL;
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
     for (int i = 0; i < 10; i++) {
-        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2, .loop = loop, .grace_ns = BRG_FOREVER));
+        brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .loop = loop, .grace_ns = BRG_FOREVER));
         told t = {0};
         marks m = marks_new(2000000);
         m.work = 50;
@@ -664,42 +657,35 @@ static void destroying_the_pool_tells_the_loop(void **state)
 
 /* ---- what is refused --------------------------------------------------------------------------------------------- */
 
-#define refused(wanted, word, call)                                                                                    \
-    do {                                                                                                               \
-        brg_error error;                                                                                               \
-        memset(&error, 0, sizeof(error));                                                                              \
-        assert_int_equal((call), (wanted));                                                                            \
-        assert_int_equal(error.status, (wanted));                                                                      \
-        if (strstr(error.message, (word)) == NULL)                                                                     \
-            fail_msg("\"%s\" does not speak of \"%s\"", error.message, (word));                                        \
-    } while (0)
-
 static void bad_arguments_are_named(void **state)
 {
     (void)state;
     uint64_t n = 0;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 1));
-    refused(BRG_INVALID, "pool", brg_parallel_for(NULL, 1, count_only, &n, NULL, &error));
-    refused(BRG_INVALID, "function", brg_parallel_for(pool, 1, NULL, &n, NULL, &error));
-    refused(BRG_INVALID, "done", brg_parallel_for(pool, 1, count_only, &n, brg_flow_opts(.done = on_done), &error));
-    refused(BRG_INVALID, "priority",
-            brg_parallel_for(pool, 1, count_only, &n, brg_flow_opts(.priority = (brg_priority)9), &error));
-    refused(BRG_INVALID, "chunk_min",
-            brg_parallel_for(pool, 1, count_only, &n, brg_flow_opts(.chunk_min = 3, .chunk_max = 2), &error));
-    refused(BRG_INVALID, "errors",
-            brg_parallel_for(pool, 1, count_only, &n, brg_flow_opts(.errors = BRG_FLOW_SKIP), &error));
-    refused(BRG_INVALID, "brg_flow_options",
-            brg_parallel_for(pool, 1, count_only, &n, &(brg_flow_options){.size = 1}, &error));
-    refused(BRG_INVALID, "array", brg_map(pool, increment, &(brg_mapping){NULL, &n, 4, 4, 1}, NULL, NULL, &error));
-    refused(BRG_INVALID, "array", brg_map(pool, increment, &(brg_mapping){&n, NULL, 4, 4, 1}, NULL, NULL, &error));
-    refused(BRG_INVALID, "arrays", brg_map(pool, increment, NULL, NULL, NULL, &error));
-    refused(BRG_INVALID, "elements",
-            brg_map(pool, increment, &(brg_mapping){&n, &n, 8, 8, SIZE_MAX}, NULL, NULL, &error));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
+    SCENARIO_REFUSED(BRG_INVALID, "pool", brg_parallel_for(NULL, 1, count_only, &n, NULL, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "function", brg_parallel_for(pool, 1, NULL, &n, NULL, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "done",
+                     brg_parallel_for(pool, 1, count_only, &n, brg_flow_opts(.done = on_done), &error));
+    SCENARIO_REFUSED(BRG_INVALID, "priority",
+                     brg_parallel_for(pool, 1, count_only, &n, brg_flow_opts(.priority = (brg_priority)9), &error));
+    SCENARIO_REFUSED(BRG_INVALID, "chunk_min",
+                     brg_parallel_for(pool, 1, count_only, &n, brg_flow_opts(.chunk_min = 3, .chunk_max = 2), &error));
+    SCENARIO_REFUSED(BRG_INVALID, "errors",
+                     brg_parallel_for(pool, 1, count_only, &n, brg_flow_opts(.errors = BRG_FLOW_SKIP), &error));
+    SCENARIO_REFUSED(BRG_INVALID, "brg_flow_options",
+                     brg_parallel_for(pool, 1, count_only, &n, &(brg_flow_options){.size = 1}, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "array",
+                     brg_map(pool, increment, &(brg_mapping){NULL, &n, 4, 4, 1}, NULL, NULL, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "array",
+                     brg_map(pool, increment, &(brg_mapping){&n, NULL, 4, 4, 1}, NULL, NULL, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "arrays", brg_map(pool, increment, NULL, NULL, NULL, &error));
+    SCENARIO_REFUSED(BRG_INVALID, "elements",
+                     brg_map(pool, increment, &(brg_mapping){&n, &n, 8, 8, SIZE_MAX}, NULL, NULL, &error));
     assert_int_equal(brg_pool_drain(pool, BOUND), BRG_OK);
-    refused(BRG_CLOSED, "shutting down", brg_parallel_for(pool, 1, count_only, &n, NULL, &error));
+    SCENARIO_REFUSED(BRG_CLOSED, "shutting down", brg_parallel_for(pool, 1, count_only, &n, NULL, &error));
     brg_pool_destroy(pool);
     pool = scenario_pool(BRG_ISOLATION_PROCESS, NULL);
-    refused(BRG_UNSUPPORTED, "process workers", brg_parallel_for(pool, 1, count_only, &n, NULL, &error));
+    SCENARIO_REFUSED(BRG_UNSUPPORTED, "process workers", brg_parallel_for(pool, 1, count_only, &n, NULL, &error));
     brg_pool_destroy(pool);
     assert_int_equal(n, 0);
 }
@@ -720,7 +706,7 @@ static void the_peak_is_of_users_tasks(void **state)
     told t[3] = {{0}};
     uint64_t leaves = 0;
     uint64_t full_at = 0;
-    brg_pool *pool = make_pool(
+    brg_pool *pool = scenario_function_pool(
         brg_pool_opts(.workers_max = 1, .loop = loop, .queue_high = 2, .on_full = on_full, .user_data = &full_at));
     assert_int_equal(brg_pool_call(pool, plug_task, &p, NULL, NULL), BRG_OK);
     wait_for(&p.xbegan, 1);

@@ -15,15 +15,6 @@ static void wait_for(const uint32_t *flag, uint32_t value)
 
 static void set(uint32_t *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
 
-static brg_pool *make_pool(const brg_pool_options *options)
-{
-    brg_pool *pool = NULL;
-    brg_error error;
-    if (brg_pool_create(&pool, options, &error) != BRG_OK)
-        fail_msg("pool: %s", error.message);
-    return pool;
-}
-
 static brg_task *start_call(brg_pool *pool, brg_call_fn call, void *argument)
 {
     brg_task *task = NULL;
@@ -70,7 +61,7 @@ static void fib_in_one_task(void **state)
 {
     (void)state;
     for (uint32_t workers = 1; workers <= 4; workers++) {
-        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = workers, .no_spin = workers == 3));
+        brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = workers, .no_spin = workers == 3));
         for (int i = 0; i < 10; i++) {
             fib_call call = {.n = 18};
             assert_int_equal(end_call(start_call(pool, fib_task, &call)), BRG_OK);
@@ -84,7 +75,7 @@ static void fib_in_many_tasks_at_once(void **state)
 {
     (void)state;
     enum { TASKS = 60 };
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 3));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3));
     fib_call calls[TASKS];
     brg_task *tasks[TASKS];
     for (int i = 0; i < TASKS; i++) {
@@ -126,7 +117,7 @@ static void more_forks_than_are_kept(void **state)
 {
     (void)state;
     static uint32_t counts[FLAT];
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2));
     for (int round = 1; round <= 5; round++) {
         assert_int_equal(end_call(start_call(pool, flat_task, counts)), BRG_OK);
         for (int i = 0; i < FLAT; i++)
@@ -153,7 +144,7 @@ static brg_status sum_task(brg_context *context, void *argument)
 static void a_range(void **state)
 {
     (void)state;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2));
     uint64_t sum = 0;
     assert_int_equal(end_call(start_call(pool, sum_task, &sum)), BRG_OK);
     assert_int_equal(sum, (uint64_t)1000000 * 999999 / 2);
@@ -168,7 +159,8 @@ static void process_runs_it_in_place(void **state)
     char path[4096];
     const char *directory = getenv("TEST_MODULE_DIR");
     snprintf(path, sizeof(path), "%s/fork.so", directory != NULL ? directory : ".");
-    brg_pool *pool = make_pool(brg_pool_opts(.module = path, .isolation = BRG_ISOLATION_PROCESS, .workers_max = 2));
+    brg_pool *pool = scenario_function_pool(
+        brg_pool_opts(.module = path, .isolation = BRG_ISOLATION_PROCESS, .workers_max = 2));
     brg_value *input = NULL;
     assert_int_equal(brg_value_int(&input, 15, NULL), BRG_OK);
     brg_task *task = scenario_submit(pool, "fib", input, NULL);
@@ -223,7 +215,8 @@ static void a_stolen_fork_sees_the_cancel(void **state)
 {
     (void)state;
     for (int no_spin = 0; no_spin < 2; no_spin++) {
-        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2, .no_spin = no_spin != 0, .grace_ns = BRG_FOREVER));
+        brg_pool *pool = scenario_function_pool(
+            brg_pool_opts(.workers_max = 2, .no_spin = no_spin != 0, .grace_ns = BRG_FOREVER));
         for (int i = 0; i < 20; i++) {
             pair p = {0};
             brg_task *task = start_call(pool, fork_until_cancelled, &p);
@@ -250,7 +243,7 @@ static void a_pool_ends_while_tasks_fork(void **state)
 {
     (void)state;
     for (int i = 0; i < 10; i++) {
-        brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 3, .grace_ns = BRG_FOREVER));
+        brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3, .grace_ns = BRG_FOREVER));
         for (int k = 0; k < 2; k++)
             assert_int_equal(brg_pool_submit_call(pool, fork_for_ever, NULL, NULL, NULL), BRG_OK);
         fib_call call = {.n = 15};
@@ -310,7 +303,7 @@ static brg_status outer_task(brg_context *context, void *argument)
 static void a_stolen_fork_waits_for_a_task(void **state)
 {
     (void)state;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2, .grace_ns = BRG_FOREVER));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .grace_ns = BRG_FOREVER));
     for (int i = 0; i < 20; i++) {
         nest n = {.pool = pool, .after = {.n = 10}};
         brg_task *outer = start_call(pool, outer_task, &n);
@@ -403,7 +396,7 @@ static void a_deaf_task_takes_its_helpers_with_it(void **state)
 {
     (void)state;
     static deaf d;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2, .grace_ns = BRG_MILLISECONDS(1)));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .grace_ns = BRG_MILLISECONDS(1)));
     start_deaf(pool, &d);
     for (int i = 0; i < 5; i++) { /* two new ones are there, and share forks */
         pair p = {0};
@@ -418,7 +411,7 @@ static void lost_workers_fork_when_the_pool_is_gone(void **state)
 {
     (void)state;
     static deaf d;
-    brg_pool *pool = make_pool(brg_pool_opts(.workers_max = 2, .grace_ns = BRG_MILLISECONDS(1)));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .grace_ns = BRG_MILLISECONDS(1)));
     start_deaf(pool, &d);
     brg_pool_destroy(pool);
     end_deaf(&d);

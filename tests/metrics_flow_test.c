@@ -8,15 +8,6 @@
 
 #define BOUND BRG_SECONDS(60)
 
-static brg_metrics *metrics_of(const brg_pool *pool)
-{
-    brg_metrics *metrics = NULL;
-    brg_error error;
-    if (brg_pool_metrics(pool, &metrics, &error) != BRG_OK)
-        fail_msg("metrics: %s", error.message);
-    return metrics;
-}
-
 /* ---- functions of streams ---------------------------------------------------------------------------------------- */
 
 static brg_status stage_pass(brg_context *context, const brg_value *input, brg_value **output, void *state)
@@ -57,7 +48,7 @@ static void functions_of_streams_are_functions(void **state)
         scenario_expect(pool, "noop", NULL, BRG_OK);
     run_stream(pool, stage_pass);
     assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     assert_true(brg_metrics_pool(metrics)->tasks_done == 14);
     for (size_t i = 0; brg_metrics_task(metrics, i) != NULL; i++) {
         const brg_metrics_of_task *task = brg_metrics_task(metrics, i);
@@ -102,7 +93,7 @@ static void pieces_are_in_no_peak(void **state)
         brg_parallel_for(pool, 1000, pass_range, NULL, brg_flow_opts(.done = note_end, .user_data = &done), &error),
         BRG_OK);
     brg_task *waits = scenario_submit(pool, "noop", NULL, NULL);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     assert_true(brg_metrics_pool(metrics)->queue_length == 1);
     assert_true(brg_metrics_pool(metrics)->queue_peak == 1);
     brg_metrics_free(metrics);
@@ -158,7 +149,7 @@ static void a_worker_shows_that_it_runs_a_piece(void **state)
         (void)brg_loop_dispatch(loop);
     }
     crowd_wait(&here, 1);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     assert_string_equal(brg_metrics_worker(metrics, 0)->task, BRG_METRICS_FLOWS);
     brg_metrics_free(metrics);
     crowd_release(&here, 1);
@@ -199,10 +190,10 @@ static void counts_of_functions_never_fall(void **state)
     pthread_t thread;
     run_stream(run.pool, stage_pass);
     assert_int_equal(brg_pool_wait_idle(run.pool, BOUND), BRG_OK);
-    brg_metrics_free(metrics_of(run.pool));
+    brg_metrics_free(scenario_metrics(run.pool));
     assert_int_equal(pthread_create(&thread, NULL, flood_named, &run), 0);
     for (int i = 0; i < 1000; i++) {
-        brg_metrics *metrics = metrics_of(run.pool);
+        brg_metrics *metrics = scenario_metrics(run.pool);
         const brg_metrics_of_task *functions = brg_metrics_task(metrics, 0);
         assert_string_equal(functions->name, BRG_METRICS_FUNCTIONS);
         assert_true(functions->done == 10);

@@ -7,15 +7,6 @@
 
 #include "crowd.h"
 
-static brg_metrics *metrics_of(const brg_pool *pool)
-{
-    brg_metrics *metrics = NULL;
-    brg_error error;
-    if (brg_pool_metrics(pool, &metrics, &error) != BRG_OK)
-        fail_msg("metrics: %s", error.message);
-    return metrics;
-}
-
 static const brg_metrics_of_task *task_called(const brg_metrics *metrics, const char *name)
 {
     const brg_metrics_of_task *task;
@@ -35,7 +26,7 @@ static void check_sums(brg_pool *pool)
 {
     assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)),
                      BRG_OK); /* who sees a result may be ahead of the counts */
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
     brg_pool_stats stats = scenario_stats(pool);
     uint64_t named[5] = {0};
@@ -123,7 +114,7 @@ static void every_count_agrees(void **state)
         tally_add(&counts, tasks[i]);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
     check_sums(pool);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
     assert_true(seen->tasks_submitted == MIXED);
     assert_true(seen->tasks_done == counts.done && seen->tasks_failed == counts.failed);
@@ -176,7 +167,7 @@ static void times_are_those_of_the_results(void **state)
     qsort(run, TIMED, sizeof(run[0]), compare_u64);
     qsort(wait, TIMED, sizeof(wait[0]), compare_u64);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
     assert_true(seen->run.count == TIMED && seen->run.sum_ns == sum && seen->run.mean_ns == sum / TIMED);
     check_near(seen->run.p50_ns, run[TIMED / 2 - 1]);
@@ -210,7 +201,7 @@ static void samples_stand_for_all(void **state)
         assert_int_equal(brg_pool_call(pool, do_nothing, NULL, NULL, NULL), BRG_OK);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
     check_sums(pool);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
     const brg_metrics_of_task *functions = task_called(metrics, BRG_METRICS_FUNCTIONS);
     assert_true(seen->tasks_timed > 0 && seen->tasks_timed <= seen->run.count);
@@ -236,7 +227,7 @@ static void members_of_batches_are_timed(void **state)
     }
     assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
     check_sums(pool);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
     assert_true(seen->tasks_submitted == 40 && seen->batches > 0);
     assert_true(seen->run.count > 0 && seen->run.max_ns > 0 && seen->run.max_ns < seen->uptime_ns);
@@ -255,7 +246,7 @@ static void a_worker_shows_what_it_runs(void **state)
     crowd_open(&here);
     brg_task *task = scenario_submit(pool, "noop", crowd_input(&here), NULL);
     crowd_wait(&here, 1);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     assert_true(brg_metrics_pool(metrics)->tasks_running == 1);
     const brg_metrics_of_worker *worker, *busy = NULL;
     for (size_t i = 0; (worker = brg_metrics_worker(metrics, i)) != NULL; i++)
@@ -275,7 +266,7 @@ static void a_worker_shows_what_it_runs(void **state)
     crowd_close(&here);
     scenario_expect(pool, "fail", NULL, BRG_FAILED);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
-    metrics = metrics_of(pool);
+    metrics = scenario_metrics(pool);
     uint64_t errors = 0;
     for (size_t i = 0; (worker = brg_metrics_worker(metrics, i)) != NULL; i++)
         errors += worker->errors;
@@ -297,7 +288,7 @@ static void names_are_bounded(void **state)
         }
     assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
     check_sums(pool);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     assert_true(task_called(metrics, "nobody-0")->failed == 2);
     assert_true(task_called(metrics, "nobody-31")->failed == 2);
     assert_null(task_called(metrics, "nobody-32"));
@@ -315,7 +306,7 @@ static void no_two_names_look_alike(void **state)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         scenario_expect(pool, names[i], NULL, i == 0 ? BRG_OK : BRG_NOT_FOUND);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_task *task;
     for (size_t i = 0; (task = brg_metrics_task(metrics, i)) != NULL; i++)
         for (size_t j = 0; j < i; j++)
@@ -333,7 +324,7 @@ static void without_metrics_counts_are_there(void **state)
     for (int i = 0; i < 10; i++)
         scenario_expect(pool, "noop", NULL, BRG_OK);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
     assert_true(seen->tasks_done == 10 && seen->run.count == 0 && seen->throughput_peak == 0);
     assert_non_null(brg_metrics_worker(metrics, 0));
@@ -356,7 +347,7 @@ static void *read_on(void *argument)
     reader *self = argument;
     uint64_t settled = 0, runs = 0;
     while (!self->is_over || self->readings == 0) {
-        brg_metrics *metrics = metrics_of(self->pool);
+        brg_metrics *metrics = scenario_metrics(self->pool);
         const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
         assert_true(settled_of(seen) >= settled && settled_of(seen) <= seen->tasks_submitted);
         assert_true(seen->run.count >= runs);

@@ -11,13 +11,6 @@
 
 #include "scenario.h"
 
-static brg_metrics *metrics_of(const brg_pool *pool)
-{
-    brg_metrics *metrics = NULL;
-    assert_int_equal(brg_pool_metrics(pool, &metrics, NULL), BRG_OK);
-    return metrics;
-}
-
 /* ---- a strict parser --------------------------------------------------------------------------------------------- */
 
 #define NAME_MAX_BYTES 128
@@ -249,7 +242,7 @@ static void a_page_of_two_pools_is_well_formed(void **state)
     brg_pool *second = scenario_pool(scenario_isolation(state), brg_pool_opts(.name = ODD_NAME));
     run_some(first, 40);
     run_some(second, 3);
-    brg_metrics *metrics[] = {metrics_of(first), metrics_of(second)};
+    brg_metrics *metrics[] = {scenario_metrics(first), scenario_metrics(second)};
     char *text = NULL;
     size_t size = 0;
     assert_int_equal(brg_metrics_prometheus((const brg_metrics *const *)metrics, 2, &text, &size, NULL), BRG_OK);
@@ -285,7 +278,7 @@ static void buckets_count_what_is_below_their_bounds(void **state)
         brg_task_unref(task);
     }
     assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
-    const brg_metrics *metrics = metrics_of(pool);
+    const brg_metrics *metrics = scenario_metrics(pool);
     char *text = NULL;
     size_t size = 0;
     assert_int_equal(brg_metrics_prometheus(&metrics, 1, &text, &size, NULL), BRG_OK);
@@ -312,7 +305,7 @@ static void pools_of_one_name_are_refused(void **state)
 {
     (void)state;
     brg_pool *pool = scenario_function_pool(brg_pool_opts(.name = "twice", .workers_max = 1));
-    brg_metrics *metrics[] = {metrics_of(pool), metrics_of(pool), NULL};
+    brg_metrics *metrics[] = {scenario_metrics(pool), scenario_metrics(pool), NULL};
     brg_error error;
     char *text = NULL;
     assert_int_equal(brg_metrics_prometheus((const brg_metrics *const *)metrics, 2, &text, NULL, &error), BRG_INVALID);
@@ -374,7 +367,7 @@ static void json_says_what_the_struct_says(void **state)
 {
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.name = ODD_NAME, .timing = true));
     run_some(pool, 20);
-    brg_metrics *metrics = metrics_of(pool);
+    brg_metrics *metrics = scenario_metrics(pool);
     char *text = NULL;
     size_t size = 0, i = 0;
     brg_value *value = NULL;

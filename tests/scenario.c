@@ -68,6 +68,15 @@ void scenario_expect(brg_pool *pool, const char *name, brg_value *input, brg_sta
     brg_task_unref(task);
 }
 
+brg_metrics *scenario_metrics(const brg_pool *pool)
+{
+    brg_metrics *metrics = NULL;
+    brg_error error;
+    if (brg_pool_metrics(pool, &metrics, &error) != BRG_OK)
+        fail_msg("metrics: %s", error.message);
+    return metrics;
+}
+
 brg_pool_stats scenario_stats(const brg_pool *pool)
 {
     brg_pool_stats stats = {.size = sizeof(stats)};

@@ -45,6 +45,19 @@ const brg_result *scenario_result(brg_task *task);
 void scenario_expect(brg_pool *pool, const char *name, brg_value *input, brg_status status);
 
 brg_pool_stats scenario_stats(const brg_pool *pool);
+/* A reading, to be freed; fails the test when there is none. */
+brg_metrics *scenario_metrics(const brg_pool *pool);
+
+/* `call`, which may fill a brg_error called error, fails with the status and a message that has the word. */
+#define SCENARIO_REFUSED(wanted, word, call)                                                                           \
+    do {                                                                                                               \
+        brg_error error;                                                                                               \
+        memset(&error, 0, sizeof(error));                                                                              \
+        assert_int_equal((call), (wanted));                                                                            \
+        assert_int_equal(error.status, (wanted));                                                                      \
+        if (strstr(error.message, (word)) == NULL)                                                                     \
+            fail_msg("\"%s\" does not speak of \"%s\"", error.message, (word));                                        \
+    } while (0)
 
 /* A map with one field. */
 brg_value *scenario_int(const char *key, int64_t value);

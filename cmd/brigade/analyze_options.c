@@ -186,19 +186,11 @@ static bool options_delimiter(analyze_options *options, const char *text)
 
 static bool options_flag(analyze_options *options, const char *name)
 {
-    const struct {
-        const char *name;
-        bool *flag;
-    } flags[] = {{"no-header", &options->no_header},
-                 {"exact", &options->exact},
-                 {"quiet", &options->quiet},
-                 {"stats", &options->stats},
-                 {"strict", &options->strict}};
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-        if (strcmp(flags[i].name, name) == 0) {
-            *flags[i].flag = true;
-            return true;
-        }
+    const cli_flag flags[] = {{"no-header", &options->no_header}, {"exact", &options->exact},
+                              {"quiet", &options->quiet},         {"stats", &options->stats},
+                              {"strict", &options->strict},       {NULL, NULL}};
+    if (cli_set_flag(flags, name))
+        return true;
     if (strcmp(name, "json") != 0)
         return false;
     options->print = ANALYZE_PRINT_JSON;

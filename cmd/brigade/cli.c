@@ -174,6 +174,16 @@ int cli_parse(const cli_command *command, int argc, char **argv, void *state, in
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
+bool cli_set_flag(const cli_flag *flags, const char *name)
+{
+    for (; flags->name != NULL; flags++)
+        if (strcmp(flags->name, name) == 0) {
+            *flags->flag = true;
+            return true;
+        }
+    return false;
+}
+
 bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most,
                     uint64_t *out)
 {

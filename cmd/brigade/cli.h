@@ -46,6 +46,13 @@ void cli_print_options(const cli_command *command, FILE *to);
 /* "brigade image: ..." on standard error. Returns false, for `return`. */
 bool cli_complain(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Sets the flag of that name, in a list that ends with a NULL name; false: there is none. */
+typedef struct cli_flag {
+    const char *name;
+    bool *flag;
+} cli_flag;
+bool cli_set_flag(const cli_flag *flags, const char *name);
+
 /* Whole arguments, with a message that says what would be right. */
 bool cli_read_count(const char *command, const char *option, const char *text, uint64_t least, uint64_t most,
                     uint64_t *out);

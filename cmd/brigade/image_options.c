@@ -103,23 +103,16 @@ static bool options_operation(image_options *options, const char *name, const ch
 /* Options that only set something. */
 static bool options_flag(image_options *options, const char *name)
 {
-    const struct {
-        const char *name;
-        bool *flag;
-    } flags[] = {{"recursive", &options->recursive},
-                 {"overwrite", &options->overwrite},
-                 {"progressive", &options->progressive},
-                 {"no-progressive", &options->no_progressive},
-                 {"keep-metadata", &options->keep_metadata},
-                 {"fsync", &options->fsync},
-                 {"json", &options->json},
-                 {"quiet", &options->quiet}};
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-        if (strcmp(flags[i].name, name) == 0) {
-            *flags[i].flag = true;
-            return true;
-        }
-    return false;
+    const cli_flag flags[] = {{"recursive", &options->recursive},
+                              {"overwrite", &options->overwrite},
+                              {"progressive", &options->progressive},
+                              {"no-progressive", &options->no_progressive},
+                              {"keep-metadata", &options->keep_metadata},
+                              {"fsync", &options->fsync},
+                              {"json", &options->json},
+                              {"quiet", &options->quiet},
+                              {NULL, NULL}};
+    return cli_set_flag(flags, name);
 }
 
 static bool options_value(image_options *options, const char *name, const char *argument)

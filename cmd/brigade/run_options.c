@@ -29,19 +29,11 @@ const cli_option run_option_table[] = {
 
 static bool options_flag(run_options *options, const char *name)
 {
-    const struct {
-        const char *name;
-        bool *flag;
-    } flags[] = {{"ordered", &options->ordered},     {"with-line", &options->with_line},
-                 {"raw-input", &options->raw_input}, {"raw-output", &options->raw_output},
-                 {"typed", &options->typed},         {"fail-fast", &options->fail_fast},
-                 {"quiet", &options->quiet}};
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-        if (strcmp(flags[i].name, name) == 0) {
-            *flags[i].flag = true;
-            return true;
-        }
-    return false;
+    const cli_flag flags[] = {{"ordered", &options->ordered},     {"with-line", &options->with_line},
+                              {"raw-input", &options->raw_input}, {"raw-output", &options->raw_output},
+                              {"typed", &options->typed},         {"fail-fast", &options->fail_fast},
+                              {"quiet", &options->quiet},         {NULL, NULL}};
+    return cli_set_flag(flags, name);
 }
 
 /* A path of names between dots. */

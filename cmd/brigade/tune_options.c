@@ -31,20 +31,9 @@ const cli_option tune_option_table[] = {
 
 static bool tune_flag(tune_options *options, const char *name)
 {
-    const struct {
-        const char *name;
-        bool *flag;
-    } flags[] = {{"sweep", &options->sweep},
-                 {"plot", &options->plot},
-                 {"no-plot", &options->no_plot},
-                 {"json", &options->json},
-                 {"quiet", &options->quiet}};
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-        if (strcmp(flags[i].name, name) == 0) {
-            *flags[i].flag = true;
-            return true;
-        }
-    return false;
+    const cli_flag flags[] = {{"sweep", &options->sweep}, {"plot", &options->plot},   {"no-plot", &options->no_plot},
+                              {"json", &options->json},   {"quiet", &options->quiet}, {NULL, NULL}};
+    return cli_set_flag(flags, name);
 }
 
 bool tune_take_option(void *state, const cli_option *option, const char *argument)

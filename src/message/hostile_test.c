@@ -13,32 +13,9 @@
 #include <brigade/port.h>
 #include <brigade/transfer.h>
 
+#include "message/builder_fixture.h"
 #include "message/flat.h"
 #include "message/value_fixture.h"
-
-static brg_builder *builder;
-
-static int setup(void **state)
-{
-    (void)state;
-    return brg_builder_create(&builder, NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    brg_builder_destroy(builder);
-    return 0;
-}
-
-static brg_value *finish(void)
-{
-    brg_value *value = NULL;
-    brg_error error = {.message = ""};
-    if (brg_builder_finish(builder, &value, &error) != BRG_OK)
-        fail_msg("%s", error.message);
-    return value;
-}
 
 static void expect_failure(brg_status expected)
 {
@@ -80,7 +57,7 @@ static void errors_that_share_errors_end_in_json(void **state)
         brg_builder_ref(builder, brg_builder_mark(builder));
         brg_builder_end(builder);
     }
-    brg_value *value = finish();
+    brg_value *value = finish_unread();
     assert_int_equal(brg_value_to_json(value, BRG_JSON_COMPACT, &json, NULL, &error), BRG_TOO_LARGE);
     assert_null(json);
     brg_value_unref(value);
@@ -110,7 +87,7 @@ static void buffers_named_often_are_bounded_in_json(void **state)
                 brg_builder_buffer(builder, &same);
         }
         brg_builder_end(builder);
-        brg_value *value = finish();
+        brg_value *value = finish_unread();
         assert_int_equal(brg_value_write_json(value, BRG_JSON_COMPACT, write_nowhere, &written, NULL), BRG_TOO_LARGE);
         assert_in_range(written, BRG_JSON_SHARED_BYTES_MAX, BRG_JSON_SHARED_BYTES_MAX + (16 << 20));
         brg_value_unref(value);
@@ -144,7 +121,7 @@ static void many_sets_have_one_bound(void **state)
         }
         brg_builder_end(builder);
         if (sets == 2)
-            brg_value_unref(finish());
+            brg_value_unref(finish_unread());
         else
             expect_failure(BRG_TOO_LARGE);
     }
@@ -169,7 +146,7 @@ static void sets_of_arrays_are_equal_by_content(void **state)
             brg_builder_array_buffer(builder, BRG_ELEMENT_I64, &buffer, 0, 1);
         }
         brg_builder_end(builder);
-        values[outside] = finish();
+        values[outside] = finish_unread();
     }
     assert_true(brg_view_equal(brg_value_root(values[0]), brg_value_root(values[1])));
     brg_value_unref(values[0]);
@@ -242,7 +219,7 @@ static void grafted_errors_have_their_parts(void **state)
     (void)state;
     brg_error error = {.status = BRG_FAILED, .domain = "test", .message = "a message of some length"}, read;
     brg_builder_error(builder, &error);
-    brg_value *plain = finish(), *value = NULL, *copy = NULL;
+    brg_value *plain = finish_unread(), *value = NULL, *copy = NULL;
     uint64_t words[100];
     size_t size = brg_value_size(plain), at = size / 8;
     assert_true(size + 80 < sizeof(words));
@@ -261,7 +238,7 @@ static void grafted_errors_have_their_parts(void **state)
     if (brg_value_from_bytes(&value, words, (at + 6) * 8, NULL, 0, &read) != BRG_OK)
         fail_msg("%s", read.message);
     brg_builder_view(builder, brg_view_at(brg_value_root(value), 1));
-    brg_value *graft = finish();
+    brg_value *graft = finish_unread();
     if (brg_value_from_bytes(&copy, brg_value_data(graft), brg_value_size(graft), NULL, 0, &read) != BRG_OK)
         fail_msg("%s", read.message);
     assert_int_equal(brg_view_error(brg_view_at(brg_value_root(copy), 1), &read), BRG_OK);
@@ -291,7 +268,7 @@ static void handles_are_held_once(void **state)
         brg_builder_buffer(builder, &buffer);
     }
     brg_builder_end(builder);
-    brg_value *value = finish();
+    brg_value *value = finish_unread();
     brg_view root = brg_value_root(value);
     assert_true(brg_view_same(brg_view_at(root, 1), brg_view_at(root, 101)));
     assert_true(brg_view_same(brg_view_at(root, 1), brg_view_at(root, 201)));

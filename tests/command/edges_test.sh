@@ -3,38 +3,15 @@
 # The edges of the command: names, terminals, and what must never be lost. usage: edges_test.sh BUILD
 set -u
 build=$1
-brigade=$build/brigade
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-tests=0 failures=0
-
-check() {
-    name=$1
-    shift
-    tests=$((tests + 1))
-    if "$@"; then
-        echo "ok   $name"
-    else
-        echo "FAIL $name"
-        sed 's/^/     out: /' "$work/out"
-        sed 's/^/     err: /' "$work/err"
-        failures=$((failures + 1))
-    fi
-}
-run() {
-    status=0
-    "$brigade" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-}
-ended() { [ "$status" -eq "$1" ]; }
-says() { grep -qF -- "$1" "$work/err"; }
-prints() { grep -qF -- "$1" "$work/out"; }
+. "$(dirname "$0")/checks.sh"
 document() { "$build/tests/bin/test_json_document" "$work/out"; }
-
 [ -x "$brigade" ] || { echo "no $brigade"; exit 77; }
 [ -x "$build/photos" ] || { echo "no $build/photos"; exit 77; }
-"$build/photos" --count 2 "$work/in" >/dev/null || exit 1
-photo=$work/in/photo-0000.jpg
+"$build/photos" --count 2 "$work/photos" >/dev/null || exit 1
+photo=$work/photos/photo-0000.jpg
 cd "$work" || exit 1
 
 # ---- the message names the word at fault, wherever it stands ---------------------------------------------------------
@@ -108,7 +85,7 @@ status=$?
 check "a prefix that was moved" ended 0
 
 if command -v setpriv >/dev/null && [ "$(id -u)" -eq 0 ]; then
-    chmod 755 "$work" "$work/in"
+    chmod 755 "$work" "$work/photos"
     mkdir -m 777 nobody
     cp "$photo" secret.jpg
     chmod 600 secret.jpg
@@ -157,5 +134,4 @@ check "completion: options" grep -qx -- --resize "$work/out"
 complete image --isolation t
 check "completion: words" grep -qx thread "$work/out"
 
-echo "$((tests - failures)) of $tests checks good"
-[ "$failures" -eq 0 ]
+finish
