@@ -251,28 +251,32 @@ struct brg_pool {
     brg__member member;  /* of the worker that made the pool */
     bool has_ended;      /* owner: its workers are gone and the loop is left */
 
-    brg__lock lock;
-    brg__schedule schedule;
+    /* What submitting and taking a plain task writes, in as few cache lines as may be: they travel with the lock. Whose
+     * own line it is: who waits for it looks at it, and is not to slow down who has it. */
+    BRG__ALIGNED(64) brg__lock lock;
+    BRG__ALIGNED(64) brg__schedule schedule;
+    BRG__ALIGNED(64) uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
+    uint64_t waiting_bytes, waiting_peak, submitted;
+    uint64_t hooked_waiting;  /* of those that wait: they are in no bound of admission's */
+    uint64_t strands_waiting; /* of hooked_waiting: strand.c's, which no user sees */
+    brg__pool_mode mode;
+    bool is_plain;   /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
+    bool has_chores; /* for the unlock: the three lists below */
+    bool is_telling;
+    uint64_t with_done; /* submitted with a callback */
     brg__heap expiries; /* of tasks that wait with a bound */
     brg__heap delayed;  /* tasks that wait for a time, by item.link */
     brg__list blocked;  /* tasks that wait for others, likewise */
     brg__wakes wakes, asks;
-    bool has_chores; /* for the unlock: the three lists below */
-    bool is_telling;
     brg__list ended;                 /* after.c: ends whose followers are to be told */
     struct brg__bunch *bunches_left; /* bunch.c: those without tasks */
     brg_task *hooked_first;          /* hooked.c: settled ones, by `next`, each with a reference to the pool */
     brg_task *hooked_last;
-    uint64_t hooked_waiting, hooked_bytes; /* of those that wait: they are in no bound of admission's */
-    uint64_t strands_waiting;              /* of hooked_waiting: strand.c's, which no user sees */
-    brg__pool_mode mode;
-    bool is_plain;    /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
-    uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
-    uint64_t waiting_bytes, waiting_peak, submitted, rejected, dropped, inline_run;
+    uint64_t hooked_bytes; /* of hooked_waiting */
+    uint64_t rejected, dropped, inline_run;
     brg__sampler sampler;              /* which tasks are timed: metrics.c */
     uint64_t internal, internal_ended; /* of the library's own, in submitted and settled.all */
     brg__settled settled;              /* under the lock; slots have their own */
-    uint64_t with_done;                /* submitted with a callback */
     uint64_t tickets;
     uint32_t workers, online; /* workers: slots in use */
     uint32_t leaving;         /* of those online: retiring */
