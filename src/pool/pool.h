@@ -213,6 +213,7 @@ struct brg__slot {
     uint64_t xbeat_ticket, xbeat_every; /* of the task whose heartbeat is watched; under lock for process workers */
     uint64_t xsilent_ticket;            /* of the one whose heartbeat stopped; written under lock */
     bool searching;                     /* counted in pool->xsearching; its worker's only */
+    uint32_t xbrief;                    /* counted in pool->brief_count; written under the lock */
     uint64_t run_ewma_ns;               /* thread: this worker's */
     brg_task *free_first, *free_last;
     uint32_t free_count;
@@ -263,10 +264,13 @@ struct brg_pool {
     bool is_plain;   /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     bool has_chores; /* for the unlock: the three lists below */
     bool is_telling;
-    uint64_t with_done; /* submitted with a callback */
-    brg__heap expiries; /* of tasks that wait with a bound */
-    brg__heap delayed;  /* tasks that wait for a time, by item.link */
-    brg__list blocked;  /* tasks that wait for others, likewise */
+    bool is_relied_on;    /* somebody was not woken because of the brief ones; the timer is set */
+    uint32_t brief_count; /* thread workers that will be back for more in some microseconds: ready.c */
+    uint32_t brief_ns;    /* what a task takes there on average */
+    uint64_t with_done;   /* submitted with a callback */
+    brg__heap expiries;   /* of tasks that wait with a bound */
+    brg__heap delayed;    /* tasks that wait for a time, by item.link */
+    brg__list blocked;    /* tasks that wait for others, likewise */
     brg__wakes wakes, asks;
     brg__list ended;                 /* after.c: ends whose followers are to be told */
     struct brg__bunch *bunches_left; /* bunch.c: those without tasks */
@@ -353,8 +357,10 @@ void brg__task_unwait_locked(brg_pool *pool,
 void brg__pool_uncount_locked(brg_pool *pool, brg_task *task);    /* only the count and the bound */
 void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot); /* if it is idle */
 void brg__pool_wake_next_locked(brg_pool *pool);                  /* who takes and leaves something wakes the next */
-void brg__pool_dispatch_locked(brg_pool *pool);                   /* whatever became ready: wakes or feeds who fits */
-void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot);       /* asks its worker to end, at the unlock */
+void brg__slot_set_brief_locked(brg__slot *slot, bool is_brief); /* its worker took a hand of short tasks, or is back */
+void brg__pool_check_brief_locked(brg_pool *pool);               /* those that are not back in time do not count */
+void brg__pool_dispatch_locked(brg_pool *pool);                  /* whatever became ready: wakes or feeds who fits */
+void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot);      /* asks its worker to end, at the unlock */
 uint64_t brg__pool_release_delayed_locked(brg_pool *pool, uint64_t now); /* when the next is due */
 static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->schedule.wants_time; }
 
