@@ -214,6 +214,7 @@ struct brg__slot {
     uint64_t xsilent_ticket;            /* of the one whose heartbeat stopped; written under lock */
     bool searching;                     /* counted in pool->xsearching; its worker's only */
     uint32_t xbrief;                    /* counted in pool->brief_count; written under the lock */
+    uint32_t gather_misses;             /* times it waited for more to take, and none came: its worker's only */
     uint64_t run_ewma_ns;               /* thread: this worker's */
     brg_task *free_first, *free_last;
     uint32_t free_count;

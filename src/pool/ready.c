@@ -8,7 +8,7 @@
  *
  * Nor is anybody woken for a few short tasks while a worker runs a hand of such (it is *brief*): it is back for them in
  * some microseconds, sooner than another one is awake, which would then find nothing. Averages can be wrong: the timer
- * looks whether it came back, READY_BRIEF_NS later, and has another one woken if not.
+ * looks whether it came back, READY_BRIEF_NS later; if not, what it holds goes back and another one is woken.
  */
 #include "os/clock.h"
 #include "pool/batch.h"
@@ -120,9 +120,13 @@ void brg__pool_check_brief_locked(brg_pool *pool)
         return;
     uint64_t now = brg__now_real();
     pool->is_relied_on = false;
-    for (uint32_t i = 0; i < pool->slot_count; i++)
-        if (brg_load_relaxed(&pool->slots[i]->xhand_at) + READY_BRIEF_NS / 2 < now)
-            brg__slot_set_brief_locked(pool->slots[i], false);
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        brg__slot *slot = pool->slots[i];
+        if (slot->xbrief == 0 || brg_load_relaxed(&slot->xhand_at) + READY_BRIEF_NS / 2 >= now)
+            continue;
+        brg__slot_set_brief_locked(slot, false);
+        brg__hand_reclaim_locked(slot); /* behind what turned out to be long */
+    }
 }
 
 /* Whether brief workers will run what waits before another one could. */

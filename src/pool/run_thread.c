@@ -26,6 +26,13 @@
 #include "pool/progress.h"
 #include "worker/batch.h"
 
+/* How long to wait for more short tasks before a take, up to how many, and how often when none came lately. */
+#define GATHER_PAUSES 16 /* some 400 ns */
+#define GATHER_ENOUGH 16
+#define GATHER_TASK_NS 1000 /* the longest that are short */
+#define GATHER_MISSES_MAX 4
+#define GATHER_PROBE_INTERVAL 32
+
 /* ---- hands ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t hand_pack(uint64_t epoch, uint32_t next, uint32_t end)
@@ -172,9 +179,37 @@ static bool take_retires_locked(brg__slot *slot)
     return true;
 }
 
+/*
+ * Before a take. Where short tasks come one after the other, who takes each as it comes quarrels with the submitter
+ * over the lock, and over the lines that the submitter is about to write: it is better to wait for some more of them,
+ * as long as they come. Where none came, as when the caller waits for each, that is tried seldom.
+ */
+static void take_gather(const brg_pool *pool, brg__slot *slot)
+{
+    uint32_t before = brg_load_relaxed(&pool->schedule.xready), ready = before;
+    if (!slot->searching || ready == 0 || ready >= GATHER_ENOUGH || slot->run_ewma_ns > GATHER_TASK_NS ||
+        brg__cpu_online() < 2)
+        return;
+    if (slot->gather_misses >= GATHER_MISSES_MAX && ++slot->gather_misses % GATHER_PROBE_INTERVAL != 0)
+        return;
+    slot->gather_misses++;
+    for (;;) {
+        for (int i = 0; i < GATHER_PAUSES; i++)
+            brg__cpu_pause();
+        ready = brg_load_relaxed(&pool->schedule.xready);
+        if (ready <= before)
+            return;
+        slot->gather_misses = 0;
+        if (ready >= GATHER_ENOUGH)
+            return;
+        before = ready;
+    }
+}
+
 /* Fills the worker's hand; false when there is nothing. */
 static bool take(brg_pool *pool, brg__slot *slot)
 {
+    take_gather(pool, slot);
     brg__pool_lock(pool);
     brg__seat_hold(&slot->seat, 0);
     brg__slot_set_brief_locked(slot, false);
