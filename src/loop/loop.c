@@ -33,10 +33,9 @@ struct brg_loop {
     brg__list users;        /* brg__loop_user */
     brg__completion *ready; /* taken from xposted, in order; owner thread */
     BRG__ALIGNED(64) brg__completion *xposted;
-    uint32_t xarmed; /* the owner sleeps, or is about to */
-    uint32_t xstop;
-    uint64_t xpending;
-    uint32_t xusers;
+    uint32_t xarmed;                    /* the owner sleeps, or is about to */
+    BRG__ALIGNED(64) uint64_t xpending; /* apart from what those write who post: it is the owner's mostly */
+    uint32_t xusers, xstop;
 };
 
 brg_status brg__loop_new(brg_loop **out, const brg_loop_options *options, brg_error *error)

@@ -13,8 +13,9 @@
 #define LOCK_HELD 1u
 #define LOCK_CONTENDED 2u
 
-/* About as long as a short critical section; a wake-up costs a hundred times that. */
-#define LOCK_SPIN_COUNT 100
+/* Some 10 us: about what it costs to sleep and be woken (ski rental). Also while others sleep already: a queue of
+ * sleepers that everybody joins would last as long as the lock is busy. */
+#define LOCK_SPIN_COUNT 300
 
 #ifdef BRG__DEBUG
 
@@ -89,12 +90,8 @@ static bool lock_spin(brg__lock *lock)
     if (brg__cpu_online() < 2)
         return false;
     for (int i = 0; i < LOCK_SPIN_COUNT; i++) {
-        uint32_t state = brg_load_relaxed(&lock->xstate);
-        if (state == LOCK_FREE && lock_take_free(lock))
+        if (brg_load_relaxed(&lock->xstate) == LOCK_FREE && lock_take_free(lock))
             return true;
-        /* Others sleep already: stand in line. */
-        if (state == LOCK_CONTENDED)
-            return false;
         brg__cpu_pause();
     }
     return false;

@@ -213,6 +213,8 @@ struct brg__slot {
     uint64_t xbeat_ticket, xbeat_every; /* of the task whose heartbeat is watched; under lock for process workers */
     uint64_t xsilent_ticket;            /* of the one whose heartbeat stopped; written under lock */
     bool searching;                     /* counted in pool->xsearching; its worker's only */
+    uint32_t xbrief;                    /* counted in pool->brief_count; written under the lock */
+    uint32_t gather_misses;             /* times it waited for more to take, and none came: its worker's only */
     uint64_t run_ewma_ns;               /* thread: this worker's */
     brg_task *free_first, *free_last;
     uint32_t free_count;
@@ -251,28 +253,35 @@ struct brg_pool {
     brg__member member;  /* of the worker that made the pool */
     bool has_ended;      /* owner: its workers are gone and the loop is left */
 
-    brg__lock lock;
-    brg__schedule schedule;
-    brg__heap expiries; /* of tasks that wait with a bound */
-    brg__heap delayed;  /* tasks that wait for a time, by item.link */
-    brg__list blocked;  /* tasks that wait for others, likewise */
-    brg__wakes wakes, asks;
+    /* What submitting and taking a plain task writes, in as few cache lines as may be: they travel with the lock. Whose
+     * own line it is: who waits for it looks at it, and is not to slow down who has it. */
+    BRG__ALIGNED(64) brg__lock lock;
+    BRG__ALIGNED(64) brg__schedule schedule;
+    BRG__ALIGNED(64) uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
+    uint64_t waiting_bytes, waiting_peak, submitted;
+    uint64_t hooked_waiting;  /* of those that wait: they are in no bound of admission's */
+    uint64_t strands_waiting; /* of hooked_waiting: strand.c's, which no user sees */
+    brg__pool_mode mode;
+    bool is_plain;   /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
     bool has_chores; /* for the unlock: the three lists below */
     bool is_telling;
+    bool is_relied_on;    /* somebody was not woken because of the brief ones; the timer is set */
+    uint32_t brief_count; /* thread workers that will be back for more in some microseconds: ready.c */
+    uint32_t brief_ns;    /* what a task takes there on average */
+    uint64_t with_done;   /* submitted with a callback */
+    brg__heap expiries;   /* of tasks that wait with a bound */
+    brg__heap delayed;    /* tasks that wait for a time, by item.link */
+    brg__list blocked;    /* tasks that wait for others, likewise */
+    brg__wakes wakes, asks;
     brg__list ended;                 /* after.c: ends whose followers are to be told */
     struct brg__bunch *bunches_left; /* bunch.c: those without tasks */
     brg_task *hooked_first;          /* hooked.c: settled ones, by `next`, each with a reference to the pool */
     brg_task *hooked_last;
-    uint64_t hooked_waiting, hooked_bytes; /* of those that wait: they are in no bound of admission's */
-    uint64_t strands_waiting;              /* of hooked_waiting: strand.c's, which no user sees */
-    brg__pool_mode mode;
-    bool is_plain;    /* its options ask for no clocks, and for nothing to do with those that wait: submit.c */
-    uint64_t waiting; /* tasks accepted and not taken, wherever they wait */
-    uint64_t waiting_bytes, waiting_peak, submitted, rejected, dropped, inline_run;
+    uint64_t hooked_bytes; /* of hooked_waiting */
+    uint64_t rejected, dropped, inline_run;
     brg__sampler sampler;              /* which tasks are timed: metrics.c */
     uint64_t internal, internal_ended; /* of the library's own, in submitted and settled.all */
     brg__settled settled;              /* under the lock; slots have their own */
-    uint64_t with_done;                /* submitted with a callback */
     uint64_t tickets;
     uint32_t workers, online; /* workers: slots in use */
     uint32_t leaving;         /* of those online: retiring */
@@ -349,8 +358,10 @@ void brg__task_unwait_locked(brg_pool *pool,
 void brg__pool_uncount_locked(brg_pool *pool, brg_task *task);    /* only the count and the bound */
 void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot); /* if it is idle */
 void brg__pool_wake_next_locked(brg_pool *pool);                  /* who takes and leaves something wakes the next */
-void brg__pool_dispatch_locked(brg_pool *pool);                   /* whatever became ready: wakes or feeds who fits */
-void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot);       /* asks its worker to end, at the unlock */
+void brg__slot_set_brief_locked(brg__slot *slot, bool is_brief); /* its worker took a hand of short tasks, or is back */
+void brg__pool_check_brief_locked(brg_pool *pool);               /* those that are not back in time do not count */
+void brg__pool_dispatch_locked(brg_pool *pool);                  /* whatever became ready: wakes or feeds who fits */
+void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot);      /* asks its worker to end, at the unlock */
 uint64_t brg__pool_release_delayed_locked(brg_pool *pool, uint64_t now); /* when the next is due */
 static inline bool brg__pool_wants_time(const brg_pool *pool) { return pool->schedule.wants_time; }
 

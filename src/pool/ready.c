@@ -5,6 +5,10 @@
  * A section of the lock notes whom to wake in pool->wakes; the unlock does it, so that nobody wakes up only to wait for
  * the lock. One worker is woken for the shared queue at a time: who takes and leaves something wakes the next. Nobody
  * is, while one searches already (run_thread.c). A task in a worker's own queue wakes that worker.
+ *
+ * Nor is anybody woken for a few short tasks while a worker runs a hand of such (it is *brief*): it is back for them in
+ * some microseconds, sooner than another one is awake, which would then find nothing. Averages can be wrong: the timer
+ * looks whether it came back, READY_BRIEF_NS later; if not, what it holds goes back and another one is woken.
  */
 #include "os/clock.h"
 #include "pool/batch.h"
@@ -12,6 +16,8 @@
 #include "pool/help.h"
 #include "pool/observe.h"
 #include "pool/pool.h"
+
+#define READY_BRIEF_NS BRG_MILLISECONDS(1)
 
 /* ---- waking ------------------------------------------------------------------------------------------------------ */
 
@@ -77,14 +83,26 @@ void brg__pool_unlock_and_wake(brg_pool *pool)
         brg__hooked_run(hooked);
 }
 
+void brg__slot_set_brief_locked(brg__slot *slot, bool is_brief)
+{
+    if (slot->xbrief == is_brief)
+        return;
+    brg_store_relaxed(&slot->xbrief, (uint32_t)is_brief);
+    slot->pool->brief_count += is_brief ? 1u : -1u;
+    if (is_brief)
+        slot->pool->brief_ns = (uint32_t)slot->run_ewma_ns;
+}
+
 void brg__pool_wake_slot_locked(brg_pool *pool, brg__slot *slot)
 {
-    if (brg__pool_has_processes(pool))
+    if (brg__pool_has_processes(pool)) {
         brg__slot_feed_locked(slot);
-    else if (slot->seat.seen.is_idle && slot->worker != NULL && ready_note(&pool->wakes, slot->worker))
+    } else if (slot->seat.seen.is_idle && slot->worker != NULL && ready_note(&pool->wakes, slot->worker)) {
         brg__slot_set_idle_locked(slot, false);
-    else if (BRG__UNLIKELY(slot->xparked != 0) && slot->worker != NULL && slot->seat.pinned_count != 0)
+        brg__slot_set_brief_locked(slot, slot->run_ewma_ns <= BRG__HAND_NS); /* on its way */
+    } else if (BRG__UNLIKELY(slot->xparked != 0) && slot->worker != NULL && slot->seat.pinned_count != 0) {
         brg__gate_wake(&slot->worker->gate, BRG__FUTEX_PRIVATE); /* it sleeps and is in no list */
+    }
 }
 
 void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot)
@@ -96,6 +114,35 @@ void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot)
         brg__pool_timer_at(pool, 0); /* the next look comes back to it: recycle.c */
 }
 
+void brg__pool_check_brief_locked(brg_pool *pool)
+{
+    if (!pool->is_relied_on)
+        return;
+    uint64_t now = brg__now_real();
+    pool->is_relied_on = false;
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        brg__slot *slot = pool->slots[i];
+        if (slot->xbrief == 0 || brg_load_relaxed(&slot->xhand_at) + READY_BRIEF_NS / 2 >= now)
+            continue;
+        brg__slot_set_brief_locked(slot, false);
+        brg__hand_reclaim_locked(slot); /* behind what turned out to be long */
+    }
+}
+
+/* Whether brief workers will run what waits before another one could. */
+static bool ready_is_brief_locked(brg_pool *pool)
+{
+    const brg__schedule *schedule = &pool->schedule;
+    if (pool->brief_count == 0 || (uint64_t)schedule->xready * pool->brief_ns > BRG__HAND_NS ||
+        schedule->xready != schedule->xshared || schedule->xlane_count != 1 || pool->strands_waiting != 0)
+        return false;
+    if (!pool->is_relied_on) {
+        pool->is_relied_on = true;
+        brg__pool_timer_at(pool, brg__now() + READY_BRIEF_NS);
+    }
+    return true;
+}
+
 /* Something in the shared queue, or to be stolen. */
 void brg__pool_wake_next_locked(brg_pool *pool)
 {
@@ -104,7 +151,8 @@ void brg__pool_wake_next_locked(brg_pool *pool)
             brg__pool_hint_locked(pool);
         return;
     }
-    if (!brg__pool_has_processes(pool) && brg_load_relaxed(&pool->team.xsearching) != 0)
+    if (!brg__pool_has_processes(pool) &&
+        (brg_load_relaxed(&pool->team.xsearching) != 0 || ready_is_brief_locked(pool)))
         return;
     brg__slot *slot = brg__slot_of(brg__schedule_idle_for(&pool->schedule));
     if (slot != NULL)
@@ -223,6 +271,14 @@ static uint32_t ready_from(const brg_pool *pool)
     return own == NULL ? BRG_SEAT_ANY : own->index;
 }
 
+/* A worker whose task submits others is not through with it yet, and nobody knows when. */
+static void ready_unbrief_own_locked(brg_pool *pool)
+{
+    brg__slot *own = brg__pool_own_slot(pool);
+    if (own != NULL)
+        brg__slot_set_brief_locked(own, false);
+}
+
 /* It was pinned, and waited for another attempt. */
 static void ready_pin_again_locked(brg_pool *pool, brg_task *task)
 {
@@ -250,6 +306,8 @@ void brg__task_schedule_locked(brg_pool *pool, brg_task *task)
     brg__see_task_queued_locked(pool, task, NULL, BRG_OK, 0);
     brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_QUEUE);
     brg__seat *seat = brg__schedule_put(&pool->schedule, &task->item, task->item.reserved_1, ready_from(pool), now);
+    if (pool->brief_count != 0)
+        ready_unbrief_own_locked(pool);
     ready_wake_for_locked(pool, brg__slot_of(seat));
 }
 

@@ -12,7 +12,7 @@
  * submit is missed. A few workers, half as many as CPUs, may be searching: from just before they settle the last task
  * they hold, through their spin, until they take tasks or go to sleep. Submit wakes nobody while one searches; it
  * always looks at the queue under the lock before it sleeps. A worker that takes tasks and leaves some wakes the next
- * (Go's and tokio's rule).
+ * (Go's and tokio's rule), unless they are few and short (ready.c).
  */
 #include <string.h>
 
@@ -25,6 +25,13 @@
 #include "pool/pool.h"
 #include "pool/progress.h"
 #include "worker/batch.h"
+
+/* How long to wait for more short tasks before a take, up to how many, and how often when none came lately. */
+#define GATHER_PAUSES 16 /* some 400 ns */
+#define GATHER_ENOUGH 16
+#define GATHER_TASK_NS 1000 /* the longest that are short */
+#define GATHER_MISSES_MAX 4
+#define GATHER_PROBE_INTERVAL 32
 
 /* ---- hands ------------------------------------------------------------------------------------------------------- */
 
@@ -86,6 +93,13 @@ static uint32_t hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count
     brg_store_release(&slot->xhand, hand_pack(epoch & 0xffffffffu, 0, count)); /* pairs with hand_pop and reclaim */
     brg__seat_hold(&slot->seat, count);
     return count;
+}
+
+/* Whether its worker has just taken tasks that are short by its average, and none of the library's own. */
+static bool hand_is_brief(const brg__slot *slot)
+{
+    return slot->run_ewma_ns <= BRG__HAND_NS &&
+           !brg__task_is(brg_load_relaxed(&slot->xhand_tasks[slot->seat.held - 1]), BRG__TASK_INTERNAL);
 }
 
 /* All but the first `kept`. */
@@ -165,11 +179,40 @@ static bool take_retires_locked(brg__slot *slot)
     return true;
 }
 
+/*
+ * Before a take. Where short tasks come one after the other, who takes each as it comes quarrels with the submitter
+ * over the lock, and over the lines that the submitter is about to write: it is better to wait for some more of them,
+ * as long as they come. Where none came, as when the caller waits for each, that is tried seldom.
+ */
+static void take_gather(const brg_pool *pool, brg__slot *slot)
+{
+    uint32_t before = brg_load_relaxed(&pool->schedule.xready), ready = before;
+    if (!slot->searching || ready == 0 || ready >= GATHER_ENOUGH || slot->run_ewma_ns > GATHER_TASK_NS ||
+        brg__cpu_online() < 2)
+        return;
+    if (slot->gather_misses >= GATHER_MISSES_MAX && ++slot->gather_misses % GATHER_PROBE_INTERVAL != 0)
+        return;
+    slot->gather_misses++;
+    for (;;) {
+        for (int i = 0; i < GATHER_PAUSES; i++)
+            brg__cpu_pause();
+        ready = brg_load_relaxed(&pool->schedule.xready);
+        if (ready <= before)
+            return;
+        slot->gather_misses = 0;
+        if (ready >= GATHER_ENOUGH)
+            return;
+        before = ready;
+    }
+}
+
 /* Fills the worker's hand; false when there is nothing. */
 static bool take(brg_pool *pool, brg__slot *slot)
 {
+    take_gather(pool, slot);
     brg__pool_lock(pool);
     brg__seat_hold(&slot->seat, 0);
+    brg__slot_set_brief_locked(slot, false);
     uint32_t count = 0;
     if (!slot->ending && !slot->retiring && !take_retires_locked(slot)) { /* else a task would go with it */
         if (BRG__UNLIKELY(brg__slot_must_park_locked(slot)))
@@ -183,6 +226,7 @@ static bool take(brg_pool *pool, brg__slot *slot)
     if (count != 0) {
         brg__pool_room_locked(pool);
         search_end(pool, slot);
+        brg__slot_set_brief_locked(slot, hand_is_brief(slot));
         if (pool->schedule.xready != 0)
             brg__pool_wake_next_locked(pool);
     } else {
@@ -444,10 +488,11 @@ static void thread_leave(void *owner, brg_worker *worker)
 {
     brg_pool *pool = owner;
     brg__slot *slot = worker->slot;
-    if (!slot->searching)
+    if (!slot->searching && brg_load_relaxed(&slot->xbrief) == 0)
         return;
     search_end(pool, slot);
     brg__pool_lock(pool);
+    brg__slot_set_brief_locked(slot, false);
     if (pool->schedule.xready != 0)
         brg__pool_wake_next_locked(pool); /* nobody was while it searched */
     brg__pool_unlock(pool);

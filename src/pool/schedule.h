@@ -24,9 +24,9 @@
 #define BRG__STEAL_MAX 64 /* items taken from another's queue at once */
 
 typedef struct brg__lane {
-    uint64_t needs;
     void *state; /* the queue policy's */
     uint32_t count;
+    uint64_t needs;
 } brg__lane;
 
 typedef struct brg__seat {
@@ -40,21 +40,22 @@ typedef struct brg__seat {
     brg__node idle_node;
 } brg__seat;
 
+/* What putting and taking a plain task touches comes first: it travels between those who submit and the workers. */
 typedef struct brg__schedule {
-    const brg_pool_options *options;
+    uint32_t xshared;   /* items in the shared queue; read without the lock, as are xlane_count and xready */
+    uint32_t xready;    /* items in all queues */
+    uint32_t xassigned; /* items in the queues of seats */
+    uint32_t turns;     /* of takes, so that no queue waits for ever behind another */
     const brg_queue_policy *queue;
-    const brg_placement_policy *placement;
-    bool assigns, steals, wants_time; /* as the policies say */
-    void *placement_state;
-    brg__lane lanes[BRG__LANES_MAX];
     uint32_t xlane_count;
+    bool assigns, steals, wants_time; /* as the policies say */
+    brg__lane lanes[BRG__LANES_MAX];
+    const brg_pool_options *options;
+    const brg_placement_policy *placement;
+    void *placement_state;
     brg_seat **seats; /* by index; the caller's array */
     uint32_t seat_count, usable_count;
-    brg__list idle;     /* seats that wait for work, the latest first (idle_node) */
-    uint32_t xshared;   /* items in the shared queue; read without the lock, as are xlane_count and xready */
-    uint32_t turns;     /* of takes, so that no queue waits for ever behind another */
-    uint32_t xassigned; /* items in the queues of seats */
-    uint32_t xready;    /* items in all queues */
+    brg__list idle; /* seats that wait for work, the latest first (idle_node) */
     uint64_t stolen;
 } brg__schedule;
 

@@ -207,6 +207,7 @@ void brg__pool_timer_fire(brg__timer *timer)
     }
     if (pool->breaker_until != 0)
         next = brg__min(next, pool->breaker_until);
+    brg__pool_check_brief_locked(pool);
     brg__pool_dispatch_locked(pool);
     brg__pool_check_idle_locked(pool);
     brg__pool_timer_at(pool, next);

@@ -408,6 +408,7 @@ static void workers_leave_seat_locked(brg__slot *slot)
     }
     brg__slot_unpark_locked(slot);
     brg__slot_set_idle_locked(slot, false);
+    brg__slot_set_brief_locked(slot, false);
     brg__seat_hold(&slot->seat, 0);
     brg__seat_close(&pool->schedule, &slot->seat, 0);
     slot->online = false;
