@@ -168,12 +168,16 @@ static pack_reader merge_partial(const analyze_piece *piece)
     return (pack_reader){.at = bytes, .end = bytes == NULL ? NULL : bytes + size, .failed = bytes == NULL};
 }
 
-static void merge_outcome(analyze_run *run, result_outcome outcome)
+static void merge_judge(analyze_run *run, result_outcome outcome)
 {
     if (outcome == RESULT_OK)
         return;
     if (outcome == RESULT_FULL) {
         analyze_end(run);
+        return;
+    }
+    if (outcome == RESULT_RUN) {
+        analyze_fail(run);
         return;
     }
     if (run->shows_progress)
@@ -234,7 +238,7 @@ static bool merge_piece(analyze_run *run, analyze_piece *piece)
     run->result.lines += piece->lines;
     run->expected = partial.end;
     run->speed.malformed = run->result.malformed;
-    merge_outcome(run, outcome);
+    merge_judge(run, outcome);
     return !run->ended;
 }
 

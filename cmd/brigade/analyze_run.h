@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The run of `brigade analyze`: as a whole (analyze.c), its pieces (analyze_merge.c), streams (analyze_stream.c). */
+/* The run of `brigade analyze`: as a whole (analyze.c), its pieces (analyze_merge.c), streams (analyze_stream.c),
+ * sorted rows (analyze_sort.c). */
 #ifndef BRIGADE_ANALYZE_RUN_H
 #define BRIGADE_ANALYZE_RUN_H
 
@@ -8,6 +9,7 @@
 #include <brigade/uv.h>
 
 #include "analyze.h"
+#include "sorter.h" /* of modules/analyze */
 
 #define ANALYZE_AHEAD 4 /* chunks out at a time, for each worker */
 
@@ -43,6 +45,7 @@ struct analyze_run {
     analyze_header header;
     analyze_plan plan;
     analyze_result result;
+    analyze_sorter sorter; /* of plan.sorted */
     analyze_row_printer printer;
     analyze_speed speed;
     analyze_source *sources;
@@ -72,6 +75,13 @@ void analyze_end(analyze_run *run);
 void analyze_fail(analyze_run *run);
 /* As many pieces as may be out. At the end of the input and of all of them it ends the run. */
 void analyze_submit_more(analyze_run *run);
+
+/* analyze_sort.c: rows that are sorted without a limit. */
+void analyze_sort_begin(analyze_run *run);
+/* SIGINT and SIGTERM wait, from before the loop lets go of them until analyze_sort_print. */
+void analyze_sort_hold_signals(void);
+/* Merges and writes all rows. False after it printed an error, or with run->interrupted. */
+bool analyze_sort_print(analyze_run *run);
 
 /* Reads and submits what can be had now. False: the stream ended. */
 bool analyze_stream_more(analyze_run *run);

@@ -118,6 +118,15 @@ static bool result_split(const analyze_plan *plan, const char *record, uint32_t 
     return !reader.failed;
 }
 
+static result_outcome result_run(analyze_result *result, pack_reader *reader)
+{
+    uint64_t size = pack_get_u64(reader);
+    const char *records = pack_take(reader, (size_t)size);
+    if (records == NULL || result->run == NULL)
+        return RESULT_FALSE;
+    return result->run(records, (size_t)size, result->user_data) ? RESULT_OK : RESULT_RUN;
+}
+
 static result_outcome result_rows(analyze_result *result, pack_reader *reader)
 {
     uint64_t count = pack_get_u64(reader);
@@ -147,6 +156,8 @@ result_outcome analyze_result_merge(analyze_result *result, const analyze_partia
     result->matched += partial->matched;
     result->malformed += partial->malformed;
     result->lines += partial->lines;
+    if (result->plan->sorted)
+        return result_run(result, reader);
     if (result->plan->rows)
         return result_rows(result, reader);
     uint64_t count = pack_get_u64(reader);

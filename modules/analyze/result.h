@@ -22,6 +22,9 @@ typedef struct result_problem {
 /* A row, in order: select_count fields with their sizes before them. */
 typedef void (*result_row_fn)(const char *record, uint32_t size, void *user_data);
 
+/* Records of a sorted run (sorted.h). False: they could not be taken, which is said already. */
+typedef bool (*result_run_fn)(const char *records, size_t size, void *user_data);
+
 typedef struct analyze_result {
     const analyze_plan *plan;
     uint64_t groups_max, values_max;
@@ -29,6 +32,7 @@ typedef struct analyze_result {
     tally_table tallies;
     row_set rows;
     result_row_fn row; /* gets rows as they come, where no sort is wanted; else they are kept */
+    result_run_fn run; /* gets the runs of plan->sorted, in the order of the input */
     void *user_data;
     uint64_t row_count, matched, malformed, rows_given;
     uint32_t input; /* of what is merged next, */
@@ -48,6 +52,7 @@ typedef enum result_outcome {
     RESULT_NO_MEMORY,
     RESULT_GROUPS_MAX,
     RESULT_VALUES_MAX,
+    RESULT_RUN,  /* `run` could not take one */
     RESULT_FALSE /* no partial result */
 } result_outcome;
 
