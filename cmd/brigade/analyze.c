@@ -162,7 +162,8 @@ static bool run_prepare(analyze_run *run)
     run->printer = (analyze_row_printer){.options = &run->options, .header = &run->header, .plan = &run->plan};
     if (run->plan.sorted) {
         analyze_sort_begin(run);
-    } else if (run->plan.rows && run->plan.sort_count == 0 && analyze_print_format(&run->options) != ANALYZE_PRINT_TABLE) {
+    } else if (run->plan.rows && run->plan.sort_count == 0 &&
+               analyze_print_format(&run->options) != ANALYZE_PRINT_TABLE) {
         run->result.row = analyze_print_row;
         run->result.user_data = &run->printer;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pieces of the input from their submit until they are merged: a ring, the oldest first. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,6 +240,10 @@ static bool merge_piece(analyze_run *run, analyze_piece *piece)
     run->expected = partial.end;
     run->speed.malformed = run->result.malformed;
     merge_judge(run, outcome);
+    if (!run->ended && run->result.row != NULL && ferror(stdout)) {
+        cli_complain("analyze", "standard output could not be written: %s", strerror(errno));
+        analyze_fail(run);
+    }
     return !run->ended;
 }
 

@@ -172,7 +172,8 @@ static void print_line_json(const analyze_cell *titles, const analyze_cell *cell
         analyze_put_json(titles[i].text, titles[i].size);
         putchar_unlocked(':');
         if (cells[i].is_number) /* of those JSON has no infinite ones */
-            fputs_unlocked(cells[i].text != NULL && strpbrk(cells[i].text, "in") == NULL ? cells[i].text : "null", stdout);
+            fputs_unlocked(cells[i].text != NULL && strpbrk(cells[i].text, "in") == NULL ? cells[i].text : "null",
+                           stdout);
         else
             analyze_put_json(cells[i].text, cells[i].size);
     }

@@ -31,10 +31,11 @@ static bool sort_explain(const analyze_run *run, sorter_outcome outcome)
     case SORTER_NO_MEMORY:
         return cli_complain("analyze", "out of memory");
     case SORTER_DIRECTORY:
-        return cli_complain("analyze",
-                            "the rows to sort take more than --sort-memory, and no temporary file can be made in %s: %s; "
-                            "TMPDIR names another directory",
-                            sorter->directory, strerror(sorter->error));
+        return cli_complain(
+            "analyze",
+            "the rows to sort take more than --sort-memory, and no temporary file can be made in %s: %s; "
+            "TMPDIR names another directory",
+            sorter->directory, strerror(sorter->error));
     case SORTER_WRITE:
         return cli_complain("analyze",
                             "the temporary file in %s could not be written: %s; TMPDIR names another directory, and "
@@ -44,7 +45,7 @@ static bool sort_explain(const analyze_run *run, sorter_outcome outcome)
         return cli_complain("analyze", "the temporary file in %s could not be read: %s", sorter->directory,
                             strerror(sorter->error));
     default:
-        return cli_complain("analyze", "a worker gave a result that is none");
+        return cli_complain("analyze", "the rows to sort are damaged: they are not what the workers made");
     }
 }
 

@@ -93,9 +93,8 @@ static inline bool merge_is_before(const merge_tree *tree, uint32_t a, uint32_t 
         return second->over && (!first->over || a < b);
     if (first->prefix != second->prefix)
         return first->prefix < second->prefix;
-    int order = analyze_sorted_compare(
-        first->record + SORTED_HEAD, sorted_word(first->record + sizeof(uint32_t)), second->record + SORTED_HEAD,
-        sorted_word(second->record + sizeof(uint32_t)));
+    int order = analyze_sorted_compare(first->record + SORTED_HEAD, sorted_word(first->record + sizeof(uint32_t)),
+                                       second->record + SORTED_HEAD, sorted_word(second->record + sizeof(uint32_t)));
     return order != 0 ? order < 0 : a < b;
 }
 

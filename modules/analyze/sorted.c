@@ -109,8 +109,8 @@ bool analyze_sorted_add(sorted_rows *rows, const analyze_field *fields)
         return false;
     const uint32_t head[] = {(uint32_t)size, (uint32_t)key_size};
     memcpy(text->data + at, head, sizeof(head));
-    rows->entries[rows->count++] =
-        (sorted_entry){analyze_sorted_prefix(text->data + at + SORTED_HEAD, (uint32_t)key_size), at};
+    rows->entries[rows->count++] = (sorted_entry){
+        analyze_sorted_prefix(text->data + at + SORTED_HEAD, (uint32_t)key_size), at};
     return true;
 }
 

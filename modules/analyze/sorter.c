@@ -272,7 +272,6 @@ sorter_outcome analyze_sorter_finish(analyze_sorter *sorter, merge_put put, void
     outcome = sorter_spill_kept(sorter);
     while (outcome == SORTER_DONE && sorter->spilled.count > width)
         outcome = sorter_pass(sorter, width);
-    return outcome != SORTER_DONE
-               ? outcome
-               : sorter_merge(sorter, sorter->spilled.runs, sorter->spilled.count, put, user_data);
+    return outcome != SORTER_DONE ? outcome
+                                  : sorter_merge(sorter, sorter->spilled.runs, sorter->spilled.count, put, user_data);
 }

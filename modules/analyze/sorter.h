@@ -24,8 +24,8 @@ typedef struct sorter_list {
 } sorter_list;
 
 typedef struct analyze_sorter {
-    uint64_t memory_max, limit; /* bytes; records */
-    const char *directory;      /* of the temporary file; borrowed */
+    uint64_t memory_max, limit;  /* bytes; records */
+    const char *directory;       /* of the temporary file; borrowed */
     volatile sig_atomic_t *stop; /* not 0: what is under way ends with SORTER_STOPPED; NULL: nothing stops it */
     sorter_list kept, spilled;
     uint64_t kept_bytes, records;
@@ -33,8 +33,8 @@ typedef struct analyze_sorter {
     int fd;         /* of the file; -1: none yet */
     char *buffer;   /* what is written next */
     size_t buffered, buffer_size;
-    uint64_t file_size; /* with it */
-    int error;          /* errno of the outcome */
+    uint64_t file_size;             /* with it */
+    int error;                      /* errno of the outcome */
     uint64_t run_count, pass_count; /* runs that went to the file; passes over it before the last one */
 } analyze_sorter;
 

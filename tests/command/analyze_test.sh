@@ -43,7 +43,6 @@ refuses "write 10:price" --top price small.csv
 refuses "table, csv or json" --format xml small.csv
 refuses "is no single byte" --delimiter ab small.csv
 refuses "give one of them" --select name --count small.csv
-refuses "needs --limit N" --sort price small.csv
 refuses "needs --limit N" --select name --format table small.csv
 refuses "is no column of the result" -g country --sort price small.csv
 refuses '&& or || is missing' --count --where 'price > 1 price' small.csv
@@ -237,13 +236,6 @@ END
 )" = same ]
 
 # ---- workers that die ------------------------------------------------------------------------------------------------
-# children: the processes that $pid started; workers: those of them that are workers and have a name yet.
-children() { cat /proc/"$pid"/task/*/children 2>/dev/null; }
-workers() {
-    for child in $(children); do
-        read -r name 2>/dev/null <"/proc/$child/comm" && case $name in analyze-*) echo "$child" ;; esac
-    done
-}
 mkfifo pipe
 # shellcheck disable=SC2086
 "$brigade" analyze $ask --workers 2 --chunk 20k <pipe >out 2>err &
@@ -254,13 +246,7 @@ exec 3>pipe
 killed=
 for part in 0 1 2 3; do
     tail -c +$((part * 100000 + 1)) big.csv | head -c 100000 >&3
-    before=$killed
-    while [ "$killed" = "$before" ] && kill -0 $pid 2>/dev/null; do
-        for child in $(workers); do
-            case "$killed " in *" $child "*) continue ;; esac
-            kill -9 "$child" 2>/dev/null && killed="$killed $child" && break
-        done
-    done
+    kill_another_worker analyze
 done
 tail -c +400001 big.csv >&3
 exec 3>&-
