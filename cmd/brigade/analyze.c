@@ -181,6 +181,8 @@ static int run_finish(analyze_run *run, uint64_t ended_ns)
         return run->cannot_run ? CLI_CANNOT_RUN : CLI_SOME_FAILED;
     if (run->plan.rows && run->result.row == NULL)
         analyze_print_rows_begin(&run->printer);
+    if (!run->plan.rows && !analyze_sort_tallies(run))
+        return CLI_SOME_FAILED;
     bool good = run->plan.sorted ? analyze_sort_print(run)
                 : run->plan.rows ? analyze_print_rows_end(&run->printer, &run->result)
                                  : analyze_print_groups(&run->options, &run->result);

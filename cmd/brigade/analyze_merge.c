@@ -197,6 +197,12 @@ static void merge_judge(analyze_run *run, result_outcome outcome)
     analyze_fail(run);
 }
 
+bool analyze_sort_tallies(analyze_run *run)
+{
+    merge_judge(run, analyze_result_sort_tallies(&run->result));
+    return !run->failed;
+}
+
 /* Whether the piece was read from the right place; else it is read again. */
 static bool merge_validate(analyze_run *run, analyze_piece *piece, const analyze_partial *partial)
 {

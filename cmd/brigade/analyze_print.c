@@ -211,7 +211,6 @@ bool analyze_print_groups(const analyze_options *options, analyze_result *result
     if (options->group_count == 0 && result->groups.count == 0 &&
         analyze_groups_find(&result->groups, "", 0) == SIZE_MAX)
         return false; /* without groups there is one row, also of nothing */
-    analyze_result_sort_tallies(result);
     size_t rows = result->groups.count, columns = options->group_count + options->measure_count;
     analyze_cell *cells = calloc((rows + 1) * columns, sizeof(*cells)),
                  *sorted = calloc((rows + 1) * columns, sizeof(*cells));

@@ -73,6 +73,8 @@ analyze_piece *analyze_add_piece(analyze_run *run);
 void analyze_end(analyze_run *run);
 /* The same after an error, whose message is printed already. */
 void analyze_fail(analyze_run *run);
+/* Before groups are printed. False after it printed an error. */
+bool analyze_sort_tallies(analyze_run *run);
 /* As many pieces as may be out. At the end of the input and of all of them it ends the run. */
 void analyze_submit_more(analyze_run *run);
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "result.h"
 
-#include <math.h>
-
 #define RESULT_AHEAD 8 /* entries whose place is fetched before they are added */
 
 bool analyze_result_init(analyze_result *result, const analyze_plan *plan)
@@ -79,7 +77,7 @@ static result_outcome result_tallies(analyze_result *result, const uint32_t *ind
         if (!analyze_tallies_add(&result->tallies, entry.owner, entry.value, entry.count))
             return RESULT_NO_MEMORY;
     }
-    return result->tallies.count > result->values_max ? RESULT_VALUES_MAX : RESULT_OK;
+    return analyze_result_check_tallies(result);
 }
 
 static result_outcome result_groups(analyze_result *result, pack_reader *reader, uint32_t *indexes, uint64_t count)
@@ -169,107 +167,4 @@ result_outcome analyze_result_merge(analyze_result *result, const analyze_partia
     result_outcome outcome = result_groups(result, reader, indexes, count);
     free(indexes);
     return reader->failed ? RESULT_FALSE : outcome;
-}
-
-/* ---- percentiles ------------------------------------------------------------------------------------------------- */
-
-static int result_compare(const void *a, const void *b)
-{
-    const tally_entry *first = a, *second = b;
-    if (first->owner != second->owner)
-        return first->owner < second->owner ? -1 : 1;
-    return (first->value > second->value) - (first->value < second->value);
-}
-
-/* By one byte, keeping the order of equals. False: all have the same one. */
-static bool result_radix_pass(const tally_entry *from, tally_entry *to, size_t count, unsigned byte)
-{
-    size_t places[256] = {0};
-    for (size_t i = 0; i < count; i++)
-        places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++;
-    size_t at = 0;
-    for (size_t i = 0; i < 256; i++) {
-        if (places[i] == count)
-            return false;
-        size_t size = places[i];
-        places[i] = at;
-        at += size;
-    }
-    for (size_t i = 0; i < count; i++)
-        to[places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++] =
-            from[i];
-    return true;
-}
-
-/* Byte by byte from the last (Knuth, TAOCP volume 3, 5.2.5); with comparisons where there is no memory for that. */
-static void result_sort(tally_entry **entries, size_t count)
-{
-    tally_entry *from = *entries, *to = malloc(count * sizeof(*to) + 1);
-    if (to == NULL) {
-        qsort(from, count, sizeof(*from), result_compare);
-        return;
-    }
-    for (unsigned byte = 0; byte < sizeof(uint64_t) + sizeof(uint32_t); byte++)
-        if (result_radix_pass(from, to, count, byte)) {
-            tally_entry *other = from;
-            from = to;
-            to = other;
-        }
-    free(to);
-    *entries = from;
-}
-
-void analyze_result_sort_tallies(analyze_result *result)
-{
-    tally_table *tallies = &result->tallies;
-    size_t count = 0;
-    for (size_t i = 0; i < tallies->capacity; i++)
-        if (tallies->entries[i].count != 0)
-            tallies->entries[count++] = tallies->entries[i];
-    if (count > 1)
-        result_sort(&tallies->entries, count);
-}
-
-/* The first entry of an owner that is not below `owner`. */
-static size_t result_bound(const tally_table *tallies, uint64_t owner)
-{
-    size_t low = 0, high = tallies->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (tallies->entries[middle].owner < owner)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-const tally_entry *analyze_result_tally(const analyze_result *result, uint32_t owner, size_t *count)
-{
-    size_t first = result_bound(&result->tallies, owner);
-    *count = result_bound(&result->tallies, (uint64_t)owner + 1) - first;
-    return *count == 0 ? NULL : &result->tallies.entries[first];
-}
-
-static double result_at(const tally_entry *entries, size_t count, bool sketch, uint64_t rank)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (rank < entries[i].count)
-            return analyze_number_of_word(entries[i].value, sketch);
-        rank -= entries[i].count;
-    }
-    return analyze_number_of_word(entries[count - 1].value, sketch);
-}
-
-double analyze_percentile(const tally_entry *entries, size_t count, bool sketch, double percent)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < count; i++)
-        total += entries[i].count;
-    double rank = percent / 100 * (double)(total - 1), whole = floor(rank);
-    double low = result_at(entries, count, sketch, (uint64_t)whole);
-    if (rank == whole)
-        return low;
-    double high = result_at(entries, count, sketch, (uint64_t)whole + 1);
-    return low + (high - low) * (rank - whole);
 }

@@ -30,6 +30,7 @@ typedef struct analyze_result {
     uint64_t groups_max, values_max;
     group_table groups;
     tally_table tallies;
+    size_t values_sorted; /* in its list: sorted, and each once */
     row_set rows;
     result_row_fn row; /* gets rows as they come, where no sort is wanted; else they are kept */
     result_run_fn run; /* gets the runs of plan->sorted, in the order of the input */
@@ -63,8 +64,11 @@ bool analyze_partial_read(pack_reader *reader, analyze_partial *partial);
 /* `reader` as analyze_partial_read left it. */
 result_outcome analyze_result_merge(analyze_result *result, const analyze_partial *partial, pack_reader *reader);
 
-/* Sorts the tallies by owner and value: from then on nothing may be merged. */
-void analyze_result_sort_tallies(analyze_result *result);
+/* After each merging: as many values may be listed as can be kept. */
+result_outcome analyze_result_check_tallies(analyze_result *result);
+/* Sorts the tallies by owner and value: from then on nothing may be merged. RESULT_OK, RESULT_NO_MEMORY, or
+ * RESULT_VALUES_MAX. */
+result_outcome analyze_result_sort_tallies(analyze_result *result);
 /* Those of one owner: *count entries, by value. NULL and 0: none. */
 const tally_entry *analyze_result_tally(const analyze_result *result, uint32_t owner, size_t *count);
 

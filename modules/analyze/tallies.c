@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Tallies of the whole input: values that came more often than once put together, and what is read from them. */
+#include "result.h"
+
+#include <math.h>
+
+#define TALLIES_SORT_LEAST ((size_t)512 << 10) /* entries that are sorted at a time */
+
+/* ---- sorting ----------------------------------------------------------------------------------------------------- */
+
+static int tallies_compare(const void *a, const void *b)
+{
+    const tally_entry *first = a, *second = b;
+    if (first->owner != second->owner)
+        return first->owner < second->owner ? -1 : 1;
+    return (first->value > second->value) - (first->value < second->value);
+}
+
+/* By one byte, keeping the order of equals. False: all have the same one. */
+static bool tallies_radix_pass(const tally_entry *from, tally_entry *to, size_t count, unsigned byte)
+{
+    size_t places[256] = {0};
+    for (size_t i = 0; i < count; i++)
+        places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++;
+    size_t at = 0;
+    for (size_t i = 0; i < 256; i++) {
+        if (places[i] == count)
+            return false;
+        size_t size = places[i];
+        places[i] = at;
+        at += size;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++] =
+            from[i];
+    return true;
+}
+
+/* Byte by byte from the last (Knuth, TAOCP volume 3, 5.2.5); with comparisons where there is no memory for that. */
+static void tallies_sort(tally_entry *entries, size_t count)
+{
+    tally_entry *from = entries, *to = malloc(count * sizeof(*to) + 1), *scratch = to;
+    if (scratch == NULL) {
+        qsort(entries, count, sizeof(*entries), tallies_compare);
+        return;
+    }
+    for (unsigned byte = 0; byte < sizeof(uint64_t) + sizeof(uint32_t); byte++)
+        if (tallies_radix_pass(from, to, count, byte)) {
+            tally_entry *other = from;
+            from = to;
+            to = other;
+        }
+    if (from != entries)
+        memcpy(entries, from, count * sizeof(*entries));
+    free(scratch);
+}
+
+/* Equal ones into one; how many are left. */
+static size_t tallies_unite(tally_entry *entries, size_t count)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < count; i++)
+        if (to != 0 && tallies_compare(&entries[to - 1], &entries[i]) == 0)
+            entries[to - 1].count += entries[i].count;
+        else
+            entries[to++] = entries[i];
+    return to;
+}
+
+/* Two sorted lists into `out`, which has room for both; how many it is. */
+static size_t tallies_join(const tally_entry *a, size_t a_count, const tally_entry *b, size_t b_count, tally_entry *out)
+{
+    size_t i = 0, j = 0, to = 0;
+    while (i < a_count && j < b_count) {
+        int order = tallies_compare(&a[i], &b[j]);
+        out[to] = order <= 0 ? a[i++] : b[j++];
+        if (order == 0)
+            out[to].count += b[j++].count;
+        to++;
+    }
+    memcpy(out + to, a + i, (a_count - i) * sizeof(*out));
+    to += a_count - i;
+    memcpy(out + to, b + j, (b_count - j) * sizeof(*out));
+    return to + (b_count - j);
+}
+
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
+
+/* What came since the last time is sorted and joined with what was sorted then. */
+static result_outcome tallies_settle(analyze_result *result)
+{
+    tally_table *tallies = &result->tallies;
+    size_t old = result->values_sorted, fresh = tallies->list_count - old;
+    if (fresh != 0) {
+        tallies_sort(tallies->list + old, fresh);
+        fresh = tallies_unite(tallies->list + old, fresh);
+        tallies->list_count = old + fresh;
+    }
+    if (old != 0 && fresh != 0) {
+        tally_entry *joined = malloc((old + fresh) * sizeof(*joined));
+        if (joined == NULL)
+            return RESULT_NO_MEMORY;
+        tallies->list_count = tallies_join(tallies->list, old, tallies->list + old, fresh, joined);
+        free(tallies->list);
+        tallies->list = joined;
+        tallies->list_capacity = old + fresh;
+    }
+    result->values_sorted = tallies->list_count;
+    return tallies->count + tallies->list_count > result->values_max ? RESULT_VALUES_MAX : RESULT_OK;
+}
+
+result_outcome analyze_result_check_tallies(analyze_result *result)
+{
+    const tally_table *tallies = &result->tallies;
+    size_t fresh = tallies->list_count - result->values_sorted;
+    if (tallies->count > result->values_max)
+        return RESULT_VALUES_MAX;
+    if (fresh < TALLIES_SORT_LEAST || fresh < result->values_sorted)
+        return RESULT_OK;
+    return tallies_settle(result);
+}
+
+result_outcome analyze_result_sort_tallies(analyze_result *result)
+{
+    tally_table *tallies = &result->tallies;
+    for (size_t i = 0; i < tallies->capacity; i++)
+        if (tallies->entries[i].count != 0 && !analyze_tallies_list(tallies, &tallies->entries[i]))
+            return RESULT_NO_MEMORY;
+    analyze_tallies_empty(tallies);
+    return tallies_settle(result);
+}
+
+/* ---- percentiles ------------------------------------------------------------------------------------------------- */
+
+/* The first entry of an owner that is not below `owner`. */
+static size_t tallies_bound(const tally_table *tallies, uint64_t owner)
+{
+    size_t low = 0, high = tallies->list_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (tallies->list[middle].owner < owner)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const tally_entry *analyze_result_tally(const analyze_result *result, uint32_t owner, size_t *count)
+{
+    size_t first = tallies_bound(&result->tallies, owner);
+    *count = tallies_bound(&result->tallies, (uint64_t)owner + 1) - first;
+    return *count == 0 ? NULL : &result->tallies.list[first];
+}
+
+static double tallies_at(const tally_entry *entries, size_t count, bool sketch, uint64_t rank)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rank < entries[i].count)
+            return analyze_number_of_word(entries[i].value, sketch);
+        rank -= entries[i].count;
+    }
+    return analyze_number_of_word(entries[count - 1].value, sketch);
+}
+
+double analyze_percentile(const tally_entry *entries, size_t count, bool sketch, double percent)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += entries[i].count;
+    double rank = percent / 100 * (double)(total - 1), whole = floor(rank);
+    double low = tallies_at(entries, count, sketch, (uint64_t)whole);
+    if (rank == whole)
+        return low;
+    double high = tallies_at(entries, count, sketch, (uint64_t)whole + 1);
+    return low + (high - low) * (rank - whole);
+}
