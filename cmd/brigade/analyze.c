@@ -160,6 +160,10 @@ static bool run_prepare(analyze_run *run)
     if (run->plan.rows && !isatty(STDOUT_FILENO))
         setvbuf(stdout, NULL, _IOFBF, ANALYZE_OUTPUT);
     run->printer = (analyze_row_printer){.options = &run->options, .header = &run->header, .plan = &run->plan};
+    if (!run->plan.rows) {
+        run->result.values = analyze_values_submit;
+        run->result.user_data = run;
+    }
     if (run->plan.sorted) {
         analyze_sort_begin(run);
     } else if (run->plan.rows && run->plan.sort_count == 0 &&

@@ -21,6 +21,9 @@ void analyze_result_done(analyze_result *result)
     analyze_groups_done(&result->groups);
     analyze_tallies_done(&result->tallies);
     analyze_rows_done(&result->rows);
+    for (size_t i = 0; i < result->value_run_count; i++)
+        free(result->runs[i].entries);
+    result->value_run_count = 0;
     free(result->problems);
     result->problems = NULL;
 }
@@ -65,11 +68,19 @@ static result_outcome result_tallies(analyze_result *result, const uint32_t *ind
                                      pack_reader *reader)
 {
     tally_entry entry;
-    uint64_t count = pack_get_u64(reader);
-    if (reader->failed || count > (uint64_t)(reader->end - reader->at) / sizeof(entry))
+    uint64_t in_table = pack_get_u64(reader), count = in_table + pack_get_u64(reader);
+    if (reader->failed || in_table > count || count > (uint64_t)(reader->end - reader->at) / sizeof(entry))
         return RESULT_FALSE;
     const char *packed = pack_take(reader, (size_t)count * sizeof(entry));
     for (uint64_t i = 0; i < count; i++) {
+        /* What a worker had to list is hardly here: it is not looked for. */
+        if (i >= in_table) {
+            if (!result_entry(result, indexes, group_count, packed, i, &entry))
+                return RESULT_FALSE;
+            if (!analyze_tallies_list(&result->tallies, &entry))
+                return RESULT_NO_MEMORY;
+            continue;
+        }
         if (i + RESULT_AHEAD < count && result_entry(result, indexes, group_count, packed, i + RESULT_AHEAD, &entry))
             analyze_tallies_prefetch(&result->tallies, entry.owner, entry.value);
         if (!result_entry(result, indexes, group_count, packed, i, &entry))

@@ -197,7 +197,8 @@ static void scan_pack_groups(const analyze_scan *scan, pack_writer *writer)
         pack_put_u64(writer, groups->list[i].rows);
         pack_put(writer, &groups->cells[i * groups->cell_count], groups->cell_count * sizeof(group_cell));
     }
-    pack_put_u64(writer, scan->tallies.count + scan->tallies.list_count);
+    pack_put_u64(writer, scan->tallies.count);
+    pack_put_u64(writer, scan->tallies.list_count);
     for (size_t i = 0; i < scan->tallies.capacity && scan->tallies.count != 0; i++)
         if (scan->tallies.entries[i].count != 0)
             pack_put(writer, &scan->tallies.entries[i], sizeof(tally_entry));

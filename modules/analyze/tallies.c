@@ -84,40 +84,58 @@ static size_t tallies_join(const tally_entry *a, size_t a_count, const tally_ent
     return to + (b_count - j);
 }
 
-/* ---- the list ---------------------------------------------------------------------------------------------------- */
-
-/* What came since the last time is sorted and joined with what was sorted then. */
-static result_outcome tallies_settle(analyze_result *result)
+size_t analyze_tallies_sort(tally_entry *entries, size_t count)
 {
-    tally_table *tallies = &result->tallies;
-    size_t old = result->values_sorted, fresh = tallies->list_count - old;
-    if (fresh != 0) {
-        tallies_sort(tallies->list + old, fresh);
-        fresh = tallies_unite(tallies->list + old, fresh);
-        tallies->list_count = old + fresh;
+    tallies_sort(entries, count);
+    return tallies_unite(entries, count);
+}
+
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
+
+/* The last two runs into one. */
+static bool tallies_join_last(analyze_result *result)
+{
+    value_run *first = &result->runs[result->value_run_count - 2], *second = first + 1;
+    tally_entry *joined = malloc((first->count + second->count) * sizeof(*joined) + 1);
+    if (joined == NULL)
+        return false;
+    first->count = tallies_join(first->entries, first->count, second->entries, second->count, joined);
+    free(first->entries);
+    free(second->entries);
+    first->entries = joined;
+    result->value_run_count--;
+    return true;
+}
+
+/* Of two runs the later is less than half as long: so there are few, and an entry is joined a few times only. */
+result_outcome analyze_result_add_run(analyze_result *result, const void *entries, size_t count)
+{
+    value_run run = {malloc(count * sizeof(tally_entry) + 1), count};
+    if (run.entries == NULL || result->value_run_count == RESULT_RUNS_MAX) {
+        free(run.entries);
+        return RESULT_NO_MEMORY;
     }
-    if (old != 0 && fresh != 0) {
-        tally_entry *joined = malloc((old + fresh) * sizeof(*joined));
-        if (joined == NULL)
+    memcpy(run.entries, entries, count * sizeof(tally_entry));
+    result->runs[result->value_run_count++] = run;
+    while (result->value_run_count > 1 &&
+           result->runs[result->value_run_count - 2].count / 2 <= result->runs[result->value_run_count - 1].count)
+        if (!tallies_join_last(result))
             return RESULT_NO_MEMORY;
-        tallies->list_count = tallies_join(tallies->list, old, tallies->list + old, fresh, joined);
-        free(tallies->list);
-        tallies->list = joined;
-        tallies->list_capacity = old + fresh;
-    }
-    result->values_sorted = tallies->list_count;
-    return tallies->count + tallies->list_count > result->values_max ? RESULT_VALUES_MAX : RESULT_OK;
+    return result->runs[0].count > result->values_max ? RESULT_VALUES_MAX : RESULT_OK;
 }
 
 result_outcome analyze_result_check_tallies(analyze_result *result)
 {
-    const tally_table *tallies = &result->tallies;
-    size_t fresh = tallies->list_count - result->values_sorted;
+    tally_table *tallies = &result->tallies;
     if (tallies->count > result->values_max)
         return RESULT_VALUES_MAX;
-    if (fresh < TALLIES_SORT_LEAST || fresh < result->values_sorted)
+    if (tallies->list_count < TALLIES_SORT_LEAST)
         return RESULT_OK;
-    return tallies_settle(result);
+    size_t count = tallies->list_count;
+    tallies->list_count = 0;
+    if (result->values != NULL)
+        return result->values(tallies->list, count, result->user_data) ? RESULT_OK : RESULT_RUN;
+    return analyze_result_add_run(result, tallies->list, analyze_tallies_sort(tallies->list, count));
 }
 
 result_outcome analyze_result_sort_tallies(analyze_result *result)
@@ -127,18 +145,29 @@ result_outcome analyze_result_sort_tallies(analyze_result *result)
         if (tallies->entries[i].count != 0 && !analyze_tallies_list(tallies, &tallies->entries[i]))
             return RESULT_NO_MEMORY;
     analyze_tallies_empty(tallies);
-    return tallies_settle(result);
+    size_t count = tallies->list_count == 0 ? 0 : analyze_tallies_sort(tallies->list, tallies->list_count);
+    if (result->value_run_count == RESULT_RUNS_MAX)
+        return RESULT_NO_MEMORY;
+    if (count != 0) {
+        result->runs[result->value_run_count++] = (value_run){tallies->list, count};
+        tallies->list = NULL;
+        tallies->list_count = tallies->list_capacity = 0;
+    }
+    while (result->value_run_count > 1)
+        if (!tallies_join_last(result))
+            return RESULT_NO_MEMORY;
+    return result->runs[0].count > result->values_max ? RESULT_VALUES_MAX : RESULT_OK;
 }
 
 /* ---- percentiles ------------------------------------------------------------------------------------------------- */
 
 /* The first entry of an owner that is not below `owner`. */
-static size_t tallies_bound(const tally_table *tallies, uint64_t owner)
+static size_t tallies_bound(const value_run *run, uint64_t owner)
 {
-    size_t low = 0, high = tallies->list_count;
+    size_t low = 0, high = run->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (tallies->list[middle].owner < owner)
+        if (run->entries[middle].owner < owner)
             low = middle + 1;
         else
             high = middle;
@@ -148,9 +177,9 @@ static size_t tallies_bound(const tally_table *tallies, uint64_t owner)
 
 const tally_entry *analyze_result_tally(const analyze_result *result, uint32_t owner, size_t *count)
 {
-    size_t first = tallies_bound(&result->tallies, owner);
-    *count = tallies_bound(&result->tallies, (uint64_t)owner + 1) - first;
-    return *count == 0 ? NULL : &result->tallies.list[first];
+    size_t first = tallies_bound(&result->runs[0], owner);
+    *count = tallies_bound(&result->runs[0], (uint64_t)owner + 1) - first;
+    return *count == 0 ? NULL : &result->runs[0].entries[first];
 }
 
 static double tallies_at(const tally_entry *entries, size_t count, bool sketch, uint64_t rank)
