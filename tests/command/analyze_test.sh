@@ -196,6 +196,18 @@ check "its malformed lines" says 'line 5, byte 147: it is no JSON object, see by
 run -s who.name,country -q small.ndjson
 check "inside objects" gives who.name,country a,DE '"b' 'é",FR' ,DE ,DE
 refuses "rows of NDJSON need --select" small.ndjson
+cat >twice.ndjson <<'END'
+{"a":{"b":1},"a":{"b":2},"n":1}
+{"a":{"b":1},"a":{"c":2},"n":2}
+{"a":{"b":1},"a":5,"n":3}
+{"a":5,"a":{"b":{"c":6}},"n":4}
+{"a":{"b":{"c":1},"b":2},"n":5}
+{"a.b":7,"a":{"c":2},"n":6}
+{"a":{"b":1},"a.b":8,"n":7}
+{"a":{"b":1,"b":null},"n":9,"n":8}
+END
+run -s n,a.b,a.b.c twice.ndjson
+check "of keys that come twice the last" gives n,a.b,a.b.c 1,2, 2,, 3,, '4,"{""c"":6}",6' 5,2, 6,7, 7,8, 8,,
 cp small.ndjson in
 run -i ndjson -q --mean price -f csv -
 check "from a pipe" gives 'mean(price)' 11.166666666666666
