@@ -3,6 +3,7 @@
 
 #define GROUPS_FIRST 1024
 #define TALLIES_FIRST 4096
+#define TALLIES_LOOKS 4096u
 
 static const uint64_t hash_a = UINT64_C(0xa0761d6478bd642f), hash_b = UINT64_C(0xe7037ed1a0b428db);
 
@@ -170,6 +171,8 @@ void analyze_tallies_empty(tally_table *tallies)
     if (tallies->count != 0)
         memset(tallies->entries, 0, tallies->capacity * sizeof(*tallies->entries));
     tallies->count = 0;
+    tallies->looked = tallies->missed = 0;
+    tallies->is_useless = false;
 }
 
 void analyze_tallies_clear(tally_table *tallies)
@@ -227,9 +230,23 @@ bool analyze_tallies_list(tally_table *tallies, const tally_entry *entry)
     return true;
 }
 
+/* The table is full, and looking into it may not be worth while. */
+static void tallies_judge(tally_table *tallies, bool missed)
+{
+    tallies->missed += missed;
+    if (++tallies->looked < TALLIES_LOOKS)
+        return;
+    tallies->is_useless = tallies->missed > TALLIES_LOOKS / 4 * 3;
+    tallies->looked = tallies->missed = 0;
+}
+
 bool analyze_tallies_add(tally_table *tallies, uint32_t owner, uint64_t value, uint64_t count)
 {
+    if (tallies->is_useless)
+        return analyze_tallies_list(tallies, &(tally_entry){value, count, owner});
     size_t at = tallies_place(tallies, owner, value);
+    if (tallies->count >= TALLIES_TABLE_MAX)
+        tallies_judge(tallies, tallies->entries[at].count == 0);
     if (tallies->entries[at].count == 0) {
         if (tallies->count >= TALLIES_TABLE_MAX)
             return analyze_tallies_list(tallies, &(tally_entry){value, count, owner});

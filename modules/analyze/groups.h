@@ -84,14 +84,16 @@ typedef struct tally_entry {
 
 /*
  * A hash table of the values that come first; it stays as small as a cache. Where there are more different ones, those
- * that are not in it are listed, one entry each time they come, and sorted once by who needs to know (result.c): that
- * touches memory in order, which for many values is several times as fast as a large table.
+ * that are not in it are listed, one entry each time they come, and sorted once by who needs to know (tallies.c): that
+ * touches memory in order, which for many values is several times as fast as a large table. A value may be in both.
  */
 typedef struct tally_table {
     tally_entry *entries;
     size_t count, capacity; /* a power of two */
-    tally_entry *list;      /* of values that are not in the table */
+    tally_entry *list;      /* of values that were not in the table */
     size_t list_count, list_capacity;
+    uint32_t looked, missed; /* since the table is full: values looked for, and not found */
+    bool is_useless;         /* few are found: none is looked for any more */
 } tally_table;
 
 #define TALLIES_TABLE_MAX ((size_t)16 << 10) /* values in the table */

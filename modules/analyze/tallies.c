@@ -16,12 +16,29 @@ static int tallies_compare(const void *a, const void *b)
     return (first->value > second->value) - (first->value < second->value);
 }
 
-/* By one byte, keeping the order of equals. False: all have the same one. */
-static bool tallies_radix_pass(const tally_entry *from, tally_entry *to, size_t count, unsigned byte)
+#define TALLIES_BYTES (sizeof(uint64_t) + sizeof(uint32_t))
+
+typedef struct tallies_places {
+    size_t of[TALLIES_BYTES][256];
+} tallies_places;
+
+/* How often each byte comes at each place, in one go. */
+static void tallies_count(const tally_entry *entries, size_t count, tallies_places *places)
 {
-    size_t places[256] = {0};
-    for (size_t i = 0; i < count; i++)
-        places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++;
+    memset(places, 0, sizeof(*places));
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value = entries[i].value;
+        uint32_t owner = entries[i].owner;
+        for (unsigned byte = 0; byte < 8; byte++)
+            places->of[byte][value >> (8 * byte) & 0xff]++;
+        for (unsigned byte = 0; byte < 4; byte++)
+            places->of[8 + byte][owner >> (8 * byte) & 0xff]++;
+    }
+}
+
+/* By one byte, keeping the order of equals. False: all have the same one. */
+static bool tallies_radix_pass(const tally_entry *from, tally_entry *to, size_t count, unsigned byte, size_t *places)
+{
     size_t at = 0;
     for (size_t i = 0; i < 256; i++) {
         if (places[i] == count)
@@ -30,9 +47,12 @@ static bool tallies_radix_pass(const tally_entry *from, tally_entry *to, size_t 
         places[i] = at;
         at += size;
     }
-    for (size_t i = 0; i < count; i++)
-        to[places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++] =
-            from[i];
+    if (byte < 8)
+        for (size_t i = 0; i < count; i++)
+            to[places[from[i].value >> (8 * byte) & 0xff]++] = from[i];
+    else
+        for (size_t i = 0; i < count; i++)
+            to[places[from[i].owner >> (8 * (byte - 8)) & 0xff]++] = from[i];
     return true;
 }
 
@@ -44,8 +64,10 @@ static void tallies_sort(tally_entry *entries, size_t count)
         qsort(entries, count, sizeof(*entries), tallies_compare);
         return;
     }
-    for (unsigned byte = 0; byte < sizeof(uint64_t) + sizeof(uint32_t); byte++)
-        if (tallies_radix_pass(from, to, count, byte)) {
+    tallies_places places;
+    tallies_count(entries, count, &places);
+    for (unsigned byte = 0; byte < TALLIES_BYTES; byte++)
+        if (tallies_radix_pass(from, to, count, byte, places.of[byte])) {
             tally_entry *other = from;
             from = to;
             to = other;
