@@ -18,6 +18,7 @@
 
 #define ANALYZE_PROGRESS_MS 100
 #define ANALYZE_ATTEMPTS 5
+#define ANALYZE_OUTPUT ((size_t)64 << 10)
 #define ANALYZE_MESSAGE_MAX ((size_t)512 << 20)
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
@@ -109,6 +110,8 @@ static bool run_execute(analyze_run *run, const char *module)
         brg_value_unref(piece->output);
         brg_buffer_unref(piece->block);
     }
+    if (run->plan.sorted)
+        analyze_sort_hold_signals();
     uv_walk(&run->uv, run_close_handle, NULL);
     uv_run(&run->uv, UV_RUN_DEFAULT);
     uv_loop_close(&run->uv);
@@ -154,8 +157,17 @@ static bool run_prepare(analyze_run *run)
         return cli_complain("analyze", "out of memory");
     run->result.groups_max = run->options.groups_max;
     run->result.values_max = run->options.values_max;
+    if (run->plan.rows && !isatty(STDOUT_FILENO))
+        setvbuf(stdout, NULL, _IOFBF, ANALYZE_OUTPUT);
     run->printer = (analyze_row_printer){.options = &run->options, .header = &run->header, .plan = &run->plan};
-    if (run->plan.rows && run->plan.sort_count == 0 && analyze_print_format(&run->options) != ANALYZE_PRINT_TABLE) {
+    if (!run->plan.rows) {
+        run->result.values = analyze_values_submit;
+        run->result.user_data = run;
+    }
+    if (run->plan.sorted) {
+        analyze_sort_begin(run);
+    } else if (run->plan.rows && run->plan.sort_count == 0 &&
+               analyze_print_format(&run->options) != ANALYZE_PRINT_TABLE) {
         run->result.row = analyze_print_row;
         run->result.user_data = &run->printer;
     }
@@ -171,10 +183,19 @@ static int run_finish(analyze_run *run, uint64_t ended_ns)
         return CLI_INTERRUPTED;
     if (run->failed)
         return run->cannot_run ? CLI_CANNOT_RUN : CLI_SOME_FAILED;
-    bool good = run->plan.rows ? analyze_print_rows_end(&run->printer, &run->result)
-                               : analyze_print_groups(&run->options, &run->result);
-    if (!good)
+    if (run->plan.rows && run->result.row == NULL)
+        analyze_print_rows_begin(&run->printer);
+    if (!run->plan.rows && !analyze_sort_tallies(run))
+        return CLI_SOME_FAILED;
+    bool good = run->plan.sorted ? analyze_sort_print(run)
+                : run->plan.rows ? analyze_print_rows_end(&run->printer, &run->result)
+                                 : analyze_print_groups(&run->options, &run->result);
+    if (run->interrupted)
+        return CLI_INTERRUPTED;
+    if (!good && !run->plan.sorted)
         cli_complain("analyze", "standard output could not be written: %s", strerror(errno));
+    if (run->plan.sorted)
+        ended_ns = cli_now_ns();
     if (!run->options.quiet)
         analyze_print_problems(&run->result, &run->header, run->sources);
     if (run->options.stats)
@@ -198,7 +219,7 @@ static int run_all(analyze_run *run, char **operands, int count)
         return CLI_USAGE;
     if (!run_prepare(run))
         return CLI_CANNOT_RUN;
-    if (run->plan.rows)
+    if (run->result.row != NULL)
         analyze_print_rows_begin(&run->printer);
     if (!run_execute(run, module))
         return CLI_CANNOT_RUN;
@@ -218,7 +239,8 @@ static int run_main(int argc, char **argv)
                                     .malformed = 5,
                                     .row_max = UINT64_C(1) << 20,
                                     .groups_max = 1000000,
-                                    .values_max = 20000000};
+                                    .values_max = 20000000,
+                                    .sort_memory = UINT64_C(256) << 20};
     int first = 0, code = cli_parse(&cli_analyze, argc, argv, &run.options, &first);
     if (code < 0) {
         if (!run.options.has_input && first < argc && run_is_ndjson(argv[first]))
@@ -232,6 +254,7 @@ static int run_main(int argc, char **argv)
     for (uint32_t i = 0; i < run.source_count; i++)
         analyze_close_source(&run.sources[i]);
     analyze_result_done(&run.result);
+    analyze_sorter_done(&run.sorter);
     analyze_reader_done(&run.border);
     analyze_plan_done(&run.plan);
     analyze_free_header(&run.header);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pieces of the input from their submit until they are merged: a ring, the oldest first. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,15 @@ void analyze_fail(analyze_run *run)
     analyze_end(run);
 }
 
+void analyze_task_failed(analyze_run *run, const char *what, const brg_result *result)
+{
+    if (run->shows_progress)
+        analyze_clear_progress();
+    cli_complain("analyze", "%s: %s", what, result->error != NULL ? result->error->message : "a task gave no result");
+    run->cannot_run = result->status == BRG_UNAVAILABLE || result->status == BRG_START_FAILED;
+    analyze_fail(run);
+}
+
 static void merge_done(const brg_result *result, void *user_data)
 {
     analyze_piece *piece = user_data;
@@ -53,12 +63,7 @@ static void merge_done(const brg_result *result, void *user_data)
         merge_pieces(run);
         return;
     }
-    if (run->shows_progress)
-        analyze_clear_progress();
-    cli_complain("analyze", "%s: %s", run->sources[piece->source].name,
-                 result->error != NULL ? result->error->message : "a task gave no result");
-    run->cannot_run = result->status == BRG_UNAVAILABLE || result->status == BRG_START_FAILED;
-    analyze_fail(run);
+    analyze_task_failed(run, run->sources[piece->source].name, result);
 }
 
 static void merge_build(const analyze_run *run, const analyze_piece *piece, brg_buffer **block, size_t block_size,
@@ -149,31 +154,35 @@ void analyze_submit_more(analyze_run *run)
         else if (run->stream.polling)
             break;
     }
-    if (run->source == run->source_count && run->piece_count == 0)
+    if (run->source == run->source_count && run->piece_count == 0 && run->values_out == 0)
         analyze_end(run);
 }
 
 /* ---- merging ----------------------------------------------------------------------------------------------------- */
 
-static pack_reader merge_partial(const analyze_piece *piece)
+const char *analyze_output(const brg_value *output, size_t *size)
 {
-    brg_view root = brg_value_root(piece->output);
-    size_t size = 0;
-    const char *bytes = brg_view_bytes(root, &size);
+    *size = 0;
+    if (output == NULL)
+        return NULL;
+    brg_view root = brg_value_root(output);
     const brg_buffer *buffer = brg_view_buffer(root);
-    if (buffer != NULL) {
-        bytes = brg_buffer_bytes(buffer);
-        size = brg_buffer_size(buffer);
-    }
-    return (pack_reader){.at = bytes, .end = bytes == NULL ? NULL : bytes + size, .failed = bytes == NULL};
+    if (buffer == NULL)
+        return brg_view_bytes(root, size);
+    *size = brg_buffer_size(buffer);
+    return brg_buffer_bytes(buffer);
 }
 
-static void merge_outcome(analyze_run *run, result_outcome outcome)
+void analyze_judge(analyze_run *run, result_outcome outcome)
 {
     if (outcome == RESULT_OK)
         return;
     if (outcome == RESULT_FULL) {
         analyze_end(run);
+        return;
+    }
+    if (outcome == RESULT_RUN) {
+        analyze_fail(run);
         return;
     }
     if (run->shows_progress)
@@ -190,6 +199,12 @@ static void merge_outcome(analyze_run *run, result_outcome outcome)
     else
         cli_complain("analyze", outcome == RESULT_NO_MEMORY ? "out of memory" : "a worker gave a result that is none");
     analyze_fail(run);
+}
+
+bool analyze_sort_tallies(analyze_run *run)
+{
+    analyze_judge(run, analyze_result_sort_tallies(&run->result));
+    return !run->failed;
 }
 
 /* Whether the piece was read from the right place; else it is read again. */
@@ -215,7 +230,9 @@ static bool merge_validate(analyze_run *run, analyze_piece *piece, const analyze
 static bool merge_piece(analyze_run *run, analyze_piece *piece)
 {
     const analyze_source *source = &run->sources[piece->source];
-    pack_reader reader = merge_partial(piece);
+    size_t size;
+    const char *bytes = analyze_output(piece->output, &size);
+    pack_reader reader = {.at = bytes, .end = bytes == NULL ? NULL : bytes + size, .failed = bytes == NULL};
     analyze_partial partial;
     if (piece->source != run->merging || run->expected == 0) {
         run->merging = run->result.input = piece->source;
@@ -234,7 +251,11 @@ static bool merge_piece(analyze_run *run, analyze_piece *piece)
     run->result.lines += piece->lines;
     run->expected = partial.end;
     run->speed.malformed = run->result.malformed;
-    merge_outcome(run, outcome);
+    analyze_judge(run, outcome);
+    if (!run->ended && run->result.row != NULL && ferror(stdout)) {
+        cli_complain("analyze", "standard output could not be written: %s", strerror(errno));
+        analyze_fail(run);
+    }
     return !run->ended;
 }
 

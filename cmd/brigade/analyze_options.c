@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analyze.h"
+#include "sorter.h" /* of modules/analyze */
 
 #define OPTIONS_CHUNK ((uint64_t)2 << 20)
 #define OPTIONS_MAX_GROUPS 100000000
@@ -26,7 +27,7 @@ const cli_option analyze_option_table[] = {
     {"where", 0, CLI_REQUIRED, "EXPRESSION",
      "only rows for which it holds, as 'country == \"DE\" && price > 10'; "
      "several must all hold"},
-    {"sort", 0, CLI_REQUIRED, "COLUMN[:desc],...", "order of the result, or of rows (these with --limit)"},
+    {"sort", 0, CLI_REQUIRED, "COLUMN[:desc],...", "order of the result, or of rows"},
     {"limit", 'n', CLI_REQUIRED, "N", "at most N rows of result"},
     {"top", 0, CLI_REQUIRED, "N:COLUMN", "the N with the greatest: --sort COLUMN:desc --limit N"},
     {"", 0, CLI_NONE, NULL, "Input and output:"},
@@ -37,6 +38,7 @@ const cli_option analyze_option_table[] = {
     {"json", 0, CLI_NONE, NULL, "--format json"},
     {"", 0, CLI_NONE, NULL, "Limits:"},
     {"row-max", 0, CLI_REQUIRED, "SIZE", "longer rows are malformed; by default 1M"},
+    {"sort-memory", 0, CLI_REQUIRED, "SIZE", "more sorted rows go to a file in $TMPDIR; by default 256M"},
     {"groups-max", 0, CLI_REQUIRED, "N", "more groups are an error; by default 1000000"},
     {"values-max", 0, CLI_REQUIRED, "N", "values kept for percentiles and --distinct; by default 20000000"},
     {"", 0, CLI_NONE, NULL, "Workers:"},
@@ -215,6 +217,12 @@ static bool options_number(analyze_options *options, const char *name, const cha
         *good = options->has_limit = cli_read_count("analyze", name, argument, 0, UINT64_MAX - 1, &options->limit);
         return true;
     }
+    if (strcmp(name, "sort-memory") == 0) {
+        *good = cli_read_size("analyze", name, argument, &options->sort_memory);
+        if (*good && options->sort_memory < SORTER_MEMORY_LEAST)
+            *good = cli_complain("analyze", "--sort-memory: at least 16k");
+        return true;
+    }
     uint64_t *size = strcmp(name, "chunk") == 0     ? &options->chunk
                      : strcmp(name, "row-max") == 0 ? &options->row_max
                                                     : NULL;
@@ -294,8 +302,6 @@ bool analyze_check_options(analyze_options *options)
     bool rows = options->measure_count == 0;
     if (!rows && options->select_count != 0)
         return cli_complain("analyze", "--select shows rows, --group-by and measures show groups: give one of them");
-    if (rows && options->sort_count != 0 && !options->has_limit)
-        return cli_complain("analyze", "--sort of rows needs --limit N, as the rows are kept in memory");
     if (rows && options->print == ANALYZE_PRINT_TABLE && !options->has_limit)
         return cli_complain("analyze", "--format table of rows needs --limit N; or choose csv or json");
     if (options->delimiter == '\0')

@@ -6,6 +6,7 @@
 #include "analyze.h"
 
 #define PLAN_NAMES_SHOWN 12
+#define PLAN_HEAP_ROWS 10000
 
 void analyze_free_header(analyze_header *header)
 {
@@ -135,6 +136,9 @@ static bool plan_rows(analyze_options *options, const analyze_header *header, an
             return false;
         plan->sort[plan->sort_count++] = (analyze_sort){slot, options->sort[i].descending};
     }
+    /* Few rows are kept in a heap; a table is in memory as a whole anyway. */
+    plan->sorted = plan->sort_count != 0 && plan->limit > PLAN_HEAP_ROWS &&
+                   analyze_print_format(options) != ANALYZE_PRINT_TABLE;
     return true;
 }
 

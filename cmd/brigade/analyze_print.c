@@ -157,26 +157,27 @@ static void print_line_csv(const analyze_cell *cells, size_t columns, char delim
 {
     for (size_t i = 0; i < columns; i++) {
         if (i != 0)
-            putchar(delimiter);
+            putchar_unlocked(delimiter);
         analyze_put_csv(cells[i].text != NULL ? cells[i].text : "", cells[i].size, delimiter);
     }
-    putchar('\n');
+    putchar_unlocked('\n');
 }
 
 static void print_line_json(const analyze_cell *titles, const analyze_cell *cells, size_t columns, bool first)
 {
-    fputs(first ? "\n{" : ",\n{", stdout);
+    fputs_unlocked(first ? "\n{" : ",\n{", stdout);
     for (size_t i = 0; i < columns; i++) {
         if (i != 0)
-            putchar(',');
+            putchar_unlocked(',');
         analyze_put_json(titles[i].text, titles[i].size);
-        putchar(':');
+        putchar_unlocked(':');
         if (cells[i].is_number) /* of those JSON has no infinite ones */
-            fputs(cells[i].text != NULL && strpbrk(cells[i].text, "in") == NULL ? cells[i].text : "null", stdout);
+            fputs_unlocked(cells[i].text != NULL && strpbrk(cells[i].text, "in") == NULL ? cells[i].text : "null",
+                           stdout);
         else
             analyze_put_json(cells[i].text, cells[i].size);
     }
-    putchar('}');
+    putchar_unlocked('}');
 }
 
 /* The first row of `cells` are the titles. */
@@ -186,14 +187,14 @@ static bool print_lines(const analyze_options *options, const analyze_cell *cell
     if (format == ANALYZE_PRINT_TABLE)
         return analyze_put_table(cells, rows, columns);
     if (format == ANALYZE_PRINT_JSON)
-        putchar('[');
+        putchar_unlocked('[');
     for (size_t i = format == ANALYZE_PRINT_JSON ? 1 : 0; i < rows; i++)
         if (format == ANALYZE_PRINT_JSON)
             print_line_json(cells, &cells[i * columns], columns, i == 1);
         else
             print_line_csv(&cells[i * columns], columns, options->delimiter);
     if (format == ANALYZE_PRINT_JSON)
-        fputs("\n]\n", stdout);
+        fputs_unlocked("\n]\n", stdout);
     return true;
 }
 
@@ -210,7 +211,6 @@ bool analyze_print_groups(const analyze_options *options, analyze_result *result
     if (options->group_count == 0 && result->groups.count == 0 &&
         analyze_groups_find(&result->groups, "", 0) == SIZE_MAX)
         return false; /* without groups there is one row, also of nothing */
-    analyze_result_sort_tallies(result);
     size_t rows = result->groups.count, columns = options->group_count + options->measure_count;
     analyze_cell *cells = calloc((rows + 1) * columns, sizeof(*cells)),
                  *sorted = calloc((rows + 1) * columns, sizeof(*cells));
@@ -267,17 +267,17 @@ void analyze_print_rows_begin(analyze_row_printer *printer)
 {
     analyze_print format = analyze_print_format(printer->options);
     if (format == ANALYZE_PRINT_JSON)
-        putchar('[');
+        putchar_unlocked('[');
     if (format != ANALYZE_PRINT_CSV || printer->options->no_header)
         return;
     for (uint32_t i = 0; i < printer->plan->select_count; i++) {
         analyze_cell title = print_title(printer, i);
         if (i != 0)
-            putchar(printer->options->delimiter);
+            putchar_unlocked(printer->options->delimiter);
         analyze_put_csv(title.text, title.size, printer->options->delimiter);
         free(title.text);
     }
-    putchar('\n');
+    putchar_unlocked('\n');
 }
 
 void analyze_print_row(const char *record, uint32_t size, void *user_data)
@@ -329,6 +329,6 @@ bool analyze_print_rows_end(analyze_row_printer *printer, analyze_result *result
         for (size_t i = 0; i < result->rows.count; i++)
             analyze_print_row(result->rows.items[i]->record, result->rows.items[i]->size, printer);
     if (analyze_print_format(printer->options) == ANALYZE_PRINT_JSON)
-        fputs("\n]\n", stdout);
+        fputs_unlocked("\n]\n", stdout);
     return good && fflush(stdout) == 0 && !ferror(stdout);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The run of `brigade analyze`: as a whole (analyze.c), its pieces (analyze_merge.c), streams (analyze_stream.c). */
+/* The run of `brigade analyze`: as a whole (analyze.c), its pieces (analyze_merge.c), values (analyze_values.c), streams (analyze_stream.c),
+ * sorted rows (analyze_sort.c). */
 #ifndef BRIGADE_ANALYZE_RUN_H
 #define BRIGADE_ANALYZE_RUN_H
 
@@ -8,6 +9,7 @@
 #include <brigade/uv.h>
 
 #include "analyze.h"
+#include "sorter.h" /* of modules/analyze */
 
 #define ANALYZE_AHEAD 4 /* chunks out at a time, for each worker */
 
@@ -43,6 +45,7 @@ struct analyze_run {
     analyze_header header;
     analyze_plan plan;
     analyze_result result;
+    analyze_sorter sorter; /* of plan.sorted */
     analyze_row_printer printer;
     analyze_speed speed;
     analyze_source *sources;
@@ -52,6 +55,7 @@ struct analyze_run {
     uint64_t expected;             /* and where its next row begins */
     analyze_piece *pieces;         /* a ring */
     size_t piece_max, first, piece_count;
+    size_t values_out; /* lists of values that workers sort */
     analyze_stream stream;
     analyze_reader border; /* of streams: finds where rows end */
     uv_loop_t uv;
@@ -70,8 +74,25 @@ analyze_piece *analyze_add_piece(analyze_run *run);
 void analyze_end(analyze_run *run);
 /* The same after an error, whose message is printed already. */
 void analyze_fail(analyze_run *run);
+/* analyze_values.c: has workers sort values of percentiles and --distinct, where there are many. */
+bool analyze_values_submit(const tally_entry *entries, size_t count, void *run);
+/* What a task gave, bytes or a buffer; NULL and 0: nothing. */
+const char *analyze_output(const brg_value *output, size_t *size);
+/* Goes on, or ends the run after it printed why. */
+void analyze_judge(analyze_run *run, result_outcome outcome);
+/* Complains about a task that failed, and ends the run. */
+void analyze_task_failed(analyze_run *run, const char *what, const brg_result *result);
+/* Before groups are printed. False after it printed an error. */
+bool analyze_sort_tallies(analyze_run *run);
 /* As many pieces as may be out. At the end of the input and of all of them it ends the run. */
 void analyze_submit_more(analyze_run *run);
+
+/* analyze_sort.c: rows that are sorted without a limit. */
+void analyze_sort_begin(analyze_run *run);
+/* SIGINT and SIGTERM wait, from before the loop lets go of them until analyze_sort_print. */
+void analyze_sort_hold_signals(void);
+/* Merges and writes all rows. False after it printed an error, or with run->interrupted. */
+bool analyze_sort_print(analyze_run *run);
 
 /* Reads and submits what can be had now. False: the stream ended. */
 bool analyze_stream_more(analyze_run *run);

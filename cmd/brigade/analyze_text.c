@@ -12,16 +12,16 @@ void analyze_put_csv(const char *text, uint32_t size, char delimiter)
     for (uint32_t i = 0; i < size && plain; i++)
         plain = text[i] != delimiter && text[i] != '"' && text[i] != '\n' && text[i] != '\r';
     if (plain) {
-        fwrite(text, 1, size, stdout);
+        fwrite_unlocked(text, 1, size, stdout);
         return;
     }
-    putchar('"');
+    putchar_unlocked('"');
     for (uint32_t i = 0; i < size; i++) {
         if (text[i] == '"')
-            putchar('"');
-        putchar(text[i]);
+            putchar_unlocked('"');
+        putchar_unlocked(text[i]);
     }
-    putchar('"');
+    putchar_unlocked('"');
 }
 
 /* Bytes of the UTF-8 character at `text`, or 0 where there is none (RFC 3629). */
@@ -46,23 +46,23 @@ static uint32_t text_utf8(const unsigned char *text, uint32_t left)
 /* JSON has to be UTF-8: other bytes become U+FFFD. */
 void analyze_put_json(const char *text, uint32_t size)
 {
-    putchar('"');
+    putchar_unlocked('"');
     for (uint32_t i = 0; i < size;) {
         uint32_t length = text_utf8((const unsigned char *)text + i, size - i);
         unsigned char byte = (unsigned char)text[i];
         if (length == 0)
-            fputs("\\ufffd", stdout);
+            fputs_unlocked("\\ufffd", stdout);
         else if (byte == '"' || byte == '\\')
             printf("\\%c", byte);
         else if (byte == '\n')
-            fputs("\\n", stdout);
+            fputs_unlocked("\\n", stdout);
         else if (byte < 0x20 || byte == 0x7f)
             printf("\\u%04x", byte);
         else
-            fwrite(text + i, 1, length, stdout);
+            fwrite_unlocked(text + i, 1, length, stdout);
         i += length == 0 ? 1 : length;
     }
-    putchar('"');
+    putchar_unlocked('"');
 }
 
 /* Characters, about: those of two columns count as one. Control characters are shown as \xNN. */
@@ -83,14 +83,14 @@ static void text_put_shown(const analyze_cell *cell)
         if (byte < 0x20 || byte == 0x7f)
             printf("\\x%02x", byte);
         else
-            putchar(byte);
+            putchar_unlocked(byte);
     }
 }
 
 static void text_pad(size_t count)
 {
     while (count-- > 0)
-        putchar(' ');
+        putchar_unlocked(' ');
 }
 
 bool analyze_put_table(const analyze_cell *cells, size_t rows, size_t columns)
@@ -112,7 +112,7 @@ bool analyze_put_table(const analyze_cell *cells, size_t rows, size_t columns)
         text_put_shown(&cells[i]);
         if (!right && !last)
             text_pad(fill);
-        fputs(last ? "\n" : "  ", stdout);
+        fputs_unlocked(last ? "\n" : "  ", stdout);
     }
     free(widths);
     return true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* brigade: the command. Each subcommand is a file and a line in the table. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,9 +53,8 @@ static void main_fill_descriptors(void)
             (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-int main(int argc, char **argv)
+static int main_run(int argc, char **argv)
 {
-    main_fill_descriptors();
     if (argc < 2) {
         main_help(stderr);
         return CLI_USAGE;
@@ -75,4 +75,26 @@ int main(int argc, char **argv)
         return CLI_USAGE;
     }
     return command->run(argc - 1, argv + 1);
+}
+
+/* What nobody got is a failure, also of --help: some of it may be in a buffer still, and some file systems tell on close
+ * only. A command that found out by itself has said so. */
+static int main_end(int code)
+{
+    bool written = fflush(stdout) == 0 && !ferror(stdout);
+    int error = errno;
+    if (fclose(stdout) != 0 && written) {
+        written = false;
+        error = errno;
+    }
+    if (written || code != CLI_OK)
+        return code;
+    cli_complain("", "standard output could not be written: %s", strerror(error));
+    return CLI_SOME_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    main_fill_descriptors();
+    return main_end(main_run(argc, argv));
 }

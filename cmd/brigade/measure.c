@@ -22,7 +22,10 @@
 #define MEASURE_LONG 3         /* else so many for each worker are enough */
 #define MEASURE_WARM_PART 8    /* of a round, before it */
 #define MEASURE_END_NS 1000000000u
-#define MEASURE_SEATS 4096 /* a power of two, above any number of workers */
+#define MEASURE_START_NS 30000000000u /* that a worker may take, where nothing else was said */
+#define MEASURE_STARTS 3              /* so many times that, without one worker more, are too long */
+#define MEASURE_RUNS 4                /* and so many tasks: workers that are too many finish theirs */
+#define MEASURE_SEATS 4096            /* a power of two, above any number of workers */
 #define MEASURE_TRIES 16
 
 /* What one worker did in a round, found by its id. */
@@ -160,6 +163,8 @@ bool measure_open(measure *self, pool_settings *settings, const char *module, ui
         settings->pool.module = module;
         settings->pool.workers_max = workers;
         settings->pool.timing = true;
+        uint64_t start_ns = settings->pool.start_timeout_ns;
+        self->start_ns = start_ns == 0 || start_ns > BRG_SECONDS(3600) ? MEASURE_START_NS : start_ns;
         settings->pool.init_data = settings->init == NULL ? NULL : brg_value_ref(settings->init);
         status = brg_pool_create(&self->pool, &settings->pool, &error);
         if (status != BRG_OK)
@@ -226,18 +231,41 @@ bool measure_try(measure *self, brg_error *error)
     return false;
 }
 
-/* All workers of the new count are there, and no others, and each had time for a first task. */
-static bool measure_settle(measure *self, uint32_t workers, uint64_t ns)
+/* All workers of the new count are there, and no others. It is given up when they have come no nearer for too long. */
+static bool measure_wait(measure *self, uint32_t workers)
 {
     brg_pool_stats stats = {.size = sizeof(stats)};
+    uint64_t since = cli_now_ns(), nearest = UINT64_MAX;
     do {
         if (!measure_turn(self))
             return false;
-        if (self->was_late) { /* not after each result */
-            self->was_late = false;
-            brg_pool_get_stats(self->pool, &stats);
+        if (!self->was_late) /* not after each result */
+            continue;
+        self->was_late = false;
+        brg_pool_get_stats(self->pool, &stats);
+        uint64_t online = stats.workers_online, now = cli_now_ns();
+        uint64_t distance = online > workers ? online - workers : workers - online;
+        uint64_t most = MEASURE_STARTS * self->start_ns + (uint64_t)(MEASURE_RUNS * self->run_ns);
+        if (distance < nearest) {
+            nearest = distance;
+            since = now;
+        } else if (now - since > most) {
+            brg_error_set(
+                &self->first_error, BRG_TIMED_OUT, self->command,
+                "%llu worker%s online, not %u, and that has not got better for %.3g s: do they hang when they "
+                "start? --start-timeout says how long one may take",
+                (unsigned long long)online, online == 1 ? " is" : "s are", workers, (double)most / 1e9);
+            return false;
         }
     } while (stats.workers_online != workers);
+    return true;
+}
+
+/* And each had time for a first task. */
+static bool measure_settle(measure *self, uint32_t workers, uint64_t ns)
+{
+    if (!measure_wait(self, workers))
+        return false;
     uint64_t started = cli_now_ns(), settled = self->settled;
     while (cli_now_ns() - started < ns / MEASURE_WARM_PART || self->settled - settled < workers)
         if (!measure_turn(self))

@@ -33,6 +33,7 @@ typedef struct measure {
     uint64_t settled, failed;
     brg_error first_error; /* of the tasks; BRG_OK: none failed */
     double run_ns;         /* running mean */
+    uint64_t start_ns;     /* that a worker may take to start */
     histogram times;       /* of the tasks that were counted in this round */
     struct measure_seats *seats;
     uint64_t first_ns, last_ns; /* completions */

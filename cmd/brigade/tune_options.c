@@ -78,6 +78,9 @@ static bool tune_check_pool(tune_options *options)
     if (pool->scaling_given || pool->pool.workers_min != 0 || pool->pool.warm_spares != 0)
         return cli_complain("tune", "--scaling, --workers-min and --warm-spares would change the number of workers, "
                                     "which tune sets itself");
+    if (pool->pool.admission == BRG_ADMISSION_DROP_OLDEST || pool->pool.admission == BRG_ADMISSION_DROP_NEWEST)
+        return cli_complain("tune", "--admission drop-oldest and drop-newest lose tasks where the queue is full, and "
+                                    "what is lost cannot be measured; without it tune waits for room");
     return pool_settings_check(pool, "tune");
 }
 

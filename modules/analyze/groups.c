@@ -3,6 +3,7 @@
 
 #define GROUPS_FIRST 1024
 #define TALLIES_FIRST 4096
+#define TALLIES_LOOKS 4096u
 
 static const uint64_t hash_a = UINT64_C(0xa0761d6478bd642f), hash_b = UINT64_C(0xe7037ed1a0b428db);
 
@@ -152,7 +153,7 @@ size_t analyze_groups_find(group_table *groups, const char *key, uint32_t key_si
 
 bool analyze_tallies_init(tally_table *tallies)
 {
-    tallies->count = 0;
+    *tallies = (tally_table){.count = 0};
     tallies->capacity = TALLIES_FIRST;
     tallies->entries = calloc(tallies->capacity, sizeof(*tallies->entries));
     return tallies->entries != NULL;
@@ -161,14 +162,23 @@ bool analyze_tallies_init(tally_table *tallies)
 void analyze_tallies_done(tally_table *tallies)
 {
     free(tallies->entries);
-    tallies->entries = NULL;
+    free(tallies->list);
+    tallies->entries = tallies->list = NULL;
 }
 
-void analyze_tallies_clear(tally_table *tallies)
+void analyze_tallies_empty(tally_table *tallies)
 {
     if (tallies->count != 0)
         memset(tallies->entries, 0, tallies->capacity * sizeof(*tallies->entries));
     tallies->count = 0;
+    tallies->looked = tallies->missed = 0;
+    tallies->is_useless = false;
+}
+
+void analyze_tallies_clear(tally_table *tallies)
+{
+    analyze_tallies_empty(tallies);
+    tallies->list_count = 0;
 }
 
 static inline size_t tallies_hash(const tally_table *tallies, uint32_t owner, uint64_t value)
@@ -192,7 +202,8 @@ static inline size_t tallies_place(const tally_table *tallies, uint32_t owner, u
 
 static bool tallies_grow(tally_table *tallies)
 {
-    tally_table larger = {.count = tallies->count, .capacity = tallies->capacity * 2};
+    tally_table larger = *tallies;
+    larger.capacity = tallies->capacity * 2;
     larger.entries = calloc(larger.capacity, sizeof(*larger.entries));
     if (larger.entries == NULL)
         return false;
@@ -205,10 +216,40 @@ static bool tallies_grow(tally_table *tallies)
     return true;
 }
 
+bool analyze_tallies_list(tally_table *tallies, const tally_entry *entry)
+{
+    if (tallies->list_count == tallies->list_capacity) {
+        size_t capacity = tallies->list_capacity == 0 ? TALLIES_FIRST : tallies->list_capacity * 2;
+        tally_entry *list = realloc(tallies->list, capacity * sizeof(*list));
+        if (list == NULL)
+            return false;
+        tallies->list = list;
+        tallies->list_capacity = capacity;
+    }
+    tallies->list[tallies->list_count++] = *entry;
+    return true;
+}
+
+/* The table is full, and looking into it may not be worth while. */
+static void tallies_judge(tally_table *tallies, bool missed)
+{
+    tallies->missed += missed;
+    if (++tallies->looked < TALLIES_LOOKS)
+        return;
+    tallies->is_useless = tallies->missed > TALLIES_LOOKS / 4 * 3;
+    tallies->looked = tallies->missed = 0;
+}
+
 bool analyze_tallies_add(tally_table *tallies, uint32_t owner, uint64_t value, uint64_t count)
 {
+    if (tallies->is_useless)
+        return analyze_tallies_list(tallies, &(tally_entry){value, count, owner});
     size_t at = tallies_place(tallies, owner, value);
+    if (tallies->count >= TALLIES_TABLE_MAX)
+        tallies_judge(tallies, tallies->entries[at].count == 0);
     if (tallies->entries[at].count == 0) {
+        if (tallies->count >= TALLIES_TABLE_MAX)
+            return analyze_tallies_list(tallies, &(tally_entry){value, count, owner});
         if (tallies->count * 2 >= tallies->capacity) {
             if (!tallies_grow(tallies))
                 return false;

@@ -82,10 +82,21 @@ typedef struct tally_entry {
     uint32_t owner;        /* group * tally_count + tally */
 } tally_entry;
 
+/*
+ * A hash table of the values that come first; it stays as small as a cache. Where there are more different ones, those
+ * that are not in it are listed, one entry each time they come, and sorted once by who needs to know (tallies.c): that
+ * touches memory in order, which for many values is several times as fast as a large table. A value may be in both.
+ */
 typedef struct tally_table {
     tally_entry *entries;
     size_t count, capacity; /* a power of two */
+    tally_entry *list;      /* of values that were not in the table */
+    size_t list_count, list_capacity;
+    uint32_t looked, missed; /* since the table is full: values looked for, and not found */
+    bool is_useless;         /* few are found: none is looked for any more */
 } tally_table;
+
+#define TALLIES_TABLE_MAX ((size_t)16 << 10) /* values in the table */
 
 bool analyze_tallies_init(tally_table *tallies);
 void analyze_tallies_done(tally_table *tallies);
@@ -96,6 +107,11 @@ void analyze_tallies_prefetch(const tally_table *tallies, uint32_t owner, uint64
 
 /* False without memory. */
 bool analyze_tallies_add(tally_table *tallies, uint32_t owner, uint64_t value, uint64_t count);
+
+/* Adds an entry to the list, without a look at the table. False without memory. */
+bool analyze_tallies_list(tally_table *tallies, const tally_entry *entry);
+/* Empties the table, not the list. */
+void analyze_tallies_empty(tally_table *tallies);
 
 /*
  * Numbers as words that sort as they do; and the words of a sketch, which keep 7 bits of the mantissa: DDSketch with the

@@ -3,9 +3,11 @@
  * The analyze module: the tasks behind `brigade analyze`. Workers get the plan once, as init_data (bytes). Tasks:
  *     file   {path: bytes, device, inode, size, begin, end, exact}: the rows of a file that begin in [begin, end)
  *     block  {block: buffer, size, base}: the rows in the buffer's first `size` bytes; READER_PADDING more are there
- * Both give a packed partial result (scan.h), as bytes or, where it is long, as a buffer.
+ *     values {values: buffer, count}: so many tally entries, to be sorted and put together
+ * The first two give a packed partial result (scan.h), as bytes or, where it is long, as a buffer; values its entries.
  */
 #include "chunk.h"
+#include "result.h"
 
 #include <brigade/module.h>
 
@@ -136,6 +138,22 @@ static brg_status module_block(brg_context *context, const brg_value *input, brg
     return module_reply(context, &partial, output);
 }
 
+static brg_status module_values(brg_context *context, const brg_value *input, brg_value **output)
+{
+    static const brg_view nothing;
+    brg_view root = input == NULL ? nothing : brg_value_root(input);
+    brg_buffer *buffer = brg_view_buffer(brg_view_get(root, "values"));
+    uint64_t count = (uint64_t)brg_view_get_int(root, "count", 0);
+    if (buffer == NULL || count > brg_buffer_size(buffer) / sizeof(tally_entry))
+        return brg_context_fail(context, 0, "not so many values");
+    pack_writer sorted = {.data = malloc((size_t)count * sizeof(tally_entry) + 1)};
+    if (sorted.data == NULL)
+        return module_no_memory(context);
+    memcpy(sorted.data, brg_buffer_bytes(buffer), (size_t)count * sizeof(tally_entry));
+    sorted.size = analyze_tallies_sort((tally_entry *)(void *)sorted.data, (size_t)count) * sizeof(tally_entry);
+    return module_reply(context, &sorted, output);
+}
+
 static void module_worker_end(brg_context *context)
 {
     module_state *state = brg_context_state(context);
@@ -173,5 +191,5 @@ static brg_status module_worker_start(brg_context *context)
     return BRG_OK;
 }
 
-BRG_MODULE(analyze, .tasks = BRG_TASKS({"file", module_file}, {"block", module_block}),
+BRG_MODULE(analyze, .tasks = BRG_TASKS({"file", module_file}, {"block", module_block}, {"values", module_values}),
            .worker_start = module_worker_start, .worker_end = module_worker_end);

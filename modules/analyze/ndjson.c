@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A line of NDJSON: all of it is checked against the grammar of RFC 8259 (but for its UTF-8, which passes through), and
- * only what slots name is kept. Where a key comes twice, the last counts.
+ * only what slots name is kept. Where a key comes twice, the last counts, with all that is in it.
  */
 #include "reader.h"
 
@@ -14,6 +14,7 @@ typedef struct json_wanted {
 typedef struct json_line {
     analyze_reader *reader;
     const char *at, *end;
+    uint32_t found[ANALYZE_SLOTS_MAX]; /* what was left of a slot's path where it was found */
 } json_line;
 
 static void json_space(json_line *line)
@@ -157,7 +158,7 @@ static bool json_list(json_line *line, int depth)
 
 /* Which of `wanted` this key is, or leads to. */
 static uint32_t json_match(const analyze_field *key, const json_wanted *wanted, uint32_t count, json_wanted *inside,
-                           uint64_t *here)
+                           uint64_t *here, uint32_t *found_at)
 {
     uint32_t found = 0;
     *here = 0;
@@ -165,9 +166,10 @@ static uint32_t json_match(const analyze_field *key, const json_wanted *wanted, 
         uint32_t size = key->size;
         if (wanted[i].size < size || memcmp(wanted[i].rest, key->text, size) != 0)
             continue;
-        if (wanted[i].size == size)
+        if (wanted[i].size == size) {
             *here |= UINT64_C(1) << wanted[i].slot;
-        else if (wanted[i].rest[size] == '.')
+            found_at[wanted[i].slot] = size;
+        } else if (wanted[i].rest[size] == '.')
             inside[found++] = (json_wanted){wanted[i].rest + size + 1, wanted[i].size - size - 1, wanted[i].slot};
     }
     return found;
@@ -183,7 +185,11 @@ static bool json_member(json_line *line, const json_wanted *wanted, uint32_t cou
         key = (analyze_field){decoded, (uint32_t)analyze_ndjson_decode(&key, decoded), false};
     json_wanted inside[ANALYZE_SLOTS_MAX];
     uint64_t here = 0;
-    uint32_t found = count == 0 ? 0 : json_match(&key, wanted, count, inside, &here);
+    uint32_t found = count == 0 ? 0 : json_match(&key, wanted, count, inside, &here, line->found);
+    /* What an earlier value of this key had counts no more; a key with a dot in it, nearer to the root, does. */
+    for (uint32_t i = 0; i < found; i++)
+        if (line->found[inside[i].slot] <= inside[i].size)
+            line->reader->fields[inside[i].slot].size = 0;
     if (!json_take(line, ':') || !json_value(line, &value, inside, found, depth + 1))
         return false;
     for (; here != 0; here &= here - 1)
@@ -210,6 +216,7 @@ static bool json_row(json_line *line)
     for (uint32_t i = 0; i < plan->slot_count; i++) {
         wanted[i] = (json_wanted){plan->slots[i].path, plan->slots[i].path_size, i};
         line->reader->fields[i] = (analyze_field){line->at, 0, false};
+        line->found[i] = 0;
     }
     if (!json_take(line, '{') || !json_object(line, wanted, plan->slot_count, 1))
         return false;

@@ -38,6 +38,7 @@ void analyze_plan_pack(const analyze_plan *plan, pack_writer *writer)
         pack_put_u32(writer, plan->sort[i].slot);
         pack_put_u32(writer, plan->sort[i].descending);
     }
+    pack_put_u32(writer, plan->sorted);
     pack_put_u64(writer, plan->limit);
 }
 
@@ -124,6 +125,7 @@ bool analyze_plan_unpack(analyze_plan *plan, pack_reader *reader)
         plan->sort[i].slot = plan_below(reader, slot_count);
         plan->sort[i].descending = plan_below(reader, 2) != 0;
     }
+    plan->sorted = plan_below(reader, 2) != 0;
     plan->limit = pack_get_u64(reader);
     if (!reader->failed && plan->row_max != 0)
         return true;

@@ -76,6 +76,7 @@ typedef struct analyze_plan {
     uint32_t select[ANALYZE_SLOTS_MAX], select_count;
     analyze_sort sort[ANALYZE_SLOTS_MAX]; /* of rows */
     uint32_t sort_count;
+    bool sorted;    /* rows as sorted runs, to be merged (sorted.h); else the best `limit` of them are kept */
     uint64_t limit; /* of rows; UINT64_MAX: none */
 } analyze_plan;
 

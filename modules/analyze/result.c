@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "result.h"
 
-#include <math.h>
-
 #define RESULT_AHEAD 8 /* entries whose place is fetched before they are added */
 
 bool analyze_result_init(analyze_result *result, const analyze_plan *plan)
@@ -23,6 +21,9 @@ void analyze_result_done(analyze_result *result)
     analyze_groups_done(&result->groups);
     analyze_tallies_done(&result->tallies);
     analyze_rows_done(&result->rows);
+    for (size_t i = 0; i < result->value_run_count; i++)
+        free(result->runs[i].entries);
+    result->value_run_count = 0;
     free(result->problems);
     result->problems = NULL;
 }
@@ -67,11 +68,19 @@ static result_outcome result_tallies(analyze_result *result, const uint32_t *ind
                                      pack_reader *reader)
 {
     tally_entry entry;
-    uint64_t count = pack_get_u64(reader);
-    if (reader->failed || count > (uint64_t)(reader->end - reader->at) / sizeof(entry))
+    uint64_t in_table = pack_get_u64(reader), count = in_table + pack_get_u64(reader);
+    if (reader->failed || in_table > count || count > (uint64_t)(reader->end - reader->at) / sizeof(entry))
         return RESULT_FALSE;
     const char *packed = pack_take(reader, (size_t)count * sizeof(entry));
     for (uint64_t i = 0; i < count; i++) {
+        /* What a worker had to list is hardly here: it is not looked for. */
+        if (i >= in_table) {
+            if (!result_entry(result, indexes, group_count, packed, i, &entry))
+                return RESULT_FALSE;
+            if (!analyze_tallies_list(&result->tallies, &entry))
+                return RESULT_NO_MEMORY;
+            continue;
+        }
         if (i + RESULT_AHEAD < count && result_entry(result, indexes, group_count, packed, i + RESULT_AHEAD, &entry))
             analyze_tallies_prefetch(&result->tallies, entry.owner, entry.value);
         if (!result_entry(result, indexes, group_count, packed, i, &entry))
@@ -79,7 +88,7 @@ static result_outcome result_tallies(analyze_result *result, const uint32_t *ind
         if (!analyze_tallies_add(&result->tallies, entry.owner, entry.value, entry.count))
             return RESULT_NO_MEMORY;
     }
-    return result->tallies.count > result->values_max ? RESULT_VALUES_MAX : RESULT_OK;
+    return analyze_result_check_tallies(result);
 }
 
 static result_outcome result_groups(analyze_result *result, pack_reader *reader, uint32_t *indexes, uint64_t count)
@@ -118,6 +127,15 @@ static bool result_split(const analyze_plan *plan, const char *record, uint32_t 
     return !reader.failed;
 }
 
+static result_outcome result_run(analyze_result *result, pack_reader *reader)
+{
+    uint64_t size = pack_get_u64(reader);
+    const char *records = pack_take(reader, (size_t)size);
+    if (records == NULL || result->run == NULL)
+        return RESULT_FALSE;
+    return result->run(records, (size_t)size, result->user_data) ? RESULT_OK : RESULT_RUN;
+}
+
 static result_outcome result_rows(analyze_result *result, pack_reader *reader)
 {
     uint64_t count = pack_get_u64(reader);
@@ -147,6 +165,8 @@ result_outcome analyze_result_merge(analyze_result *result, const analyze_partia
     result->matched += partial->matched;
     result->malformed += partial->malformed;
     result->lines += partial->lines;
+    if (result->plan->sorted)
+        return result_run(result, reader);
     if (result->plan->rows)
         return result_rows(result, reader);
     uint64_t count = pack_get_u64(reader);
@@ -158,107 +178,4 @@ result_outcome analyze_result_merge(analyze_result *result, const analyze_partia
     result_outcome outcome = result_groups(result, reader, indexes, count);
     free(indexes);
     return reader->failed ? RESULT_FALSE : outcome;
-}
-
-/* ---- percentiles ------------------------------------------------------------------------------------------------- */
-
-static int result_compare(const void *a, const void *b)
-{
-    const tally_entry *first = a, *second = b;
-    if (first->owner != second->owner)
-        return first->owner < second->owner ? -1 : 1;
-    return (first->value > second->value) - (first->value < second->value);
-}
-
-/* By one byte, keeping the order of equals. False: all have the same one. */
-static bool result_radix_pass(const tally_entry *from, tally_entry *to, size_t count, unsigned byte)
-{
-    size_t places[256] = {0};
-    for (size_t i = 0; i < count; i++)
-        places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++;
-    size_t at = 0;
-    for (size_t i = 0; i < 256; i++) {
-        if (places[i] == count)
-            return false;
-        size_t size = places[i];
-        places[i] = at;
-        at += size;
-    }
-    for (size_t i = 0; i < count; i++)
-        to[places[(byte < 8 ? from[i].value >> (8 * byte) : (uint64_t)from[i].owner >> (8 * (byte - 8))) & 0xff]++] =
-            from[i];
-    return true;
-}
-
-/* Byte by byte from the last (Knuth, TAOCP volume 3, 5.2.5); with comparisons where there is no memory for that. */
-static void result_sort(tally_entry **entries, size_t count)
-{
-    tally_entry *from = *entries, *to = malloc(count * sizeof(*to) + 1);
-    if (to == NULL) {
-        qsort(from, count, sizeof(*from), result_compare);
-        return;
-    }
-    for (unsigned byte = 0; byte < sizeof(uint64_t) + sizeof(uint32_t); byte++)
-        if (result_radix_pass(from, to, count, byte)) {
-            tally_entry *other = from;
-            from = to;
-            to = other;
-        }
-    free(to);
-    *entries = from;
-}
-
-void analyze_result_sort_tallies(analyze_result *result)
-{
-    tally_table *tallies = &result->tallies;
-    size_t count = 0;
-    for (size_t i = 0; i < tallies->capacity; i++)
-        if (tallies->entries[i].count != 0)
-            tallies->entries[count++] = tallies->entries[i];
-    if (count > 1)
-        result_sort(&tallies->entries, count);
-}
-
-/* The first entry of an owner that is not below `owner`. */
-static size_t result_bound(const tally_table *tallies, uint64_t owner)
-{
-    size_t low = 0, high = tallies->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (tallies->entries[middle].owner < owner)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-const tally_entry *analyze_result_tally(const analyze_result *result, uint32_t owner, size_t *count)
-{
-    size_t first = result_bound(&result->tallies, owner);
-    *count = result_bound(&result->tallies, (uint64_t)owner + 1) - first;
-    return *count == 0 ? NULL : &result->tallies.entries[first];
-}
-
-static double result_at(const tally_entry *entries, size_t count, bool sketch, uint64_t rank)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (rank < entries[i].count)
-            return analyze_number_of_word(entries[i].value, sketch);
-        rank -= entries[i].count;
-    }
-    return analyze_number_of_word(entries[count - 1].value, sketch);
-}
-
-double analyze_percentile(const tally_entry *entries, size_t count, bool sketch, double percent)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < count; i++)
-        total += entries[i].count;
-    double rank = percent / 100 * (double)(total - 1), whole = floor(rank);
-    double low = result_at(entries, count, sketch, (uint64_t)whole);
-    if (rank == whole)
-        return low;
-    double high = result_at(entries, count, sketch, (uint64_t)whole + 1);
-    return low + (high - low) * (rank - whole);
 }

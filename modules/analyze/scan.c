@@ -7,6 +7,7 @@ bool analyze_scan_init(analyze_scan *scan, const analyze_plan *plan)
 {
     memset(scan, 0, sizeof(*scan));
     scan->plan = plan;
+    scan->sorted.plan = plan;
     analyze_rows_init(&scan->rows, plan);
     if (analyze_reader_init(&scan->reader, plan) && analyze_groups_init(&scan->groups, plan->value_count) &&
         analyze_tallies_init(&scan->tallies)) {
@@ -24,6 +25,7 @@ void analyze_scan_done(analyze_scan *scan)
     analyze_groups_done(&scan->groups);
     analyze_tallies_done(&scan->tallies);
     analyze_rows_done(&scan->rows);
+    analyze_sorted_done(&scan->sorted);
     free(scan->problems.data);
     free(scan->key.data);
     scan->problems.data = scan->key.data = NULL;
@@ -34,6 +36,7 @@ void analyze_scan_clear(analyze_scan *scan)
     analyze_groups_clear(&scan->groups);
     analyze_tallies_clear(&scan->tallies);
     analyze_rows_clear(&scan->rows);
+    analyze_sorted_clear(&scan->sorted);
     scan->row_count = scan->matched = scan->malformed = 0;
     scan->reader.lines = 0;
     scan->problems.size = scan->problem_count = 0;
@@ -142,7 +145,8 @@ static bool scan_add_row(analyze_scan *scan, uint64_t base)
         fields[i] = analyze_cursor_text(&scan->cursor, plan->select[i]);
     for (uint32_t i = 0; i < plan->sort_count; i++)
         fields[plan->select_count + i] = analyze_cursor_text(&scan->cursor, plan->sort[i].slot);
-    return analyze_rows_add(&scan->rows, fields, base + scan->reader.row);
+    return plan->sorted ? analyze_sorted_add(&scan->sorted, fields)
+                        : analyze_rows_add(&scan->rows, fields, base + scan->reader.row);
 }
 
 /* False without memory. */
@@ -194,12 +198,14 @@ static void scan_pack_groups(const analyze_scan *scan, pack_writer *writer)
         pack_put(writer, &groups->cells[i * groups->cell_count], groups->cell_count * sizeof(group_cell));
     }
     pack_put_u64(writer, scan->tallies.count);
+    pack_put_u64(writer, scan->tallies.list_count);
     for (size_t i = 0; i < scan->tallies.capacity && scan->tallies.count != 0; i++)
         if (scan->tallies.entries[i].count != 0)
             pack_put(writer, &scan->tallies.entries[i], sizeof(tally_entry));
+    pack_put(writer, scan->tallies.list, scan->tallies.list_count * sizeof(tally_entry));
 }
 
-void analyze_scan_pack(const analyze_scan *scan, uint64_t start, uint64_t end, pack_writer *writer)
+void analyze_scan_pack(analyze_scan *scan, uint64_t start, uint64_t end, pack_writer *writer)
 {
     const uint64_t words[] = {
         start, end, scan->row_count, scan->matched, scan->malformed, scan->reader.lines, scan->problem_count};
@@ -209,6 +215,10 @@ void analyze_scan_pack(const analyze_scan *scan, uint64_t start, uint64_t end, p
         writer->failed = true;
     if (!scan->plan->rows) {
         scan_pack_groups(scan, writer);
+        return;
+    }
+    if (scan->plan->sorted) {
+        analyze_sorted_pack(&scan->sorted, writer);
         return;
     }
     pack_put_u64(writer, scan->rows.count);

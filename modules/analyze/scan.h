@@ -6,6 +6,7 @@
 #include "filter.h"
 #include "groups.h"
 #include "rows.h"
+#include "sorted.h"
 
 #define SCAN_NO_ROW UINT64_MAX
 #define SCAN_EXCERPT 60 /* bytes of a malformed row that are shown */
@@ -17,6 +18,7 @@ typedef struct analyze_scan {
     group_table groups;
     tally_table tallies;
     row_set rows;
+    sorted_rows sorted;
     uint64_t row_count, matched, malformed;
     pack_writer problems, key;
     uint32_t problem_count;
@@ -38,6 +40,6 @@ void analyze_scan_clear(analyze_scan *scan);
 analyze_row analyze_scan_run(analyze_scan *scan, uint64_t base, size_t stop);
 
 /* The partial result: its first row begins at `start` of the input (SCAN_NO_ROW: there is none), what follows at `end`. */
-void analyze_scan_pack(const analyze_scan *scan, uint64_t start, uint64_t end, pack_writer *writer);
+void analyze_scan_pack(analyze_scan *scan, uint64_t start, uint64_t end, pack_writer *writer);
 
 #endif

@@ -43,7 +43,6 @@ refuses "write 10:price" --top price small.csv
 refuses "table, csv or json" --format xml small.csv
 refuses "is no single byte" --delimiter ab small.csv
 refuses "give one of them" --select name --count small.csv
-refuses "needs --limit N" --sort price small.csv
 refuses "needs --limit N" --select name --format table small.csv
 refuses "is no column of the result" -g country --sort price small.csv
 refuses '&& or || is missing' --count --where 'price > 1 price' small.csv
@@ -197,6 +196,18 @@ check "its malformed lines" says 'line 5, byte 147: it is no JSON object, see by
 run -s who.name,country -q small.ndjson
 check "inside objects" gives who.name,country a,DE '"b' 'é",FR' ,DE ,DE
 refuses "rows of NDJSON need --select" small.ndjson
+cat >twice.ndjson <<'END'
+{"a":{"b":1},"a":{"b":2},"n":1}
+{"a":{"b":1},"a":{"c":2},"n":2}
+{"a":{"b":1},"a":5,"n":3}
+{"a":5,"a":{"b":{"c":6}},"n":4}
+{"a":{"b":{"c":1},"b":2},"n":5}
+{"a.b":7,"a":{"c":2},"n":6}
+{"a":{"b":1},"a.b":8,"n":7}
+{"a":{"b":1,"b":null},"n":9,"n":8}
+END
+run -s n,a.b,a.b.c twice.ndjson
+check "of keys that come twice the last" gives n,a.b,a.b.c 1,2, 2,, 3,, '4,"{""c"":6}",6' 5,2, 6,7, 7,8, 8,,
 cp small.ndjson in
 run -i ndjson -q --mean price -f csv -
 check "from a pipe" gives 'mean(price)' 11.166666666666666
@@ -208,6 +219,19 @@ check "too many groups" ended 1
 check "are said" says "more than 1000 groups; --groups-max allows more"
 run --distinct id --values-max 1000 big.csv
 check "too many values" says "would have to keep more than 1000 values"
+
+# ---- many different values, which workers sort ----------------------------------------------------------------------
+seq 1 150000 >many.txt
+seq 300000 -1 100001 >>many.txt
+for isolation in thread process; do
+    run --no-header --count --distinct 1 -p 0,50,100:1 --exact -f csv --isolation $isolation --workers 2 many.txt
+    check "many values, $isolation" gives 'count,distinct(1),p0(1),p50(1),p100(1)' 350000,300000,1,137500.5,300000
+done
+run --no-header --distinct 1 --values-max 299999 many.txt
+check "more of them than are allowed" ended 1
+check "are said" says "would have to keep more than 299999 values"
+run --no-header --distinct 1 --values-max 300000 -f csv many.txt
+check "as many as are allowed" gives 'distinct(1)' 300000
 
 # ---- the same whatever the chunks and workers ------------------------------------------------------------------------
 ask="-g country,note --count --sum price --mean quantity --median price --distinct id --format csv"
@@ -237,13 +261,6 @@ END
 )" = same ]
 
 # ---- workers that die ------------------------------------------------------------------------------------------------
-# children: the processes that $pid started; workers: those of them that are workers and have a name yet.
-children() { cat /proc/"$pid"/task/*/children 2>/dev/null; }
-workers() {
-    for child in $(children); do
-        read -r name 2>/dev/null <"/proc/$child/comm" && case $name in analyze-*) echo "$child" ;; esac
-    done
-}
 mkfifo pipe
 # shellcheck disable=SC2086
 "$brigade" analyze $ask --workers 2 --chunk 20k <pipe >out 2>err &
@@ -254,13 +271,7 @@ exec 3>pipe
 killed=
 for part in 0 1 2 3; do
     tail -c +$((part * 100000 + 1)) big.csv | head -c 100000 >&3
-    before=$killed
-    while [ "$killed" = "$before" ] && kill -0 $pid 2>/dev/null; do
-        for child in $(workers); do
-            case "$killed " in *" $child "*) continue ;; esac
-            kill -9 "$child" 2>/dev/null && killed="$killed $child" && break
-        done
-    done
+    kill_another_worker analyze
 done
 tail -c +400001 big.csv >&3
 exec 3>&-

@@ -41,6 +41,23 @@ prints_nothing() { [ ! -s "$work/out" ]; }
 prints_file() { cmp -s "$1" "$work/out"; }
 prints_sorted() { LC_ALL=C sort "$work/out" | cmp -s "$1" -; }
 lines() { [ "$(wc -l <"$work/$1")" -eq "$2" ]; }
+# children: the processes that $pid started; workers NAME: those of them that are workers of that pool and have a name yet.
+children() { cat /proc/"$pid"/task/*/children 2>/dev/null; }
+workers() {
+    for child in $(children); do
+        read -r name 2>/dev/null <"/proc/$child/comm" && case $name in "$1"-*) echo "$child" ;; esac
+    done
+}
+# kill_another_worker NAME: kills a worker of $pid that lives and is not in $killed yet, and adds it there.
+kill_another_worker() {
+    before=$killed
+    while [ "$killed" = "$before" ] && kill -0 "$pid" 2>/dev/null; do
+        for child in $(workers "$1"); do
+            case "$killed " in *" $child "*) continue ;; esac
+            kill -9 "$child" 2>/dev/null && killed="$killed $child" && break
+        done
+    done
+}
 finish() {
     echo "$((tests - failures)) of $tests checks good"
     [ "$failures" -eq 0 ]

@@ -121,6 +121,21 @@ if script -q -e -c true /dev/null </dev/null >/dev/null 2>&1; then
     check "quiet on a terminal" [ ! -s "$work/out" ]
 fi
 
+# ---- what nobody gets ------------------------------------------------------------------------------------------------
+for words in --help help --version --options "--options run" "run --help" "image --help" "analyze --help" "tune --help" \
+    "bench --help"; do
+    # shellcheck disable=SC2086
+    "$brigade" $words >/dev/full 2>"$work/err"
+    status=$?
+    check "$words to a full disk" ended 1
+    check "  is said" says "standard output could not be written: No space left on device"
+    check "  once" lines err 1
+done
+"$brigade" --help >&- 2>"$work/err"
+status=$?
+check "--help without a standard output" ended 1
+check "  is said" says "standard output could not be written: Bad file descriptor"
+
 # ---- completion ------------------------------------------------------------------------------------------------------
 # complete WORD...: what bash would offer for the last word.
 complete() {

@@ -111,6 +111,12 @@ refuses "from 1 to 1024" tune work spin --to 0
 refuses "from 1 to 31" tune work spin --rounds 99
 refuses "write 500ms" tune work spin --round 5
 refuses "auto, always or never" tune work spin --progress often
+for rule in drop-oldest drop-newest; do
+    refuses "what is lost cannot be measured" tune work spin --admission $rule --queue-max 1
+done
+run tune "$modules/only_one.so" nothing --init "\"$work/one\"" --from 2 --to 2 --start-timeout 3s --crash-limit 1000
+check "workers that never start: it does not wait for ever" ended 3
+check "and says how many there are" says "1 worker is online, not 2, and that has not got better for"
 run tune work fail
 check "a task that fails: nothing can be measured" ended 3
 check "and why" says "failed, as it was asked to"
