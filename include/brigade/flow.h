@@ -46,6 +46,7 @@ typedef struct brg_flow_options {
     bool unordered;       /* results are joined as they come: less memory, but how differs from run to run */
     brg_flow_errors errors;
     size_t *failures; /* receives how many elements, or ranges, failed, also on failure; may be NULL */
+    const char *name; /* what traces and events call it; default: the task, or the function, by its symbol. Copied */
 } brg_flow_options;
 
 #define brg_flow_opts(...) BRG_OPTIONS(brg_flow_options, __VA_ARGS__)

@@ -64,6 +64,7 @@ static brg__relay *relay_new(brg_pool *pool, const char *name, const brg_value *
     self->options = *options;
     if (options->token != NULL)
         brg_token_ref(options->token);
+    brg__seen_init(&self->seen, pool, options->name != NULL ? options->name : name, NULL);
     self->failed_at = UINT64_MAX;
     self->chunk_count = chunks;
     self->rule = (brg__chunk_rule){
@@ -77,7 +78,8 @@ static brg__relay *relay_new(brg_pool *pool, const char *name, const brg_value *
     for (uint32_t i = 0; i < chunks; i++) {
         brg__relay_chunk *chunk = &self->chunks[i];
         chunk->relay = self;
-        chunk->strand = (brg__strand){.pool = pool, .priority = options->priority, .ended = relay_ended};
+        chunk->strand = (brg__strand){
+            .pool = pool, .priority = options->priority, .ended = relay_ended, .flow = &self->seen};
         brg__list_push_back(&self->idle, &chunk->node);
     }
     self->alone = brg__calloc(2 * chunks, sizeof(*self->alone));
@@ -278,6 +280,8 @@ static void relay_send(brg__relay *self, brg__relay_chunk *chunk)
         self->under_way++;
         chunk->is_under_way = true;
         chunk->strand.is_more = self->has_begun;
+        chunk->strand.first = chunk->first;
+        chunk->strand.end = chunk->end;
         status = brg__strand_start(&chunk->strand, &error);
         self->has_begun = true;
         if (status == BRG_OK)
@@ -342,6 +346,7 @@ bool brg__relay_step(brg__relay *self)
 brg_status brg__relay_finish(brg__relay *self, brg_value **out, brg_error *error)
 {
     brg_status status = self->status;
+    brg__seen_ended(&self->seen, status, self->failures, false);
     if (self->options.failures != NULL)
         *self->options.failures = self->failures;
     if (status == BRG_OK)
@@ -372,6 +377,7 @@ brg_status brg__relay_run(brg_pool *pool, const char *name, const brg_value *ite
     brg__relay *self = relay_new(pool, name, items, options);
     if (self == NULL)
         return brg__error_memory(error, "a flow");
+    brg__seen_started(&self->seen, self->results.count);
     if (options->done != NULL)
         return brg__relay_run_in_background(self, error);
     relay_wait(self);

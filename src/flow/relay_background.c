@@ -75,7 +75,9 @@ brg_status brg__relay_run_in_background(brg__relay *self, brg_error *error)
         status = brg__strand_expect(self->pool, error);
     if (status == BRG_OK)
         brg__strand_tell(self->pool, &self->completion);
-    else
+    else {
+        brg__seen_ended(&self->seen, status, 0, false);
         brg__relay_free(self);
+    }
     return status;
 }

@@ -37,6 +37,7 @@ struct brg__relay {
     brg_flow_options options;
     brg__results results;
     brg__completion completion;
+    brg__seen seen;
     brg_token_watch *watch; /* in the background */
     brg__chunk_rule rule;
     uint64_t next, cost;

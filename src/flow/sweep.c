@@ -74,6 +74,7 @@ static brg__sweep *sweep_new(brg_pool *pool, uint64_t count, brg__sweep_work *wo
         brg_token_ref(options->token);
     brg__strand_hold_pool(pool);
     work->sweep = sweep;
+    brg__seen_init(&sweep->seen, pool, options->name != NULL ? options->name : work->name, work->function);
     return sweep;
 }
 
@@ -99,8 +100,19 @@ bool brg__sweep_ends_locked(brg__sweep *sweep)
     return true;
 }
 
-void brg__sweep_tell(brg__sweep *sweep)
+static void sweep_show_end(brg__sweep *sweep, bool has_pool_lock)
 {
+    brg__lock_acquire(&sweep->lock); /* one that was abandoned may fail yet */
+    brg_status status = sweep->status;
+    size_t failures = sweep->failures;
+    brg__lock_release(&sweep->lock);
+    brg__seen_ended(&sweep->seen, status, failures, has_pool_lock);
+}
+
+void brg__sweep_tell(brg__sweep *sweep, bool has_pool_lock)
+{
+    if (BRG__UNLIKELY(brg__seen_is_watched(&sweep->seen)))
+        sweep_show_end(sweep, has_pool_lock);
     bool in_background = sweep->options.done != NULL;
     brg_pool *pool = sweep->pool;
     if (in_background) { /* whose completion has the last reference, perhaps */
@@ -170,7 +182,7 @@ static brg_status sweep_start(brg__sweep *sweep, uint32_t strands, bool takes_pa
         brg__lock_release(&sweep->lock);
         brg_sub_relaxed(&sweep->xreferences, 1u); /* never the last */
         if (ends)
-            brg__sweep_tell(sweep);
+            brg__sweep_tell(sweep, false);
         if (i == 0 && !takes_part)
             return status;
     }
@@ -197,7 +209,7 @@ static void sweep_look_asked(brg__sweep *sweep)
     bool ends = brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
-        brg__sweep_tell(sweep);
+        brg__sweep_tell(sweep, false);
 }
 
 static _Thread_local brg__spinner sweep_spinner;
@@ -264,8 +276,9 @@ static void sweep_deliver(brg__completion *completion)
     brg__strand_drop_pool(pool);
 }
 
-static void sweep_abandon(brg__sweep *sweep)
+static void sweep_abandon(brg__sweep *sweep, brg_status status)
 {
+    brg__seen_ended(&sweep->seen, status, 0, false);
     brg_token_unref(sweep->options.token);
     brg__sweep_unref(sweep);
 }
@@ -276,7 +289,7 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
     uint32_t strands = sweep->strand_count - (context != NULL);
     brg_status status = sweep_start(sweep, strands, context != NULL, error);
     if (status != BRG_OK) {
-        sweep_abandon(sweep);
+        sweep_abandon(sweep, status);
         return status;
     }
     if (context != NULL)
@@ -292,7 +305,7 @@ static brg_status sweep_run_in_background(brg__sweep *sweep, brg_error *error)
     brg_pool *pool = sweep->pool;
     brg_status status = brg__strand_expect(pool, error);
     if (status != BRG_OK) {
-        sweep_abandon(sweep);
+        sweep_abandon(sweep, status);
         return status;
     }
     sweep->completion.run = sweep_deliver;
@@ -300,7 +313,7 @@ static brg_status sweep_run_in_background(brg__sweep *sweep, brg_error *error)
     brg_add_relaxed(&sweep->xreferences, 1u); /* the completion's */
     status = sweep_start(sweep, sweep->strand_count, false, error);
     if (status != BRG_OK) {
-        sweep_abandon(sweep);
+        sweep_abandon(sweep, status);
         brg__strand_unexpect(pool);
     }
     brg__sweep_unref(sweep);
@@ -316,6 +329,7 @@ brg_status brg__sweep_run(brg_pool *pool, uint64_t count, brg__sweep_work *work,
         work->free(work);
         return brg__error_memory(error, "a flow");
     }
+    brg__seen_started(&sweep->seen, count);
     return options->done != NULL ? sweep_run_in_background(sweep, error) : sweep_run_here(sweep, output, error);
 }
 
@@ -338,6 +352,9 @@ brg_status brg__sweep_read(brg_flow_options *to, const brg_pool *pool, const brg
     if (to->chunk_max != 0 && to->chunk_min > to->chunk_max)
         return brg_error_set(error, BRG_INVALID, "flow", "chunk_min is %zu, more than chunk_max, %zu", to->chunk_min,
                              to->chunk_max);
+    if (to->name != NULL && strlen(to->name) > BRG_TASK_NAME_MAX)
+        return brg_error_set(error, BRG_INVALID, "flow", "name has %zu bytes, at most %d are kept", strlen(to->name),
+                             BRG_TASK_NAME_MAX);
     uint32_t workers = brg__strand_workers(pool);
     to->workers_max = to->workers_max == 0 ? workers : (uint32_t)brg__min(workers, to->workers_max);
     return BRG_OK;

@@ -27,6 +27,7 @@ struct brg__sweep {
     brg__chunk_rule rule;
     uint64_t count;
     brg__completion completion;
+    brg__seen seen;
 
     brg__lock lock; /* a leaf; guards what follows */
     uint64_t next;  /* to be claimed */
@@ -50,7 +51,7 @@ void brg__sweep_unref(brg__sweep *sweep);
 void brg__sweep_close_locked(brg__sweep *sweep, brg_status status, const char *why);
 /* Whether it is over from now on: the caller then tells, once the lock is released. */
 bool brg__sweep_ends_locked(brg__sweep *sweep);
-void brg__sweep_tell(brg__sweep *sweep);
+void brg__sweep_tell(brg__sweep *sweep, bool has_pool_lock);
 
 /* Of its strands. */
 void brg__sweep_strand_run(brg__strand *strand, brg_context *context);

@@ -63,7 +63,7 @@ static bool turn_claim(sweep_turn *turn)
     bool ends = brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
-        brg__sweep_tell(sweep);
+        brg__sweep_tell(sweep, false);
     return goes_on;
 }
 
@@ -78,8 +78,12 @@ static void turn_chunk(void *argument, brg_context *context)
 static void turn_run(sweep_turn *turn)
 {
     turn->began = brg__now_real();
-    while (turn_claim(turn))
+    brg__seen *flow = &turn->sweep->seen;
+    while (turn_claim(turn)) {
+        brg__seen_chunk_started(flow, turn->first, turn->end);
         brg__strand_call(turn->context, turn_chunk, turn);
+        brg__seen_chunk_ended(flow, turn->first, turn->claimed);
+    }
 }
 
 void brg__sweep_strand_run(brg__strand *strand, brg_context *context)
@@ -119,7 +123,7 @@ bool brg__sweep_strand_ended(brg__strand *strand, brg_status status, const brg_e
     bool ends = brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
-        brg__sweep_tell(sweep);
+        brg__sweep_tell(sweep, true);
     if (!again)
         brg__sweep_unref(sweep);
     return again;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pool/internal.h"
+#include "pool/observe.h"
 #include "pool/submit.h"
 
 /* ---- the task of a strand ---------------------------------------------------------------------------------------- */
@@ -86,6 +87,8 @@ void brg__strand_ended_locked(brg_task *task, const brg__outcome *outcome)
     brg__strand *strand = task->argument;
     brg_pool *pool = task->pool;
     pool->internal_ended++;
+    if (task->attempts != 0)
+        brg__see_chunk_locked(task, task->slot, BRG_EVENT_CHUNK_ENDED, outcome->status, outcome->run_ns);
     if (task->slot != NULL && outcome->status == BRG_OK)
         task->slot->settled_before++; /* it counts as served, and was no user's */
     strand->task = NULL;

@@ -13,6 +13,14 @@
 
 typedef struct brg__strand brg__strand;
 
+/* A flow, to those who watch its pool: strand_watch.c. */
+typedef struct brg__seen {
+    brg_pool *pool;
+    uint64_t number;                  /* 0 until somebody is told; under the pool's lock */
+    brg_call_fn function;             /* by its address, where it has no name */
+    char name[BRG_TASK_NAME_MAX + 1]; /* or "" */
+} brg__seen;
+
 /* Its memory is the user's, from start until `ended` returned false. */
 struct brg__strand {
     brg_pool *pool; /* held by the user */
@@ -26,6 +34,8 @@ struct brg__strand {
     /* Process isolation, instead of run: input of BRG__TASK_EACH, worker/context.h; held by the user. */
     brg_value *input;
     brg_value *output;     /* of the last time; filled before `ended`, which takes it */
+    brg__seen *flow;       /* whose chunk it is; NULL: it tells of its chunks itself */
+    uint64_t first, end;   /* of that chunk */
     struct brg_task *task; /* the pool's, under its lock */
 };
 
@@ -51,6 +61,17 @@ brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_e
  * worker/context.h. What fails is why it does not give any. */
 brg_status brg__strand_run_each(brg_context *context, const char *name, bool stops, brg_view items, size_t first,
                                 size_t end, brg_value **out);
+
+/* ---- being watched ----------------------------------------------------------------------------------------------- */
+
+/* While nobody watches, each of these is a call and two loads. `name` may be NULL. */
+void brg__seen_init(brg__seen *flow, brg_pool *pool, const char *name, void (*function)(void));
+bool brg__seen_is_watched(const brg__seen *flow);
+void brg__seen_started(brg__seen *flow, uint64_t elements);
+void brg__seen_ended(brg__seen *flow, brg_status status, uint64_t failures, bool has_lock); /* the pool's */
+/* Of thread workers, on one of them. */
+void brg__seen_chunk_started(brg__seen *flow, uint64_t first, uint64_t end);
+void brg__seen_chunk_ended(brg__seen *flow, uint64_t first, uint64_t started_ns);
 
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 
 #include "os/process.h"
 
-static const char *writer_name(const brg__record *record, char *buffer, size_t size)
+const char *brg__writer_name(const brg__record *record, char *buffer, size_t size)
 {
     if (!record->is_function)
         return record->is.name != NULL ? record->is.name : "(task)";
@@ -38,7 +38,7 @@ void brg__write_wait(brg__writer *self, const brg__write_task *task, uint64_t un
     brg__trace_text *text = self->text;
     if (until_ns <= task->since_ns)
         return;
-    snprintf(name, sizeof(name), "waits: %.120s", writer_name(&task->record, buffer, sizeof(buffer)));
+    snprintf(name, sizeof(name), "waits: %.120s", brg__writer_name(&task->record, buffer, sizeof(buffer)));
     for (int i = 0; i < 2; i++) {
         brg__trace_event(text, i == 0 ? 'b' : 'e', self->source->number, brg__writer_tid(self, UINT16_MAX), name);
         brg__trace_time(text, "ts", i == 0 ? task->since_ns : until_ns);
@@ -62,7 +62,7 @@ void brg__write_run(brg__writer *self, const brg__write_task *task, uint64_t unt
     if (self->source->has_processes && end != NULL && end->value != 0 && end->value < until_ns - start)
         start = until_ns - end->value; /* it began when its process came to it */
     brg__trace_event(text, 'X', self->source->number, brg__writer_tid(self, task->track),
-                     writer_name(&task->record, buffer, sizeof(buffer)));
+                     brg__writer_name(&task->record, buffer, sizeof(buffer)));
     brg__trace_time(text, "ts", start);
     brg__trace_time(text, "dur", until_ns - start);
     brg__trace_printf(text, ",\"cat\":\"task\",\"args\":{\"task\":%" PRIu64 ",\"attempt\":%u,\"priority\":\"%s\"",
@@ -83,8 +83,8 @@ void brg__write_batch_run(brg__writer *self, const brg__write_task *task, uint64
     char buffer[128], name[160];
     brg__trace_text *text = self->text;
     const brg__write_batch *batch = task->batch;
-    snprintf(name, sizeof(name), "%.120s (batch of %" PRIu32 ")", writer_name(&task->record, buffer, sizeof(buffer)),
-             batch->count);
+    snprintf(name, sizeof(name), "%.120s (batch of %" PRIu32 ")",
+             brg__writer_name(&task->record, buffer, sizeof(buffer)), batch->count);
     brg__trace_event(text, 'X', self->source->number, brg__writer_tid(self, task->track), name);
     brg__trace_time(text, "ts", batch->started_ns);
     brg__trace_time(text, "dur", until_ns - batch->started_ns);

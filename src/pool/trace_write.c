@@ -5,7 +5,8 @@
  * Each pool is a process, each place of a worker a thread of it; thread 0 has what happens to the pool. Numbers of
  * threads differ between pools, since viewers look threads up by number alone. An attempt at a task is a complete event
  * (X) on its worker's thread; those that run inside others nest, as they did. Waiting is an asynchronous event (b, e)
- * of the process, so that waits may overlap. Members of a batch are one slice: they ran as one call.
+ * of the process, so that waits may overlap. Members of a batch are one slice: they ran as one call. Flows are in
+ * trace_flows.c.
  *
  * Records are read once, in order of time. What is missing, because a flight recorder dropped it, is not guessed: an
  * end without its start is left out, a start without an end goes on to the end of the trace.
@@ -99,6 +100,7 @@ static void task_stop(brg__writer *self, brg__write_task *task, uint64_t until_n
         return;
     task->runs = false;
     self->running--;
+    brg__write_chunks_end(self, task->track, task->started_ns, until_ns);
     task_leave_track(self, task);
     bool has_run = end == NULL || end->type != BRG_EVENT_TASK_UNSTARTED;
     if (task->batch != NULL)
@@ -220,6 +222,8 @@ static void worker_event(brg__writer *self, const brg__record *record)
         track->starting_ns = 0;
         return;
     }
+    if (record->type == BRG_EVENT_WORKER_ENDED)
+        brg__write_chunks_end(self, record->worker_index, 0, record->time_ns);
     brg__write_instant(self, record, record->worker_index, brg_event_name((brg_event_type)record->type));
 }
 
@@ -243,6 +247,13 @@ static void writer_take(brg__writer *self, const brg__record *record)
     case BRG_EVENT_TASK_OVERDUE:
         task_asked(self, record);
         break;
+    case BRG_EVENT_FLOW_STARTED:
+    case BRG_EVENT_FLOW_ENDED:
+    case BRG_EVENT_CHUNK_STARTED:
+    case BRG_EVENT_CHUNK_UNSTARTED:
+    case BRG_EVENT_CHUNK_ENDED:
+        brg__write_flow_event(self, record);
+        break;
     default:
         if (record->worker_index != UINT16_MAX)
             worker_event(self, record);
@@ -263,6 +274,7 @@ static void writer_close(brg__writer *self)
         if (task->waits)
             brg__write_wait(self, task, self->now_ns);
     }
+    brg__write_flows_close(self);
     self->waiting = waiting;
     self->running = running;
     brg__write_counts(self, self->now_ns, true);
@@ -294,6 +306,7 @@ static void writer_done(brg__writer *self)
             brg__mfree(task->batch);
         brg__mfree(task);
     }
+    brg__write_flows_done(self);
     brg__mfree(self->by_number.slots);
     brg__mfree(self->tracks);
 }
@@ -303,6 +316,7 @@ brg_status brg__trace_source_print(brg__trace_text *text, const brg__trace_sourc
 {
     brg__writer self = {.text = text, .source = source, .now_ns = now_ns};
     brg__list_init(&self.tasks);
+    brg__list_init(&self.flows);
     for (size_t i = 0; i < count; i++)
         if (records[i].worker_index != UINT16_MAX)
             self.track_count = (uint32_t)brg__max(self.track_count, records[i].worker_index + 1u);

@@ -25,10 +25,14 @@ typedef struct brg__write_task {
     brg__write_batch *batch;
 } brg__write_task;
 
+typedef struct brg__write_chunk brg__write_chunk; /* trace_flows.c */
+typedef struct brg__write_flow brg__write_flow;
+
 typedef struct brg__write_track {
     bool is_named;
     uint64_t worker_id, starting_ns;
-    brg__write_task *top; /* the innermost that runs */
+    brg__write_task *top;     /* the innermost that runs */
+    brg__write_chunk *chunks; /* the innermost that runs */
 } brg__write_track;
 
 typedef struct brg__writer {
@@ -36,7 +40,7 @@ typedef struct brg__writer {
     const brg__trace_source *source;
     uint64_t now_ns, last_counted_ns, count_every_ns;
     brg__table by_number;
-    brg__list tasks;
+    brg__list tasks, flows;
     brg__write_track *tracks;
     uint32_t track_count;
     uint64_t waiting, running;
@@ -63,5 +67,13 @@ void brg__write_batch_run(brg__writer *self, const brg__write_task *task, uint64
 void brg__write_counts(brg__writer *self, uint64_t at_ns, bool is_last);
 void brg__write_thread_name(brg__writer *self, uint32_t track, const char *name);
 void brg__write_worker_name(brg__writer *self, uint32_t index);
+const char *brg__writer_name(const brg__record *record, char *buffer, size_t size); /* what it is of */
+
+/* trace_flows.c */
+void brg__write_flow_event(brg__writer *self, const brg__record *record);
+/* What began there at that time or later, and has not ended, is over: its task is, or its worker. */
+void brg__write_chunks_end(brg__writer *self, uint32_t index, uint64_t since_ns, uint64_t until_ns);
+void brg__write_flows_close(brg__writer *self); /* what has not ended, as far as it is */
+void brg__write_flows_done(brg__writer *self);
 
 #endif
