@@ -16,7 +16,7 @@
  * Who frees: references. One is the caller's or the completion's, one each strand's whose task has not settled, one each
  * thread's that is in a strand: an abandoned one keeps it. What it holds of the user's, the token, goes when it is over.
  *
- * Locks: sweep->lock is a leaf; strands end, and are told of, under the pool's.
+ * Locks: sweep->lock takes nothing but a leaf; strands end, and are told of, under the pool's.
  */
 #include "flow/sweep_state.h"
 
@@ -61,7 +61,7 @@ static brg__sweep *sweep_new(brg_pool *pool, uint64_t count, brg__sweep_work *wo
                                     .time_ns = BRG__CHUNK_NS,
                                     .strands = (uint32_t)strands};
     sweep->xfailed = UINT64_MAX;
-    brg__lock_init(&sweep->lock, BRG__RANK_LEAF, "sweep");
+    brg__lock_init(&sweep->lock, BRG__RANK_FLOW, "sweep");
     for (uint32_t i = 0; i <= strands; i++) {
         brg__sweep_strand *own = &sweep->strands[i];
         own->sweep = sweep;
@@ -125,6 +125,13 @@ void brg__sweep_tell(brg__sweep *sweep, bool has_pool_lock)
 
 static void sweep_failed_locked(brg__sweep *sweep, uint64_t index, brg_status status, const brg_error *why)
 {
+    if (brg_context_cancelled(brg_context_current())) /* the caller's: it was asked before anybody looked */
+        brg__sweep_ask_locked(sweep, "a worker of it was asked to end");
+    if (BRG__UNLIKELY(sweep->xasked != 0)) { /* whatever it says, it was cancelled */
+        if (sweep->status == BRG_OK)
+            sweep->status = brg_error_set(&sweep->error, BRG_CANCELLED, "flow", "%s", sweep->why_asked);
+        return;
+    }
     if (index >= sweep->xfailed)
         return;
     brg_store_relaxed(&sweep->xfailed, index);
@@ -136,7 +143,7 @@ void brg__sweep_fail(brg__sweep *sweep, uint64_t index, brg_status status, const
 {
     brg__lock_acquire(&sweep->lock);
     sweep->failures++;
-    if (sweep->options.errors < BRG_FLOW_SKIP)
+    if (sweep->options.errors < BRG_FLOW_SKIP || brg_context_cancelled(brg_context_current()))
         sweep_failed_locked(sweep, index, status, why);
     if (sweep->options.errors == BRG_FLOW_STOP)
         sweep->closed = true;
@@ -203,9 +210,7 @@ static void sweep_look_asked(brg__sweep *sweep)
     if (!asked && !brg_token_is_cancelled(sweep->options.token))
         return;
     brg__lock_acquire(&sweep->lock);
-    if (!sweep->closed && sweep->next < sweep->count)
-        brg__sweep_close_locked(sweep, BRG_CANCELLED,
-                                asked ? "the calling task was asked to end" : "its token was cancelled");
+    brg__sweep_ask_locked(sweep, asked ? "the calling task was asked to end" : "its token was cancelled");
     bool ends = brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
@@ -245,7 +250,7 @@ static brg_status sweep_finish(brg__sweep *sweep, brg_value **output, brg_error 
         *sweep->options.failures = failures;
     if (sweep->work->finish != NULL)
         status = sweep->work->finish(sweep->work, status, output, error);
-    brg_token_unref(sweep->options.token); /* here, not when the last strand goes: that may hold the pool's lock */
+    brg__sweep_let_token_go(sweep); /* here, not when the last strand goes: that may hold the pool's lock */
     return status;
 }
 
@@ -279,7 +284,7 @@ static void sweep_deliver(brg__completion *completion)
 static void sweep_abandon(brg__sweep *sweep, brg_status status)
 {
     brg__seen_ended(&sweep->seen, status, 0, false);
-    brg_token_unref(sweep->options.token);
+    brg__sweep_let_token_go(sweep);
     brg__sweep_unref(sweep);
 }
 
@@ -287,7 +292,9 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
 {
     brg_context *context = brg__strand_context(sweep->pool);
     uint32_t strands = sweep->strand_count - (context != NULL);
-    brg_status status = sweep_start(sweep, strands, context != NULL, error);
+    brg_status status = context == NULL ? BRG_OK : brg__sweep_watch(sweep, error);
+    if (status == BRG_OK)
+        status = sweep_start(sweep, strands, context != NULL, error);
     if (status != BRG_OK) {
         sweep_abandon(sweep, status);
         return status;
@@ -303,7 +310,9 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
 static brg_status sweep_run_in_background(brg__sweep *sweep, brg_error *error)
 {
     brg_pool *pool = sweep->pool;
-    brg_status status = brg__strand_expect(pool, error);
+    brg_status status = brg__sweep_watch(sweep, error);
+    if (status == BRG_OK)
+        status = brg__strand_expect(pool, error);
     if (status != BRG_OK) {
         sweep_abandon(sweep, status);
         return status;

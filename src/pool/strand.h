@@ -9,6 +9,7 @@
 
 #include <brigade/pool.h>
 
+#include "base/asking.h"
 #include "loop/loop.h"
 
 typedef struct brg__strand brg__strand;
@@ -54,6 +55,13 @@ bool brg__strand_must_share(const brg_pool *pool);
 /* Runs call(argument, context) on the worker's thread: what it allocates and how it fails is its own, not that of the
  * task it may be nested in. */
 void brg__strand_call(brg_context *context, void (*call)(void *argument, brg_context *context), void *argument);
+/* From here on the function that runs is part of what may be asked to end: it is when *xasked is not 0. They nest. */
+void brg__strand_begin_asking(brg_context *context, brg__asking *asking, const uint32_t *xasked);
+void brg__strand_end_asking(brg_context *context, const brg__asking *asking);
+/* *xasked was set: who runs there hears of it, unless that is another task inside. `nesting`: what the first gave there,
+ * on its thread. Any thread that knows that the context is between the two above. */
+uint32_t brg__strand_nesting(const brg_context *context);
+void brg__strand_ring(brg_context *context, uint32_t nesting);
 /* In such a call: what a user's function returned, made whole; with a failure, why. The context is clean again. */
 brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_error *why);
 
