@@ -292,9 +292,9 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
 {
     brg_context *context = brg__strand_context(sweep->pool);
     uint32_t strands = sweep->strand_count - (context != NULL);
-    brg_status status = context == NULL ? BRG_OK : brg__sweep_watch(sweep, error);
-    if (status == BRG_OK)
-        status = sweep_start(sweep, strands, context != NULL, error);
+    if (context != NULL)
+        brg__sweep_watch(sweep);
+    brg_status status = sweep_start(sweep, strands, context != NULL, error);
     if (status != BRG_OK) {
         sweep_abandon(sweep, status);
         return status;
@@ -310,9 +310,8 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
 static brg_status sweep_run_in_background(brg__sweep *sweep, brg_error *error)
 {
     brg_pool *pool = sweep->pool;
-    brg_status status = brg__sweep_watch(sweep, error);
-    if (status == BRG_OK)
-        status = brg__strand_expect(pool, error);
+    brg__sweep_watch(sweep);
+    brg_status status = brg__strand_expect(pool, error);
     if (status != BRG_OK) {
         sweep_abandon(sweep, status);
         return status;

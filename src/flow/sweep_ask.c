@@ -5,7 +5,7 @@
  * no worker is ended for it. An element that fails then was cancelled; one that succeeds has done its work.
  *
  * Who waits looks at the token every now and then. Where nobody waits, in the background and in callers who work
- * themselves, the token is watched.
+ * themselves, the token is watched. If that cannot be, as when too many wait for it, whoever ends a chunk looks at it.
  */
 #include "flow/sweep_state.h"
 
@@ -37,16 +37,15 @@ static void sweep_token_cancelled(void *user_data)
 
 static void sweep_token_released(void *user_data) { brg__sweep_unref(user_data); }
 
-brg_status brg__sweep_watch(brg__sweep *sweep, brg_error *error)
+void brg__sweep_watch(brg__sweep *sweep)
 {
     if (sweep->options.token == NULL)
-        return BRG_OK;
+        return;
     brg_add_relaxed(&sweep->xreferences, 1u);
     brg_status status = brg__token_watch(sweep->options.token, sweep_token_cancelled, sweep_token_released, sweep,
-                                         &sweep->watch, error);
+                                         &sweep->watch, NULL);
     if (status != BRG_OK)
         brg_sub_relaxed(&sweep->xreferences, 1u); /* never the last */
-    return status;
 }
 
 void brg__sweep_let_token_go(brg__sweep *sweep)
