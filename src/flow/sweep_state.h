@@ -61,7 +61,7 @@ void brg__sweep_tell(brg__sweep *sweep, bool has_pool_lock);
 
 /* sweep_ask.c */
 void brg__sweep_ask_locked(brg__sweep *sweep, const char *why); /* once; `why` is static */
-void brg__sweep_watch(brg__sweep *sweep); /* its token, if it has one */
+void brg__sweep_watch(brg__sweep *sweep);                       /* its token, if it has one */
 void brg__sweep_let_token_go(brg__sweep *sweep);
 
 /* Of its strands. */

@@ -169,7 +169,7 @@ struct brg_pool {
     uint64_t run_ewma_ns; /* process workers */
     uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed, workers_recycled, workers_shrunk;
     uint64_t batches;
-    uint64_t flows; /* that somebody was told of: strand_watch.c */
+    uint64_t flows;         /* that somebody was told of: strand_watch.c */
     uint32_t failures;      /* failed starts in a row */
     uint64_t breaker_until; /* 0: closed */
     brg_error start_error;  /* why the last start failed */
