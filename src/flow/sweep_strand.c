@@ -25,6 +25,8 @@ static bool turn_is_over(const sweep_turn *turn, uint64_t now)
 static void turn_look_asked_locked(const sweep_turn *turn)
 {
     brg__sweep *sweep = turn->sweep;
+    if (sweep->is_over) /* and the token gone */
+        return;
     if (brg_context_cancelled(turn->context))
         brg__sweep_ask_locked(sweep, "a worker of it was asked to end");
     else if (brg_token_is_cancelled(sweep->options.token))
