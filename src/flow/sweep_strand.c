@@ -85,9 +85,12 @@ static void turn_run(sweep_turn *turn)
     brg__asking asking;
     brg__strand_begin_asking(turn->context, &asking, &turn->sweep->xasked);
     while (turn_claim(turn)) {
-        brg__seen_chunk_started(flow, turn->first, turn->end);
+        bool is_watched = brg__seen_is_watched(flow);
+        if (BRG__UNLIKELY(is_watched))
+            brg__seen_chunk_started(flow, turn->first, turn->end);
         brg__strand_call(turn->context, turn_chunk, turn);
-        brg__seen_chunk_ended(flow, turn->first, turn->claimed);
+        if (BRG__UNLIKELY(is_watched))
+            brg__seen_chunk_ended(flow, turn->first, turn->claimed);
     }
     brg__strand_end_asking(turn->context, &asking);
 }

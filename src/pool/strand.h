@@ -72,12 +72,12 @@ brg_status brg__strand_run_each(brg_context *context, const char *name, bool sto
 
 /* ---- being watched ----------------------------------------------------------------------------------------------- */
 
-/* While nobody watches, each of these is a call and two loads. `name` may be NULL. */
+/* `flow` is zeroed; `name` may be NULL. */
 void brg__seen_init(brg__seen *flow, brg_pool *pool, const char *name, void (*function)(void));
 bool brg__seen_is_watched(const brg__seen *flow);
 void brg__seen_started(brg__seen *flow, uint64_t elements);
 void brg__seen_ended(brg__seen *flow, brg_status status, uint64_t failures, bool has_lock); /* the pool's */
-/* Of thread workers, on one of them. */
+/* Of thread workers, on one of them, of a flow that is watched. */
 void brg__seen_chunk_started(brg__seen *flow, uint64_t first, uint64_t end);
 void brg__seen_chunk_ended(brg__seen *flow, uint64_t first, uint64_t started_ns);
 

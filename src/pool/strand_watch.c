@@ -13,20 +13,21 @@
 
 #include "os/clock.h"
 
-#define WATCH_FLOWS                                                                                                    \
-    (BRG__PROBE_IS_ON(flow_started) || BRG__PROBE_IS_ON(flow_ended) || BRG__PROBE_IS_ON(chunk_started) ||              \
-     BRG__PROBE_IS_ON(chunk_unstarted) || BRG__PROBE_IS_ON(chunk_ended))
-
+/* One branch, all in all. */
 static inline bool watch_sees_flows(const brg_pool *pool)
 {
-    return BRG__UNLIKELY((brg_load_relaxed(&pool->xobserved) & BRG_EVENTS_FLOWS) != 0 || WATCH_FLOWS);
+    uint64_t stores = brg_load_relaxed(&pool->xobserved) & BRG_EVENTS_FLOWS;
+    unsigned probes = BRG__PROBE_IS_ON(flow_started) | BRG__PROBE_IS_ON(flow_ended) | BRG__PROBE_IS_ON(chunk_started) |
+                      BRG__PROBE_IS_ON(chunk_unstarted) | BRG__PROBE_IS_ON(chunk_ended);
+    return BRG__UNLIKELY((stores | probes) != 0);
 }
 
 bool brg__seen_is_watched(const brg__seen *flow) { return watch_sees_flows(flow->pool); }
 
 void brg__seen_init(brg__seen *flow, brg_pool *pool, const char *name, void (*function)(void))
 {
-    *flow = (brg__seen){.pool = pool, .function = (brg_call_fn)function};
+    flow->pool = pool;
+    flow->function = (brg_call_fn)function;
     if (name != NULL)
         memcpy(flow->name, name, brg__min(strlen(name), sizeof(flow->name) - 1));
 }
@@ -77,15 +78,12 @@ static void watch_tell_own(brg__seen *flow, brg__sight *sight, uint64_t first)
 
 void brg__seen_chunk_started(brg__seen *flow, uint64_t first, uint64_t end)
 {
-    if (watch_sees_flows(flow->pool))
-        watch_tell_own(flow, &(brg__sight){.type = BRG_EVENT_CHUNK_STARTED, .value = end - first}, first);
+    watch_tell_own(flow, &(brg__sight){.type = BRG_EVENT_CHUNK_STARTED, .value = end - first}, first);
 }
 
 void brg__seen_chunk_ended(brg__seen *flow, uint64_t first, uint64_t started_ns)
 {
-    if (watch_sees_flows(flow->pool))
-        watch_tell_own(flow, &(brg__sight){.type = BRG_EVENT_CHUNK_ENDED, .value = brg__now_real() - started_ns},
-                       first);
+    watch_tell_own(flow, &(brg__sight){.type = BRG_EVENT_CHUNK_ENDED, .value = brg__now_real() - started_ns}, first);
 }
 
 void brg__strand_seen_locked(const brg_task *task, const brg__slot *slot, brg_event_type type, brg_status status,
