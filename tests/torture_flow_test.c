@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams and flows under torture. */
+#include <brigade/trace.h>
+
 #include "torture.h"
 
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
@@ -116,6 +118,13 @@ static brg_status torture_combine(void *into, void *from, void *state)
     return BRG_OK;
 }
 
+static brg_status torture_take(void *user_data, const char *text, size_t size)
+{
+    (void)text;
+    *(size_t *)user_data += size;
+    return BRG_OK;
+}
+
 static void torture_arrays(brg_pool *pool)
 {
     brg_error error;
@@ -183,7 +192,63 @@ static void flows(brg_isolation isolation)
     brg_pool_destroy(pool);
 }
 
-static const torture_scenario scenarios[] = {TORTURE_SCENARIO(stream_of_two_stages), TORTURE_SCENARIO(flows)};
+typedef struct torture_call {
+    brg_pool *pool;
+    brg_token *token;
+    torture_counts counts;
+    brg_status status;
+} torture_call;
+
+static brg_status torture_in_a_task(brg_context *context, void *argument)
+{
+    torture_call *call = argument;
+    brg_error error;
+    (void)context;
+    call->status = brg_parallel_for(call->pool, TORTURE_ELEMENTS, torture_range, &call->counts,
+                                    brg_flow_opts(.token = call->token, .chunk_max = 4), &error);
+    torture_worked(call->status, &error, "brg_parallel_for");
+    return BRG_OK;
+}
+
+/* Where the token is watched, and all of it traced. */
+static void flow_in_a_task(brg_isolation isolation)
+{
+    static brg_token *token; /* of the first run, in which nothing fails: its memory would stay in a cache anyway */
+    brg_trace *trace = NULL;
+    torture_call call;
+    brg_error error;
+    if (isolation != BRG_ISOLATION_THREAD)
+        return;
+    memset(&call, 0, sizeof(call));
+    if (token == NULL)
+        assert_int_equal(brg_token_create(&token, NULL), BRG_OK);
+    call.token = token;
+    torture_worked(brg_trace_create(&trace, NULL, &error), &error, "brg_trace_create");
+    if (torture_worked(brg_pool_create(&call.pool,
+                                       brg_pool_opts(.workers_max = 2, .trace = trace,
+                                                     .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+                                       &error),
+                       &error, "brg_pool_create")) {
+        brg_task *task = NULL;
+        if (torture_worked(
+                brg_pool_submit_call(call.pool, torture_in_a_task, &call, brg_submit_opts(.error = &error), &task),
+                &error, "brg_pool_submit_call")) {
+            torture_expect(brg_task_wait(task, BRG_SECONDS(60)) == BRG_OK, "a task does not settle");
+            for (int i = 0; i < TORTURE_ELEMENTS; i++)
+                torture_expect(call.counts.xcounts[i] <= 1 && (call.status != BRG_OK || call.counts.xcounts[i] == 1),
+                               "an element did not run once");
+        }
+        size_t size = 0;
+        if (trace != NULL)
+            torture_worked(brg_trace_print(trace, torture_take, &size, &error), &error, "brg_trace_print");
+        brg_task_unref(task);
+        brg_pool_destroy(call.pool);
+    }
+    brg_trace_destroy(trace);
+}
+
+static const torture_scenario scenarios[] = {TORTURE_SCENARIO(stream_of_two_stages), TORTURE_SCENARIO(flows),
+                                             TORTURE_SCENARIO(flow_in_a_task)};
 
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
 
