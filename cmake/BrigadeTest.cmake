@@ -4,11 +4,6 @@
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 
 set(BRIGADE_TEST_MODULE_DIR ${PROJECT_BINARY_DIR}/tests/modules CACHE INTERNAL "Where test modules are built")
-if(BRIGADE_SANITIZE)
-    set(BRIGADE_TEST_TIMEOUT 300 CACHE INTERNAL "Seconds")
-else()
-    set(BRIGADE_TEST_TIMEOUT 120 CACHE INTERNAL "Seconds")
-endif()
 
 # Tests may look at any layer.
 add_library(brigade_testing STATIC ${BRIGADE_OBJECTS})

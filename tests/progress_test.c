@@ -634,7 +634,7 @@ static void a_stubborn_silent_task_is_ended(void **state)
     const brg_result *result = scenario_result(task);
     assert_int_equal(result->state, BRG_TASK_TIMED_OUT);
     assert_non_null(strstr(result->error->message, "heartbeat"));
-    assert_int_equal(scenario_stats(pool).workers_killed, 1);
+    assert_true(scenario_stats(pool).workers_killed >= 1); /* and processes that had not even begun it by then */
     brg_task_unref(task);
     if (scenario_isolation(state) == BRG_ISOLATION_THREAD)
         scenario_gate_release(&gate);

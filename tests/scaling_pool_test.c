@@ -160,11 +160,14 @@ static void every_policy_grows_and_shrinks(void **state)
     }
 }
 
-/* Load looks at the workers, not at the queue: one that is busy for long gets company, with nothing waiting. */
+/*
+ * Load looks at the workers, not at the queue: one that is busy for long gets company, with nothing waiting. On a
+ * starved machine a new worker may seem busy for an interval, hence the bound.
+ */
 static void load_grows_without_a_queue(void **state)
 {
     load self;
-    load_begin(&self, state, brg_pool_opts(.scaling = brg_scaling_load, .workers_max = 3, QUICK));
+    load_begin(&self, state, brg_pool_opts(.scaling = brg_scaling_load, .workers_max = 2, QUICK));
     wait_for_workers(self.pool, 1);
     load_add(&self, 1);
     crowd_wait(&self.here, 1);

@@ -197,6 +197,7 @@ static int64_t last_number(brg_trace *trace, int64_t *first)
     return last;
 }
 
+/* One worker: among several, one that gets no time for long would keep old events in the block it is filling. */
 static void a_flight_recorder_keeps_the_newest(void **state)
 {
     const int tasks = 5000;
@@ -204,7 +205,7 @@ static void a_flight_recorder_keeps_the_newest(void **state)
     brg_trace_stats stats = {.size = sizeof(stats)};
     brg_trace *newest = tracing_new(brg_trace_opts(.events_max = 1000));
     brg_trace *oldest = tracing_new(brg_trace_opts(.events_max = 1000, .stops_when_full = true));
-    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.trace = newest));
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1, .trace = newest));
     assert_int_equal(brg_trace_add(oldest, pool, NULL), BRG_OK);
     for (int i = 0; i < tasks; i++)
         assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);

@@ -28,7 +28,7 @@
 typedef enum template_state { TEMPLATE_STARTING = 0, TEMPLATE_READY, TEMPLATE_DEAD } template_state;
 
 struct brg__template {
-    brg__node node; /* in templates, unless dead */
+    brg__node node; /* in templates, until it is freed */
     char *module, *helper;
     template_state state;
     uint32_t users; /* spawns that point here */
@@ -44,7 +44,9 @@ struct brg__template {
     brg_error failure; /* what it said before it died */
 };
 
-static brg__list templates; /* supervisor only; initialised with the first, and again in a forked child */
+/* Supervisor only; initialised with the first, and again in a forked child. Dead ones stay until they are reaped: the
+ * kernel alone would point to them, and a checker of leaks does not look there. */
+static brg__list templates;
 static uint32_t templates_generation;
 
 /* ---- finding the worker program ------------------------------------------------------------------------------ */
@@ -86,6 +88,7 @@ static void template_free_if_unused(brg__template *self)
 {
     if (self->state != TEMPLATE_DEAD || self->users != 0 || !self->reaped)
         return;
+    brg__list_remove(&self->node);
     brg__mfree(self->module);
     brg__mfree(self->helper);
     brg__mfree(self);
@@ -116,7 +119,6 @@ static void template_close(brg__template *self, const brg_error *why)
     if (self->state == TEMPLATE_DEAD)
         return;
     self->state = TEMPLATE_DEAD;
-    brg__list_remove(&self->node);
     brg__supervisor_timer_set(&self->linger, UINT64_MAX);
     if (self->socket >= 0) {
         brg__supervisor_unwatch(&self->socket_source);

@@ -20,7 +20,7 @@ run bench $quick --svg "$work/bars.svg"
 check "ends well" ended 0
 check "quiet in a pipe" says_nothing
 for policies in "fifo, pull" "fifo, stealing" "priority, pull" "priority, stealing" "fair, pull" "fair, stealing"; do
-    check "a row for $policies" grep -qE "^$policies +[0-9.]+ .* 10us +[0-9.]+ .s" "$work/out"
+    check "a row for $policies" grep -qE "^$policies +[0-9.]+ .* 10us +[0-9.]+ .?s" "$work/out"
 done
 check "and one more for the longer tasks" [ "$(grep -cE '^ +200us ' "$work/out")" -eq 6 ]
 check "a picture" grep -q '^<svg' "$work/bars.svg"
