@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Fork and join in tasks of a pool. */
-#include "scenario.h"
+#include "plug.h"
 
-#include <sched.h>
 #include <stdio.h>
 
 #define BOUND BRG_SECONDS(60)
-
-static void wait_for(const uint32_t *flag, uint32_t value)
-{
-    while (__atomic_load_n(flag, __ATOMIC_ACQUIRE) != value)
-        sched_yield();
-}
-
-static void set(uint32_t *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
 
 static brg_task *start_call(brg_pool *pool, brg_call_fn call, void *argument)
 {
@@ -195,7 +186,7 @@ static void run_until_cancelled(brg_context *context, void *argument)
 {
     pair *p = argument;
     p->runner = brg_context_worker_id(context);
-    set(&p->xbegan);
+    flag_set(&p->xbegan);
     while (!brg_context_cancelled(context))
         sched_yield();
 }
@@ -206,7 +197,7 @@ static brg_status fork_until_cancelled(brg_context *context, void *argument)
     brg_fork fork;
     p->forker = brg_context_worker_id(context);
     brg_fork_start(context, &fork, run_until_cancelled, p);
-    wait_for(&p->xbegan, 1); /* by the other worker, which may sleep and is woken */
+    flag_wait(&p->xbegan, 1); /* by the other worker, which may sleep and is woken */
     brg_fork_join(context, &fork);
     return BRG_CANCELLED;
 }
@@ -220,7 +211,7 @@ static void a_stolen_fork_sees_the_cancel(void **state)
         for (int i = 0; i < 20; i++) {
             pair p = {0};
             brg_task *task = start_call(pool, fork_until_cancelled, &p);
-            wait_for(&p.xbegan, 1);
+            flag_wait(&p.xbegan, 1);
             assert_int_equal(brg_task_cancel(task), BRG_OK);
             assert_int_equal(end_call(task), BRG_CANCELLED);
             assert_int_not_equal(p.forker, p.runner);
@@ -269,7 +260,7 @@ static brg_status inner_task(brg_context *context, void *argument)
 {
     nest *n = argument;
     n->inner = brg_context_worker_id(context);
-    set(&n->xinner);
+    flag_set(&n->xinner);
     while (!brg_context_cancelled(context))
         fib(context, &(fib_call){.n = 5});
     return BRG_CANCELLED;
@@ -280,8 +271,8 @@ static void wait_for_a_task(brg_context *context, void *argument)
 {
     nest *n = argument;
     n->runner = brg_context_worker_id(context);
-    set(&n->xbegan);
-    wait_for(&n->xbegan, 2); /* it has its handle by then */
+    flag_set(&n->xbegan);
+    flag_wait(&n->xbegan, 2); /* it has its handle by then */
     n->status = brg_task_wait(n->task, BOUND);
     n->cancelled = brg_context_cancelled(context);
     fib(context, &n->after);
@@ -293,7 +284,7 @@ static brg_status outer_task(brg_context *context, void *argument)
     brg_fork fork;
     n->forker = brg_context_worker_id(context);
     brg_fork_start(context, &fork, wait_for_a_task, n);
-    wait_for(&n->xbegan, 1);
+    flag_wait(&n->xbegan, 1);
     brg_status status = brg_pool_submit_call(n->pool, inner_task, n, NULL, &n->task);
     __atomic_store_n(&n->xbegan, 2, __ATOMIC_RELEASE);
     brg_fork_join(context, &fork);
@@ -307,7 +298,7 @@ static void a_stolen_fork_waits_for_a_task(void **state)
     for (int i = 0; i < 20; i++) {
         nest n = {.pool = pool, .after = {.n = 10}};
         brg_task *outer = start_call(pool, outer_task, &n);
-        wait_for(&n.xinner, 1);
+        flag_wait(&n.xinner, 1);
         assert_int_equal(brg_task_cancel(n.task), BRG_OK);
         assert_int_equal(end_call(outer), BRG_OK);
         assert_int_equal(n.status, BRG_OK);
@@ -323,16 +314,15 @@ static void a_stolen_fork_waits_for_a_task(void **state)
 /* ---- abandoned --------------------------------------------------------------------------------------------------- */
 
 typedef struct deaf {
-    uint32_t xbegan, xgo, xended;
+    plug plug;
+    uint32_t xended;
     fib_call after;
 } deaf;
 
 static void deaf_fork(brg_context *context, void *argument)
 {
     deaf *d = argument;
-    (void)context;
-    set(&d->xbegan);
-    wait_for(&d->xgo, 1);
+    (void)plug_task(context, &d->plug);
 }
 
 /* Ends only when it is let go, then works on, with forks, as if nothing had happened. */
@@ -341,10 +331,10 @@ static brg_status deaf_task(brg_context *context, void *argument)
     deaf *d = argument;
     brg_fork fork;
     brg_fork_start(context, &fork, deaf_fork, d);
-    wait_for(&d->xbegan, 1);
+    plug_wait(&d->plug, 1);
     brg_fork_join(context, &fork);
     fib(context, &d->after);
-    set(&d->xended);
+    flag_set(&d->xended);
     return BRG_OK;
 }
 
@@ -359,7 +349,7 @@ static void start_deaf(brg_pool *pool, deaf *d)
 {
     *d = (deaf){.after = {.n = 12}};
     brg_task *task = start_call(pool, deaf_task, d);
-    wait_for(&d->xbegan, 1);
+    plug_wait(&d->plug, 1);
     assert_int_equal(brg_task_cancel(task), BRG_OK);
     assert_int_equal(end_call(task), BRG_CANCELLED);
     wait_for_lost(2);
@@ -368,8 +358,8 @@ static void start_deaf(brg_pool *pool, deaf *d)
 
 static void end_deaf(deaf *d)
 {
-    set(&d->xgo);
-    wait_for(&d->xended, 1);
+    plug_pull(&d->plug);
+    flag_wait(&d->xended, 1);
     wait_for_lost(0);
     assert_int_equal(d->after.result, 144);
 }
@@ -378,7 +368,7 @@ static void be_met(brg_context *context, void *argument)
 {
     pair *p = argument;
     p->runner = brg_context_worker_id(context);
-    set(&p->xbegan);
+    flag_set(&p->xbegan);
 }
 
 static brg_status meet(brg_context *context, void *argument)
@@ -387,7 +377,7 @@ static brg_status meet(brg_context *context, void *argument)
     brg_fork fork;
     p->forker = brg_context_worker_id(context);
     brg_fork_start(context, &fork, be_met, p);
-    wait_for(&p->xbegan, 1);
+    flag_wait(&p->xbegan, 1);
     brg_fork_join(context, &fork);
     return BRG_OK;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Tasks that submit tasks to their own pool and wait for them: no deadlock, however few workers there are. */
-#include "scenario.h"
+#include "plug.h"
 #include "watch.h"
 
-#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
@@ -310,34 +309,22 @@ static brg_status count_one(brg_context *context, void *argument)
     return BRG_OK;
 }
 
-static brg_status hold(brg_context *context, void *argument)
-{
-    (void)context;
-    sem_wait(argument);
-    return BRG_OK;
-}
-
 static void submitter_runs_what_does_not_fit(void **state)
 {
     (void)state;
-    sem_t go;
-    sem_init(&go, 0, 0);
+    plug busy = {0};
     brg_pool *pool = scenario_function_pool(
         brg_pool_opts(.workers_max = 1, .queue_max = 2, .admission = BRG_ADMISSION_CALLER_RUNS, .timing = true));
-    brg_task *holding = NULL;
-    assert_int_equal(brg_pool_submit_call(pool, hold, &go, NULL, &holding), BRG_OK);
-    while (brg_task_get_state(holding) == BRG_TASK_QUEUED)
-        sched_yield();
+    plug_put(&busy, pool);
     _Atomic int count = 0;
     for (int i = 0; i < 10; i++)
         assert_int_equal(brg_pool_call(pool, count_one, &count, NULL, NULL), BRG_OK);
     assert_int_equal(count, 8); /* two wait */
-    sem_post(&go);
+    plug_pull(&busy);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
     assert_int_equal(count, 10);
     assert_int_equal(scenario_stats(pool).inline_run, 8);
     assert_int_equal(scenario_stats(pool).done, 11);
-    brg_task_unref(holding);
     brg_pool_destroy(pool);
 }
 
@@ -360,13 +347,10 @@ static brg_status note_order(brg_context *context, void *argument)
 
 static void check_dropping(brg_admission admission, const int *expected, int expected_count)
 {
-    sem_t go;
-    sem_init(&go, 0, 0);
+    plug busy = {0};
     brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .queue_max = 3, .admission = admission));
-    brg_task *holding = NULL, *tasks[6] = {NULL};
-    assert_int_equal(brg_pool_submit_call(pool, hold, &go, NULL, &holding), BRG_OK);
-    while (brg_task_get_state(holding) == BRG_TASK_QUEUED)
-        sched_yield();
+    brg_task *tasks[6] = {NULL};
+    plug_put(&busy, pool);
     order ran = {.count = 0};
     order_item items[6];
     for (int i = 0; i < 6; i++) {
@@ -379,7 +363,7 @@ static void check_dropping(brg_admission admission, const int *expected, int exp
     order_item late = {&ran, 9};
     assert_int_equal(brg_pool_submit_call(pool, note_order, &late, brg_submit_opts(.priority = BRG_PRIORITY_LOW), NULL),
                      BRG_FULL); /* less urgent than all that wait */
-    sem_post(&go);
+    plug_pull(&busy);
     int dropped = 0;
     for (int i = 0; i < 6; i++) {
         assert_int_equal(brg_task_wait(tasks[i], BRG_SECONDS(60)), BRG_OK);
@@ -393,7 +377,6 @@ static void check_dropping(brg_admission admission, const int *expected, int exp
     brg_pool_stats stats = scenario_stats(pool);
     assert_int_equal(stats.dropped, 3);
     assert_int_equal(stats.rejected, 1);
-    brg_task_unref(holding);
     brg_pool_destroy(pool);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Corners where parts of a pool meet: tags and scaling, parked workers, dropped tasks, workers that come and go. */
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 
 #include "crowd.h"
+#include "plug.h"
 #include "watch.h"
 
 #define GPU 1u
@@ -30,33 +30,6 @@ static brg_status nothing(brg_context *context, void *argument)
 {
     (void)context, (void)argument;
     return BRG_OK;
-}
-
-/* A task that says that it is there, and stays until it is let go. */
-typedef struct stay {
-    sem_t here, go;
-} stay;
-
-static void stay_begin(stay *self)
-{
-    sem_init(&self->here, 0, 0);
-    sem_init(&self->go, 0, 0);
-}
-
-static brg_status stays(brg_context *context, void *argument)
-{
-    stay *self = argument;
-    (void)context;
-    sem_post(&self->here);
-    while (sem_wait(&self->go) != 0)
-        ;
-    return BRG_OK;
-}
-
-static void stay_reached(stay *self)
-{
-    while (sem_wait(&self->here) != 0)
-        ;
 }
 
 /* ---- a scaling policy that does as it is told -------------------------------------------------------------------- */
@@ -130,15 +103,12 @@ static void the_workers_that_stay_are_the_first(void **state)
     (void)state;
     brg_pool *pool = scenario_function_pool(
         brg_pool_opts(.workers_max = 2, .worker_tags = both, .worker_tags_count = 2, .idle_timeout_ns = LONG));
-    stay gate;
-    stay_begin(&gate);
+    plug gate = {0};
     edges_done(edges_call(pool, nothing, NULL, GPU), BRG_OK);
-    brg_task *first = edges_call(pool, stays, &gate, GPU), *second = edges_call(pool, stays, &gate, 0);
-    stay_reached(&gate);
-    stay_reached(&gate);
+    brg_task *first = edges_call(pool, plug_task, &gate, GPU), *second = edges_call(pool, plug_task, &gate, 0);
+    plug_wait(&gate, 2);
     assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.workers_max = 1), NULL), BRG_OK);
-    sem_post(&gate.go);
-    sem_post(&gate.go);
+    plug_pull(&gate);
     edges_done(first, BRG_OK);
     edges_done(second, BRG_OK);
     assert_true(watch_until(has_one_worker, pool));
@@ -152,17 +122,16 @@ static void tasks_behind_tagged_ones_are_stolen(void **state)
     (void)state;
     brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .placement = brg_placement_stealing,
                                                           .worker_tags = both, .worker_tags_count = 2));
-    stay gate;
-    stay_begin(&gate);
-    brg_task *busy = edges_call(pool, stays, &gate, GPU), *tagged[4], *free[4];
-    stay_reached(&gate);
+    plug gate = {0};
+    brg_task *busy = edges_call(pool, plug_task, &gate, GPU), *tagged[4], *free[4];
+    plug_wait(&gate, 1);
     for (int i = 0; i < 4; i++) {
         tagged[i] = edges_call(pool, nothing, NULL, GPU);
         free[i] = edges_call(pool, nothing, NULL, 0);
     }
     for (int i = 0; i < 4; i++)
         edges_done(free[i], BRG_OK);
-    sem_post(&gate.go);
+    plug_pull(&gate);
     edges_done(busy, BRG_OK);
     for (int i = 0; i < 4; i++)
         edges_done(tagged[i], BRG_OK);
@@ -226,18 +195,16 @@ static void surplus_workers_hand_over(void **state)
     for (size_t p = 0; p < 3; p++) {
         brg_pool *pool = scenario_function_pool(
             brg_pool_opts(.workers_max = 3, .placement = placements[p], .idle_timeout_ns = LONG));
-        stay gate;
-        stay_begin(&gate);
+        plug gate = {0};
         brg_task *busy[3], *behind[12];
         for (int i = 0; i < 3; i++)
-            assert_int_equal(brg_pool_submit_call(pool, stays, &gate, brg_submit_opts(.key = (uint64_t)i), &busy[i]),
-                             BRG_OK);
-        stay_reached(&gate);
+            assert_int_equal(
+                brg_pool_submit_call(pool, plug_task, &gate, brg_submit_opts(.key = (uint64_t)i), &busy[i]), BRG_OK);
+        plug_wait(&gate, 1);
         for (uint64_t i = 0; i < 12; i++)
             assert_int_equal(brg_pool_submit_call(pool, nothing, NULL, brg_submit_opts(.key = i), &behind[i]), BRG_OK);
         assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.workers_max = 1), NULL), BRG_OK);
-        for (int i = 0; i < 3; i++)
-            sem_post(&gate.go);
+        plug_pull(&gate);
         for (int i = 0; i < 3; i++)
             edges_done(busy[i], BRG_OK);
         for (int i = 0; i < 12; i++)

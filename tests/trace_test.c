@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Traces, read back: they are JSON whatever the names, whole or not there, and say what happened. */
 #include "crowd.h"
+#include "tracing.h"
 #include "watch.h"
 
 #include <dirent.h>
@@ -12,8 +13,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <brigade/trace.h>
 
 #define BOUND BRG_SECONDS(60)
 
@@ -48,164 +47,37 @@ static int folder_remove(void **state)
     return rmdir(folder); /* nothing else is in it */
 }
 
-static brg_trace *trace_new(const brg_trace_options *options)
-{
-    brg_trace *trace = NULL;
-    assert_int_equal(brg_trace_create(&trace, options, NULL), BRG_OK);
-    return trace;
-}
-
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-typedef struct text {
-    char *bytes;
-    size_t size;
-} text;
-
-static brg_status text_take(void *user_data, const char *bytes, size_t size)
-{
-    text *self = user_data;
-    self->bytes = realloc(self->bytes, self->size + size);
-    assert_non_null(self->bytes);
-    memcpy(self->bytes + self->size, bytes, size);
-    self->size += size;
-    return BRG_OK;
-}
-
-static brg_value *parse(const char *bytes, size_t size)
-{
-    brg_value *value = NULL;
-    brg_error error;
-    if (brg_value_from_json(&value, bytes, size, &error) != BRG_OK)
-        fail_msg("%s", error.message);
-    return value;
-}
-
-static brg_value *read_back(brg_trace *trace)
-{
-    text all = {NULL, 0};
-    assert_int_equal(brg_trace_print(trace, text_take, &all, NULL), BRG_OK);
-    brg_value *value = parse(all.bytes, all.size);
-    free(all.bytes);
-    return value;
-}
-
-typedef struct slice {
-    double start, end;
-    int64_t pid, tid;
-} slice;
-
-static int slice_compare(const void *a, const void *b)
-{
-    const slice *one = a, *other = b;
-    if (one->tid != other->tid)
-        return one->tid < other->tid ? -1 : 1;
-    if (one->start != other->start)
-        return one->start < other->start ? -1 : 1;
-    return one->end > other->end ? -1 : one->end < other->end;
-}
-
-typedef struct summary {
-    size_t tasks, batches, begins, ends, starts_of_workers, unfinished, instants;
-    size_t ok;
-} summary;
-
-/* On one thread slices follow each other or lie inside each other. */
-static void check_nesting(slice *slices, size_t count)
-{
-    size_t depth = 0;
-    slice *open = calloc(count + 1, sizeof(*open));
-    qsort(slices, count, sizeof(*slices), slice_compare);
-    for (size_t i = 0; i < count; i++) {
-        while (depth > 0 && (open[depth - 1].tid != slices[i].tid || open[depth - 1].end <= slices[i].start))
-            depth--;
-        if (depth > 0 && slices[i].end > open[depth - 1].end)
-            fail_msg("two slices of thread %lld overlap: %.3f to %.3f, %.3f to %.3f", (long long)slices[i].tid,
-                     open[depth - 1].start, open[depth - 1].end, slices[i].start, slices[i].end);
-        open[depth++] = slices[i];
-    }
-    free(open);
-}
-
-static summary check_trace(const brg_value *value)
-{
-    summary sum = {0};
-    brg_view events = brg_view_get(brg_value_root(value), "traceEvents");
-    size_t count = brg_view_count(events), slice_count = 0;
-    slice *slices = calloc(count + 1, sizeof(*slices));
-    for (size_t i = 0; i < count; i++) {
-        brg_view event = brg_view_at(events, i);
-        const char *phase = brg_view_get_string(event, "ph", "?"), *kind = brg_view_get_string(event, "cat", "");
-        assert_int_equal(strlen(phase), 1);
-        assert_true(brg_view_get_int(event, "pid", 0) > 0);
-        assert_non_null(brg_view_get_string(event, "name", NULL));
-        assert_true(phase[0] == 'M' || brg_view_get_double(event, "ts", -1) > 0);
-        sum.begins += phase[0] == 'b';
-        sum.ends += phase[0] == 'e';
-        sum.instants += phase[0] == 'i';
-        if (phase[0] != 'X')
-            continue;
-        slice *one = &slices[slice_count++];
-        one->start = brg_view_get_double(event, "ts", -1);
-        one->end = one->start + brg_view_get_double(event, "dur", -1);
-        one->tid = brg_view_get_int(event, "tid", -1);
-        assert_true(one->end >= one->start);
-        const char *status = brg_view_get_string(brg_view_get(event, "args"), "status", "");
-        sum.tasks += strcmp(kind, "task") == 0;
-        sum.batches += strcmp(kind, "batch") == 0;
-        sum.starts_of_workers += strcmp(kind, "worker") == 0;
-        sum.unfinished += strcmp(status, "running") == 0;
-        sum.ok += strcmp(status, "BRG_OK") == 0;
-    }
-    for (size_t i = 0; i < slice_count; i++) { /* ends are rounded sums */
-        slices[i].start = (double)(int64_t)(slices[i].start * 1000 + 0.5);
-        slices[i].end = (double)(int64_t)(slices[i].end * 1000 + 0.5);
-    }
-    check_nesting(slices, slice_count);
-    assert_int_equal(sum.begins, sum.ends);
-    free(slices);
-    return sum;
-}
-
-static summary check_now(brg_trace *trace)
-{
-    brg_value *value = read_back(trace);
-    summary sum = check_trace(value);
-    brg_value_unref(value);
-    return sum;
-}
-
 /* ---- what is in them --------------------------------------------------------------------------------------------- */
 
 static void a_slice_for_each_attempt(void **state)
 {
-    brg_trace *trace = trace_new(brg_trace_opts(.details = true));
+    brg_trace *trace = tracing_new(brg_trace_opts(.details = true));
     brg_pool *pool = scenario_pool(scenario_isolation(state),
                                    brg_pool_opts(.trace = trace, .attempts_max = 2, .retry_on = BRG_RETRY_FAILED));
     for (int i = 0; i < 300; i++)
         assert_int_equal(brg_pool_submit(pool, i % 3 == 0 ? "fail" : "noop", NULL, NULL, NULL), BRG_OK);
     assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
-    summary sum = check_now(trace);
+    tracing_summary sum = tracing_check_now(trace);
     assert_int_equal(sum.tasks, 400);
     assert_int_equal(sum.ok, 200);
     assert_int_equal(sum.unfinished, 0);
     assert_true(sum.starts_of_workers == 1 || sum.starts_of_workers == 2); /* the second may come too late */
     brg_pool_destroy(pool);
-    sum = check_now(trace); /* it stays when the pool goes */
+    sum = tracing_check_now(trace); /* it stays when the pool goes */
     assert_int_equal(sum.tasks, 400);
     brg_trace_destroy(trace);
 }
 
 static void crashes_are_in_it(void **state)
 {
-    brg_trace *trace = trace_new(NULL);
+    brg_trace *trace = tracing_new(NULL);
     brg_pool *pool = scenario_pool(scenario_isolation(state),
                                    brg_pool_opts(.trace = trace, .attempts_max = 2, .restart_min_ns = 1));
     for (int i = 0; i < 20; i++)
         assert_int_equal(brg_pool_submit(pool, i % 5 == 0 ? "abort" : "noop", NULL, NULL, NULL), BRG_OK);
     assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
     brg_pool_destroy(pool);
-    summary sum = check_now(trace);
+    tracing_summary sum = tracing_check_now(trace);
     assert_int_equal(sum.tasks, 16 + 2 * 4); /* starts that were none are no slices */
     assert_true(sum.instants >= 8 + 4);      /* retried, worker_ended, poisoned */
     brg_trace_destroy(trace);
@@ -217,13 +89,13 @@ static void what_goes_on_is_in_it(void **state)
     crowd_open(&here);
     char module[4096];
     snprintf(module, sizeof(module), "%s/configure.so", getenv("TEST_MODULE_DIR"));
-    brg_trace *trace = trace_new(NULL);
+    brg_trace *trace = tracing_new(NULL);
     brg_pool *pool = scenario_pool(scenario_isolation(state),
                                    brg_pool_opts(.trace = trace, .module = module, .workers_max = 1));
     brg_task *held = scenario_submit(pool, "show", crowd_input(&here), NULL);
     crowd_wait(&here, 1);
     brg_task *waits = scenario_submit(pool, "show", NULL, NULL);
-    summary sum = check_now(trace);
+    tracing_summary sum = tracing_check_now(trace);
     assert_int_equal(sum.tasks, 1);
     assert_int_equal(sum.unfinished, 1);
     assert_int_equal(sum.begins, 2); /* the wait of the second is there too */
@@ -232,7 +104,7 @@ static void what_goes_on_is_in_it(void **state)
     brg_task_unref(waits);
     brg_task_unref(held);
     brg_pool_destroy(pool);
-    assert_int_equal(check_now(trace).unfinished, 0);
+    assert_int_equal(tracing_check_now(trace).unfinished, 0);
     brg_trace_destroy(trace);
     crowd_close(&here);
 }
@@ -257,7 +129,7 @@ static brg_status count_down(brg_context *context, void *argument)
 static void nested_tasks_nest(void **state)
 {
     (void)state;
-    brg_trace *trace = trace_new(NULL);
+    brg_trace *trace = tracing_new(NULL);
     brg_pool *pool = scenario_function_pool(brg_pool_opts(.trace = trace, .workers_max = 2));
     void *outer[] = {pool, (void *)(intptr_t)10};
     brg_task *tasks[8];
@@ -267,7 +139,7 @@ static void nested_tasks_nest(void **state)
         assert_int_equal(scenario_result(tasks[i])->status, BRG_OK);
         brg_task_unref(tasks[i]);
     }
-    assert_int_equal(check_now(trace).tasks, 8 * 11);
+    assert_int_equal(tracing_check_now(trace).tasks, 8 * 11);
     brg_pool_destroy(pool);
     brg_trace_destroy(trace);
 }
@@ -276,14 +148,14 @@ static void a_batch_is_one_slice(void **state)
 {
     char module[4096];
     snprintf(module, sizeof(module), "%s/batch.so", getenv("TEST_MODULE_DIR"));
-    brg_trace *trace = trace_new(NULL);
+    brg_trace *trace = tracing_new(NULL);
     brg_pool *pool = scenario_pool(
         scenario_isolation(state),
         brg_pool_opts(.trace = trace, .module = module, .batch_size = 10, .batch_delay_ns = BRG_SECONDS(3600)));
     for (int i = 0; i < 100; i++)
         assert_int_equal(brg_pool_submit(pool, "work", NULL, NULL, NULL), BRG_OK);
     assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
-    summary sum = check_now(trace);
+    tracing_summary sum = tracing_check_now(trace);
     assert_int_equal(sum.tasks, 0);
     assert_int_equal(sum.batches, 10);
     assert_int_equal(sum.begins, 100);
@@ -294,12 +166,12 @@ static void a_batch_is_one_slice(void **state)
 static void names_may_hold_anything(void **state)
 {
     static const char *const names[] = {"\"", "\\", "a\nb", "\xff\xfe", "\xed\xa0\x80", "\xe2\x82", "ü€𝄞", "</script>"};
-    brg_trace *trace = trace_new(NULL);
+    brg_trace *trace = tracing_new(NULL);
     brg_pool *pool = scenario_pool(scenario_isolation(state),
                                    brg_pool_opts(.trace = trace, .name = "q\"\\\x01\xff pool"));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         scenario_expect(pool, names[i], NULL, BRG_NOT_FOUND);
-    assert_int_equal(check_now(trace).tasks, sizeof(names) / sizeof(names[0]));
+    assert_int_equal(tracing_check_now(trace).tasks, sizeof(names) / sizeof(names[0]));
     brg_pool_destroy(pool);
     brg_trace_destroy(trace);
 }
@@ -308,7 +180,7 @@ static void names_may_hold_anything(void **state)
 
 static int64_t last_number(brg_trace *trace, int64_t *first)
 {
-    brg_value *value = read_back(trace);
+    brg_value *value = tracing_read(trace);
     brg_view events = brg_view_get(brg_value_root(value), "traceEvents");
     int64_t last = 0;
     *first = INT64_MAX;
@@ -320,7 +192,7 @@ static int64_t last_number(brg_trace *trace, int64_t *first)
         last = number > last ? number : last;
         *first = number < *first ? number : *first;
     }
-    (void)check_trace(value);
+    (void)tracing_check(value);
     brg_value_unref(value);
     return last;
 }
@@ -331,8 +203,8 @@ static void a_flight_recorder_keeps_the_newest(void **state)
     const int tasks = 5000;
     int64_t first;
     brg_trace_stats stats = {.size = sizeof(stats)};
-    brg_trace *newest = trace_new(brg_trace_opts(.events_max = 1000));
-    brg_trace *oldest = trace_new(brg_trace_opts(.events_max = 1000, .stops_when_full = true));
+    brg_trace *newest = tracing_new(brg_trace_opts(.events_max = 1000));
+    brg_trace *oldest = tracing_new(brg_trace_opts(.events_max = 1000, .stops_when_full = true));
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1, .trace = newest));
     assert_int_equal(brg_trace_add(oldest, pool, NULL), BRG_OK);
     for (int i = 0; i < tasks; i++)
@@ -389,7 +261,7 @@ static void *hand_write(void *argument)
 /* Written by two threads while two pools work; a third trace comes and goes. */
 static void written_while_it_records(void **state)
 {
-    brg_trace *trace = trace_new(brg_trace_opts(.events_max = 2000));
+    brg_trace *trace = tracing_new(brg_trace_opts(.events_max = 2000));
     hand hands[3];
     pthread_t threads[4];
     for (int i = 0; i < 2; i++)
@@ -401,18 +273,18 @@ static void written_while_it_records(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? hand_submit : hand_write, &hands[i % 2]), 0);
     assert_int_equal(brg_trace_add(trace, hands[1].pool, NULL), BRG_OK);
     for (int i = 0; i < 100; i++) {
-        brg_trace *other = trace_new(brg_trace_opts(.details = true));
+        brg_trace *other = tracing_new(brg_trace_opts(.details = true));
         for (int j = 0; j < 2; j++)
             assert_int_equal(brg_trace_add(other, hands[j].pool, NULL), BRG_OK);
         if (i % 10 == 0)
-            (void)check_now(other);
+            (void)tracing_check_now(other);
         brg_trace_destroy(other);
     }
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-    (void)check_now(trace);
+    (void)tracing_check_now(trace);
     brg_pool_destroy(hands[0].pool);
-    (void)check_now(trace);
+    (void)tracing_check_now(trace);
     brg_trace_destroy(trace);
     brg_pool_destroy(hands[1].pool);
 }
@@ -442,7 +314,7 @@ static void a_file_is_whole_or_not_there(void **state)
 {
     brg_error error;
     struct rlimit before, small = {100, 100};
-    brg_trace *trace = trace_new(NULL);
+    brg_trace *trace = tracing_new(NULL);
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.trace = trace));
     for (int i = 0; i < 100; i++)
         scenario_expect(pool, "noop", NULL, BRG_OK);
@@ -483,8 +355,8 @@ static void a_file_is_whole_or_not_there(void **state)
     FILE *file = fopen(path, "r");
     assert_int_equal(fread(bytes, 1, (size_t)about.st_size, file), about.st_size);
     fclose(file);
-    brg_value *value = parse(bytes, (size_t)about.st_size);
-    assert_int_equal(check_trace(value).tasks, 100);
+    brg_value *value = tracing_parse(bytes, (size_t)about.st_size);
+    assert_int_equal(tracing_check(value).tasks, 100);
     brg_value_unref(value);
     free(bytes);
     assert_int_equal(unlink(link), 0);
@@ -506,14 +378,14 @@ static void what_the_function_returns_is_returned(void **state)
     int calls = 0;
     brg_error error;
     brg_trace_stats stats = {.size = 0};
-    brg_trace *trace = trace_new(NULL);
+    brg_trace *trace = tracing_new(NULL);
     assert_int_equal(brg_trace_print(trace, refuse, &calls, &error), BRG_CANCELLED);
     assert_int_equal(calls, 1);
     assert_int_equal(brg_trace_print(trace, NULL, NULL, &error), BRG_INVALID);
     assert_int_equal(brg_trace_get_stats(trace, &stats), BRG_INVALID);
     assert_int_equal(brg_trace_add(trace, NULL, &error), BRG_INVALID);
     assert_int_equal(brg_trace_create(NULL, NULL, &error), BRG_INVALID);
-    assert_int_equal(check_now(trace).tasks, 0); /* an empty one is a trace too */
+    assert_int_equal(tracing_check_now(trace).tasks, 0); /* an empty one is a trace too */
     brg_trace_destroy(trace);
     brg_trace_destroy(NULL);
 }

@@ -764,7 +764,8 @@ static void options_that_are_wrong(void **state)
     assert_string_equal(brg_event_name(BRG_EVENT_TASK_SUBMITTED), "task_submitted");
     assert_string_equal(brg_event_name(BRG_EVENT_POOL_CLOSED), "pool_closed");
     assert_string_equal(brg_event_name(BRG_EVENT_COUNT), "?");
-    assert_int_equal(BRG_EVENTS_TASKS | BRG_EVENTS_DETAILS | BRG_EVENTS_WORKERS | BRG_EVENTS_POOL, BRG_EVENTS_ALL);
+    assert_int_equal(BRG_EVENTS_TASKS | BRG_EVENTS_DETAILS | BRG_EVENTS_WORKERS | BRG_EVENTS_POOL | BRG_EVENTS_FLOWS,
+                     BRG_EVENTS_ALL);
 #define IS_IN_GROUP(NAME, name, group, value)                                                                          \
     assert_int_not_equal(BRG_EVENTS_##group &BRG_EVENT_BIT(BRG_EVENT_##NAME), 0);
     BRG_EVENT_MAP(IS_IN_GROUP)

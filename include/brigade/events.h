@@ -24,6 +24,9 @@ extern "C" {
  *     wait is delayed, blocked, batched, queued, taken or put_back, and
  *     run is started overdue*
  * with cancel_asked anywhere after submitted: just after settled, too, when both happen at once.
+ *
+ * A flow (brigade/flow.h) is no task: it is flow_started flow_ended, and between these each of its chunks, by its first
+ * element, is chunk_started (chunk_ended | chunk_unstarted); of one whose worker was lost the end is missing.
  */
 #define BRG_EVENT_MAP(X)                                                                                               \
     X(TASK_SUBMITTED, task_submitted, TASKS, "tasks that waited before it")                                            \
@@ -63,7 +66,12 @@ extern "C" {
     X(POOL_DRAINING, pool_draining, POOL, "tasks that wait")                                                           \
     X(POOL_STOPPING, pool_stopping, POOL, "tasks that wait")                                                           \
     X(POOL_KILLING, pool_killing, POOL, "tasks that wait")                                                             \
-    X(POOL_CLOSED, pool_closed, POOL, "0")
+    X(POOL_CLOSED, pool_closed, POOL, "0")                                                                             \
+    X(FLOW_STARTED, flow_started, FLOWS, "its elements")                                                               \
+    X(FLOW_ENDED, flow_ended, FLOWS, "elements, or ranges, that failed")                                               \
+    X(CHUNK_STARTED, chunk_started, FLOWS, "its elements")                                                             \
+    X(CHUNK_UNSTARTED, chunk_unstarted, FLOWS, "0")                                                                    \
+    X(CHUNK_ENDED, chunk_ended, FLOWS, "ns it ran, if that was measured")
 
 typedef enum brg_event_type {
 #define BRG_EVENT_ENUM(NAME, name, group, value) BRG_EVENT_##NAME,
@@ -79,7 +87,8 @@ typedef enum brg_event_type {
 #define BRG_EVENTS_DETAILS                                                                                             \
     (BRG_EVENT_BIT(BRG_EVENT_WORKER_STARTING) - BRG_EVENT_BIT(BRG_EVENT_TASK_QUEUED)) /* where tasks wait; idle, busy */
 #define BRG_EVENTS_WORKERS (BRG_EVENT_BIT(BRG_EVENT_POOL_FULL) - BRG_EVENT_BIT(BRG_EVENT_WORKER_STARTING))
-#define BRG_EVENTS_POOL (BRG_EVENT_BIT(BRG_EVENT_COUNT) - BRG_EVENT_BIT(BRG_EVENT_POOL_FULL))
+#define BRG_EVENTS_POOL (BRG_EVENT_BIT(BRG_EVENT_FLOW_STARTED) - BRG_EVENT_BIT(BRG_EVENT_POOL_FULL))
+#define BRG_EVENTS_FLOWS (BRG_EVENT_BIT(BRG_EVENT_COUNT) - BRG_EVENT_BIT(BRG_EVENT_FLOW_STARTED)) /* and their chunks */
 #define BRG_EVENTS_ALL (BRG_EVENT_BIT(BRG_EVENT_COUNT) - 1)
 
 #define BRG_NO_WORKER_INDEX UINT32_MAX
@@ -87,14 +96,15 @@ typedef enum brg_event_type {
 /* Fields that do not apply are 0 or NULL. */
 typedef struct brg_event {
     uint64_t time_ns; /* CLOCK_MONOTONIC. A process worker's tasks: when this program knew of it; see brg_events(3) */
-    uint64_t task;    /* brg_task_id; 0 for one without a handle that was submitted before anybody watched */
+    uint64_t task;    /* brg_task_id; 0 for one without a handle that was submitted before anybody watched. Of flows and
+                         chunks: the flow's number among the flows of its pool */
     uint64_t worker_id;
-    uint64_t key;         /* of the task */
+    uint64_t key;         /* of the task; of a chunk its first element */
     uint64_t value;       /* as the list above says */
     const char *name;     /* of the task; NULL: a function, or one submitted before anybody watched. Until destroy */
-    brg_call_fn function; /* of the task, or NULL */
+    brg_call_fn function; /* of the task, or NULL; of a flow without a name its function, of another type */
     brg_event_type type;
-    brg_status status;     /* settled, retried: how the attempt ended. rejected, start_failed, killed, ended: why */
+    brg_status status; /* settled, retried, flow_ended, chunk_ended: how. rejected, start_failed, killed, ended: why */
     brg_priority priority; /* of the task */
     uint32_t attempt;      /* of the task: how often it started so far; not with cancel_asked */
     uint32_t worker_index; /* BRG_NO_WORKER_INDEX: none, or not known */

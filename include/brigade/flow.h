@@ -11,7 +11,7 @@
  * long as their neighbours, since a chunk that has begun is not divided.
  *
  * Each worker's part is a task of the library's own with the given priority, in none of the pool's counts and bounds;
- * after about 2 ms it goes back into the queue when others wait there. Called in a task of the same pool, that task's
+ * but in traces and events (BRG_EVENTS_FLOWS); after about 2 ms it goes back into the queue when others wait there. Called in a task of the same pool, that task's
  * worker takes part: calls nest, however few workers there are. Nothing begins after the call has returned.
  *
  * Or forks (brigade/fork.h)? They are for recursion inside a task, for pieces of a microsecond; this is for ranges, from
@@ -38,7 +38,7 @@ typedef struct brg_flow_options {
     size_t size;
     brg_done_fn done; /* the call returns at once, and this runs on the pool's loop when all is done; with the */
     void *user_data;  /* output of calls over values. Everything the call was given must stay until then */
-    brg_token *token; /* when it is cancelled, nothing more begins: BRG_CANCELLED. Referenced */
+    brg_token *token; /* when it is cancelled, nothing more begins and what runs is asked: BRG_CANCELLED. Referenced */
     brg_priority priority;
     uint32_t workers_max; /* at most so many workers at a time; default: all of the pool */
     size_t chunk_min;     /* elements in a chunk, but for the last; default 1 */
@@ -46,6 +46,7 @@ typedef struct brg_flow_options {
     bool unordered;       /* results are joined as they come: less memory, but how differs from run to run */
     brg_flow_errors errors;
     size_t *failures; /* receives how many elements, or ranges, failed, also on failure; may be NULL */
+    const char *name; /* what traces and events call it; default: the task, or the function, by its symbol. Copied */
 } brg_flow_options;
 
 #define brg_flow_opts(...) BRG_OPTIONS(brg_flow_options, __VA_ARGS__)
@@ -54,8 +55,9 @@ typedef struct brg_flow_options {
 
 /*
  * Functions here run on workers of the pool, several at a time; `state` is shared. Their context is that of the worker:
- * memory of brg_context_alloc lives until the function returns, and brg_context_cancelled tells when that worker is
- * asked to end. A failure is a status other than BRG_OK, best from brg_context_fail.
+ * memory of brg_context_alloc lives until the function returns, and brg_context_cancelled (or its descriptor) tells when
+ * the flow is cancelled, by its token or with the calling task, or that worker is asked to end. Then fail, unless all is
+ * done: what returns BRG_OK counts as done. A failure is a status other than BRG_OK, best from brg_context_fail.
  */
 
 /* Does the elements from `first` to before `end`. */

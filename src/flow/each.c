@@ -74,7 +74,9 @@ brg_status brg_parallel_for(brg_pool *pool, size_t count, brg_range_fn body, voi
         return status;
     if (body == NULL)
         return brg_error_set(error, BRG_INVALID, "flow", "the function must not be NULL");
-    const each_work each = {.work = {.run = each_run_range, .free = each_free}, .body = body, .state = state};
+    const each_work each = {.work = {.run = each_run_range, .free = each_free, .function = (void (*)(void))body},
+                            .body = body,
+                            .state = state};
     return each_start(pool, count, &each, &options, error);
 }
 
@@ -104,7 +106,9 @@ brg_status brg_map(brg_pool *pool, brg_map_fn fn, const brg_mapping *mapping, vo
         status = each_check_array("out", mapping->out, mapping->out_bytes, mapping->count, error);
     if (status != BRG_OK)
         return status;
-    const each_work each = {
-        .work = {.run = each_run_map, .free = each_free}, .map = fn, .mapping = *mapping, .state = state};
+    const each_work each = {.work = {.run = each_run_map, .free = each_free, .function = (void (*)(void))fn},
+                            .map = fn,
+                            .mapping = *mapping,
+                            .state = state};
     return each_start(pool, mapping->count, &each, &options, error);
 }

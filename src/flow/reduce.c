@@ -255,6 +255,7 @@ static reduce_work *reduce_new(const brg_reduction *reduction, void *result, con
     reduce->work.run = options->unordered ? reduce_run_unordered : reduce_run_ordered;
     reduce->work.finish = reduce_finish;
     reduce->work.free = reduce_free;
+    reduce->work.function = (void (*)(void))reduction->fold;
     reduce->identity = brg__calloc(1, sizeof(*reduce->identity) + reduction->accumulator_bytes);
     reduce->by_strand = brg__calloc(reduce->strands, sizeof(*reduce->by_strand));
     if (reduce->identity == NULL || reduce->by_strand == NULL) {

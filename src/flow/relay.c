@@ -11,84 +11,30 @@
  * A chunk that fails as a whole is run again element by element: who crashes alone is to blame. Those come before new
  * chunks, and before them elements that try again: of either kind there are never more than chunks under way.
  */
-#include "flow/relay.h"
+#include "flow/relay_state.h"
 
 #include <string.h>
 
-#include "base/list.h"
-#include "flow/chunk.h"
-#include "flow/results.h"
 #include "message/object.h"
-#include "message/shared.h"
 #include "os/atomic.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/waiter.h"
-#include "pool/strand.h"
 
 #define RELAY_CHUNK_NS BRG_MILLISECONDS(1) /* a message and its answer are a few microseconds' work */
 #define RELAY_TIMEOUT_PART 8               /* ... but no more than this part of the pool's timeout */
 #define RELAY_AHEAD 2                      /* chunks a worker */
 #define RELAY_LOOK_NS BRG_MILLISECONDS(5)  /* how often a waiting caller looks at its token */
 
-typedef struct relay relay;
-
-typedef struct relay_chunk {
-    brg__strand strand;
-    relay *relay;
-    brg__node node; /* in ended or idle */
-    uint64_t first, end, last;
-    uint32_t attempts;
-    bool is_under_way;
-    brg_status status; /* how it ended */
-    brg_error error;
-} relay_chunk;
-
-typedef struct relay_range {
-    uint64_t first, end;
-    uint32_t attempts; /* of one alone */
-} relay_range;
-
-struct relay {
-    uint32_t xreferences; /* the owner's, and the watch's */
-    brg_pool *pool;
-    char name[BRG_TASK_NAME_MAX + 1];
-    brg_value *items;
-    brg_flow_options options;
-    brg__results results;
-    brg__completion completion;
-    brg_token_watch *watch; /* in the background */
-    brg__chunk_rule rule;
-    uint64_t next, cost;
-    uint32_t under_way;
-    bool has_begun, closed, was_asked;
-    brg_status status;
-    uint64_t failed_at;
-    size_t failures;
-    brg_error error;
-    brg_builder *builder;
-    brg__list idle;     /* chunks */
-    relay_range *alone; /* first chunks that failed, then single elements that try again */
-    uint32_t alone_count, alone_chunks;
-
-    brg__lock lock; /* a leaf; guards the next four */
-    brg__list ended;
-    bool is_posted, is_over;
-    uint32_t xepoch; /* futex: something ended */
-
-    uint32_t chunk_count;
-    relay_chunk chunks[];
-};
-
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static void relay_unref(relay *self)
+void brg__relay_unref(brg__relay *self)
 {
     if (brg_sub_acq_rel(&self->xreferences, 1u) == 1)
         brg__mfree(self);
 }
 
-static void relay_free(relay *self)
+void brg__relay_free(brg__relay *self)
 {
     brg_pool *pool = self->pool;
     brg_token_watch_destroy(self->watch);
@@ -97,17 +43,17 @@ static void relay_free(relay *self)
     brg_value_unref(self->items);
     brg_token_unref(self->options.token);
     brg__mfree(self->alone);
-    relay_unref(self);
+    brg__relay_unref(self);
     brg__strand_drop_pool(pool);
 }
 
 static bool relay_ended(brg__strand *strand, brg_status status, const brg_error *error);
 
-static relay *relay_new(brg_pool *pool, const char *name, const brg_value *items, const brg_flow_options *options)
+static brg__relay *relay_new(brg_pool *pool, const char *name, const brg_value *items, const brg_flow_options *options)
 {
     uint64_t count = brg_view_count(brg_value_root(items));
     uint32_t chunks = options->workers_max * RELAY_AHEAD;
-    relay *self = brg__calloc(1, sizeof(*self) + chunks * sizeof(self->chunks[0]));
+    brg__relay *self = brg__calloc(1, sizeof(*self) + chunks * sizeof(self->chunks[0]));
     if (self == NULL)
         return NULL;
     brg__strand_hold_pool(pool);
@@ -118,6 +64,7 @@ static relay *relay_new(brg_pool *pool, const char *name, const brg_value *items
     self->options = *options;
     if (options->token != NULL)
         brg_token_ref(options->token);
+    brg__seen_init(&self->seen, pool, options->name != NULL ? options->name : name, NULL);
     self->failed_at = UINT64_MAX;
     self->chunk_count = chunks;
     self->rule = (brg__chunk_rule){
@@ -129,15 +76,16 @@ static relay *relay_new(brg_pool *pool, const char *name, const brg_value *items
     brg__list_init(&self->idle);
     brg__list_init(&self->ended);
     for (uint32_t i = 0; i < chunks; i++) {
-        relay_chunk *chunk = &self->chunks[i];
+        brg__relay_chunk *chunk = &self->chunks[i];
         chunk->relay = self;
-        chunk->strand = (brg__strand){.pool = pool, .priority = options->priority, .ended = relay_ended};
+        chunk->strand = (brg__strand){
+            .pool = pool, .priority = options->priority, .ended = relay_ended, .flow = &self->seen};
         brg__list_push_back(&self->idle, &chunk->node);
     }
     self->alone = brg__calloc(2 * chunks, sizeof(*self->alone));
     if (self->alone == NULL || brg__results_init(&self->results, count) != BRG_OK ||
         brg_builder_create(&self->builder, NULL) != BRG_OK) {
-        relay_free(self);
+        brg__relay_free(self);
         return NULL;
     }
     return self;
@@ -146,8 +94,8 @@ static relay *relay_new(brg_pool *pool, const char *name, const brg_value *items
 /* Its task settled. Under the pool's lock. */
 static bool relay_ended(brg__strand *strand, brg_status status, const brg_error *error)
 {
-    relay_chunk *chunk = brg__container_of(strand, relay_chunk, strand);
-    relay *self = chunk->relay;
+    brg__relay_chunk *chunk = brg__container_of(strand, brg__relay_chunk, strand);
+    brg__relay *self = chunk->relay;
     chunk->status = status;
     if (error != NULL)
         chunk->error = *error;
@@ -169,7 +117,7 @@ static bool relay_ended(brg__strand *strand, brg_status status, const brg_error 
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
-static void relay_close(relay *self, brg_status status, const brg_error *error)
+static void relay_close(brg__relay *self, brg_status status, const brg_error *error)
 {
     self->closed = true;
     if (self->status != BRG_OK)
@@ -183,7 +131,7 @@ static void relay_close(relay *self, brg_status status, const brg_error *error)
 
 static void relay_failed(void *argument, uint64_t index, const brg_error *error)
 {
-    relay *self = argument;
+    brg__relay *self = argument;
     self->failures++;
     if (self->options.errors >= BRG_FLOW_SKIP)
         return;
@@ -198,19 +146,19 @@ static void relay_failed(void *argument, uint64_t index, const brg_error *error)
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-static void relay_add_alone(relay *self, const relay_chunk *chunk)
+static void relay_add_alone(brg__relay *self, const brg__relay_chunk *chunk)
 {
     bool is_chunk = chunk->end - chunk->first > 1;
-    relay_range *last = &self->alone[self->alone_count++], *range = last;
+    brg__relay_range *last = &self->alone[self->alone_count++], *range = last;
     if (is_chunk) {
         range = &self->alone[self->alone_chunks++];
         *last = *range;
     }
-    *range = (relay_range){chunk->first, chunk->end, is_chunk ? 0 : chunk->attempts};
+    *range = (brg__relay_range){chunk->first, chunk->end, is_chunk ? 0 : chunk->attempts};
 }
 
 /* It failed as a whole. */
-static void relay_take_failure(relay *self, relay_chunk *chunk)
+static void relay_take_failure(brg__relay *self, brg__relay_chunk *chunk)
 {
     bool is_ours = chunk->status == BRG_CANCELLED || chunk->status == BRG_CLOSED || chunk->status == BRG_UNAVAILABLE;
     bool again = brg__strand_tries_again(self->pool, chunk->status, chunk->attempts);
@@ -225,7 +173,7 @@ static void relay_take_failure(relay *self, relay_chunk *chunk)
     }
 }
 
-static void relay_take(relay *self, relay_chunk *chunk)
+static void relay_take(brg__relay *self, brg__relay_chunk *chunk)
 {
     brg__answer answer = {.first = chunk->first,
                           .end = chunk->end,
@@ -257,10 +205,10 @@ static void relay_take(relay *self, relay_chunk *chunk)
 /* ---- chunks ------------------------------------------------------------------------------------------------------ */
 
 /* The next range: one of a chunk that failed, alone; or new ones. False: there is none. */
-static bool relay_next(relay *self, relay_chunk *chunk)
+static bool relay_next(brg__relay *self, brg__relay_chunk *chunk)
 {
     if (self->alone_count != 0) {
-        relay_range *range = &self->alone[self->alone_count - 1];
+        brg__relay_range *range = &self->alone[self->alone_count - 1];
         chunk->attempts = range->attempts;
         chunk->first = range->first++;
         chunk->end = range->first;
@@ -278,7 +226,7 @@ static bool relay_next(relay *self, relay_chunk *chunk)
     return true;
 }
 
-static brg_status relay_build(relay *self, relay_chunk *chunk, brg_error *error)
+static brg_status relay_build(brg__relay *self, brg__relay_chunk *chunk, brg_error *error)
 {
     brg_view items = brg_value_root(self->items);
     brg_builder_list(self->builder);
@@ -294,7 +242,7 @@ static brg_status relay_build(relay *self, relay_chunk *chunk, brg_error *error)
 
 /* Its input, of fewer elements where a message has no room for all: what is left comes alone, unless it can be given
  * back. */
-static brg_status relay_build_fitting(relay *self, relay_chunk *chunk, brg_error *error)
+static brg_status relay_build_fitting(brg__relay *self, brg__relay_chunk *chunk, brg_error *error)
 {
     size_t most = brg__strand_bytes_max(self->pool);
     for (;;) {
@@ -315,7 +263,7 @@ static brg_status relay_build_fitting(relay *self, relay_chunk *chunk, brg_error
     }
 }
 
-static void relay_send(relay *self, relay_chunk *chunk)
+static void relay_send(brg__relay *self, brg__relay_chunk *chunk)
 {
     brg_error error;
     memset(&error, 0, sizeof(error));
@@ -332,6 +280,8 @@ static void relay_send(relay *self, relay_chunk *chunk)
         self->under_way++;
         chunk->is_under_way = true;
         chunk->strand.is_more = self->has_begun;
+        chunk->strand.first = chunk->first;
+        chunk->strand.end = chunk->end;
         status = brg__strand_start(&chunk->strand, &error);
         self->has_begun = true;
         if (status == BRG_OK)
@@ -348,10 +298,10 @@ static void relay_send(relay *self, relay_chunk *chunk)
         relay_close(self, status, &error);
 }
 
-static void relay_feed(relay *self)
+static void relay_feed(brg__relay *self)
 {
     while (!self->closed && !brg__list_is_empty(&self->idle)) {
-        relay_chunk *chunk = brg__container_of(brg__list_pop_front(&self->idle), relay_chunk, node);
+        brg__relay_chunk *chunk = brg__container_of(brg__list_pop_front(&self->idle), brg__relay_chunk, node);
         if (!relay_next(self, chunk)) {
             brg__list_push_front(&self->idle, &chunk->node);
             return;
@@ -362,7 +312,7 @@ static void relay_feed(relay *self)
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
-static void relay_look_asked(relay *self)
+static void relay_look_asked(brg__relay *self)
 {
     const brg_context *context = self->options.done == NULL ? brg_context_current() : NULL;
     bool asked = context != NULL && brg_context_cancelled(context);
@@ -377,8 +327,7 @@ static void relay_look_asked(relay *self)
             brg__strand_cancel(&self->chunks[i].strand);
 }
 
-/* Takes what ended and sends what comes next; whether it is over. */
-static bool relay_step(relay *self)
+bool brg__relay_step(brg__relay *self)
 {
     brg__list ended;
     brg__node *node;
@@ -388,15 +337,16 @@ static bool relay_step(relay *self)
     self->is_posted = false;
     brg__lock_release(&self->lock);
     while ((node = brg__list_pop_front(&ended)) != NULL)
-        relay_take(self, brg__container_of(node, relay_chunk, node));
+        relay_take(self, brg__container_of(node, brg__relay_chunk, node));
     relay_look_asked(self);
     relay_feed(self);
     return self->under_way == 0;
 }
 
-static brg_status relay_finish(relay *self, brg_value **out, brg_error *error)
+brg_status brg__relay_finish(brg__relay *self, brg_value **out, brg_error *error)
 {
     brg_status status = self->status;
+    brg__seen_ended(&self->seen, status, self->failures, false);
     if (self->options.failures != NULL)
         *self->options.failures = self->failures;
     if (status == BRG_OK)
@@ -408,45 +358,11 @@ static brg_status relay_finish(relay *self, brg_value **out, brg_error *error)
     return status;
 }
 
-/* Whether no turn is on its way; from then on none comes. */
-static bool relay_ends(relay *self)
-{
-    brg__lock_acquire(&self->lock);
-    self->is_over = !self->is_posted;
-    brg__lock_release(&self->lock);
-    return self->is_over;
-}
-
-static void relay_turn(brg__completion *completion)
-{
-    relay *self = brg__container_of(completion, relay, completion);
-    if (!relay_step(self) || !relay_ends(self))
-        return;
-    brg_pool *pool = self->pool;
-    brg_value *output = NULL;
-    brg_error error;
-    memset(&error, 0, sizeof(error));
-    brg_result result = {.status = relay_finish(self, &output, &error), .attempts = 1};
-    result.state = result.status == BRG_OK          ? BRG_TASK_DONE
-                   : result.status == BRG_CANCELLED ? BRG_TASK_CANCELLED
-                                                    : BRG_TASK_FAILED;
-    result.output = output;
-    result.error = result.status == BRG_OK ? NULL : &error;
-    brg_done_fn done = self->options.done;
-    void *user_data = self->options.user_data;
-    brg__strand_hold_pool(pool);
-    relay_free(self);
-    done(&result, user_data);
-    brg_value_unref(output);
-    brg__strand_told(pool);
-    brg__strand_drop_pool(pool);
-}
-
-static void relay_wait(relay *self)
+static void relay_wait(brg__relay *self)
 {
     for (;;) {
         uint32_t epoch = brg_load_acquire(&self->xepoch);
-        if (relay_step(self))
+        if (brg__relay_step(self))
             return;
         uint64_t until = brg__waiter_slice(UINT64_MAX);
         if (self->options.token != NULL)
@@ -455,56 +371,17 @@ static void relay_wait(relay *self)
     }
 }
 
-/* On whatever thread: the next turn looks at the token. */
-static void relay_token_cancelled(void *user_data)
-{
-    relay *self = user_data;
-    brg__lock_acquire(&self->lock);
-    bool posts = !self->is_posted && !self->is_over;
-    self->is_posted = self->is_posted || posts;
-    brg__lock_release(&self->lock);
-    if (posts)
-        brg__strand_tell(self->pool, &self->completion);
-}
-
-static void relay_token_released(void *user_data) { relay_unref(user_data); }
-
-static brg_status relay_watch(relay *self, brg_error *error)
-{
-    if (self->options.token == NULL)
-        return BRG_OK;
-    brg_add_relaxed(&self->xreferences, 1u);
-    brg_status status = brg__token_watch(self->options.token, relay_token_cancelled, relay_token_released, self,
-                                         &self->watch, error);
-    if (status != BRG_OK)
-        brg_sub_relaxed(&self->xreferences, 1u);
-    return status;
-}
-
-static brg_status relay_run_in_background(relay *self, brg_error *error)
-{
-    self->completion.run = relay_turn;
-    self->is_posted = true;
-    brg_status status = relay_watch(self, error);
-    if (status == BRG_OK)
-        status = brg__strand_expect(self->pool, error);
-    if (status == BRG_OK)
-        brg__strand_tell(self->pool, &self->completion);
-    else
-        relay_free(self);
-    return status;
-}
-
 brg_status brg__relay_run(brg_pool *pool, const char *name, const brg_value *items, const brg_flow_options *options,
                           brg_value **out, brg_error *error)
 {
-    relay *self = relay_new(pool, name, items, options);
+    brg__relay *self = relay_new(pool, name, items, options);
     if (self == NULL)
         return brg__error_memory(error, "a flow");
+    brg__seen_started(&self->seen, self->results.count);
     if (options->done != NULL)
-        return relay_run_in_background(self, error);
+        return brg__relay_run_in_background(self, error);
     relay_wait(self);
-    brg_status status = relay_finish(self, out, error);
-    relay_free(self);
+    brg_status status = brg__relay_finish(self, out, error);
+    brg__relay_free(self);
     return status;
 }

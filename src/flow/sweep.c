@@ -16,7 +16,7 @@
  * Who frees: references. One is the caller's or the completion's, one each strand's whose task has not settled, one each
  * thread's that is in a strand: an abandoned one keeps it. What it holds of the user's, the token, goes when it is over.
  *
- * Locks: sweep->lock is a leaf; strands end, and are told of, under the pool's.
+ * Locks: sweep->lock takes nothing but a leaf; strands end, and are told of, under the pool's.
  */
 #include "flow/sweep_state.h"
 
@@ -61,7 +61,7 @@ static brg__sweep *sweep_new(brg_pool *pool, uint64_t count, brg__sweep_work *wo
                                     .time_ns = BRG__CHUNK_NS,
                                     .strands = (uint32_t)strands};
     sweep->xfailed = UINT64_MAX;
-    brg__lock_init(&sweep->lock, BRG__RANK_LEAF, "sweep");
+    brg__lock_init(&sweep->lock, BRG__RANK_FLOW, "sweep");
     for (uint32_t i = 0; i <= strands; i++) {
         brg__sweep_strand *own = &sweep->strands[i];
         own->sweep = sweep;
@@ -74,6 +74,7 @@ static brg__sweep *sweep_new(brg_pool *pool, uint64_t count, brg__sweep_work *wo
         brg_token_ref(options->token);
     brg__strand_hold_pool(pool);
     work->sweep = sweep;
+    brg__seen_init(&sweep->seen, pool, options->name != NULL ? options->name : work->name, work->function);
     return sweep;
 }
 
@@ -99,8 +100,19 @@ bool brg__sweep_ends_locked(brg__sweep *sweep)
     return true;
 }
 
-void brg__sweep_tell(brg__sweep *sweep)
+static void sweep_show_end(brg__sweep *sweep, bool has_pool_lock)
 {
+    brg__lock_acquire(&sweep->lock); /* one that was abandoned may fail yet */
+    brg_status status = sweep->status;
+    size_t failures = sweep->failures;
+    brg__lock_release(&sweep->lock);
+    brg__seen_ended(&sweep->seen, status, failures, has_pool_lock);
+}
+
+void brg__sweep_tell(brg__sweep *sweep, bool has_pool_lock)
+{
+    if (BRG__UNLIKELY(brg__seen_is_watched(&sweep->seen)))
+        sweep_show_end(sweep, has_pool_lock);
     bool in_background = sweep->options.done != NULL;
     brg_pool *pool = sweep->pool;
     if (in_background) { /* whose completion has the last reference, perhaps */
@@ -113,6 +125,13 @@ void brg__sweep_tell(brg__sweep *sweep)
 
 static void sweep_failed_locked(brg__sweep *sweep, uint64_t index, brg_status status, const brg_error *why)
 {
+    if (brg_context_cancelled(brg_context_current())) /* the caller's: it was asked before anybody looked */
+        brg__sweep_ask_locked(sweep, "a worker of it was asked to end");
+    if (BRG__UNLIKELY(sweep->xasked != 0)) { /* whatever it says, it was cancelled */
+        if (sweep->status == BRG_OK)
+            sweep->status = brg_error_set(&sweep->error, BRG_CANCELLED, "flow", "%s", sweep->why_asked);
+        return;
+    }
     if (index >= sweep->xfailed)
         return;
     brg_store_relaxed(&sweep->xfailed, index);
@@ -124,7 +143,7 @@ void brg__sweep_fail(brg__sweep *sweep, uint64_t index, brg_status status, const
 {
     brg__lock_acquire(&sweep->lock);
     sweep->failures++;
-    if (sweep->options.errors < BRG_FLOW_SKIP)
+    if (sweep->options.errors < BRG_FLOW_SKIP || brg_context_cancelled(brg_context_current()))
         sweep_failed_locked(sweep, index, status, why);
     if (sweep->options.errors == BRG_FLOW_STOP)
         sweep->closed = true;
@@ -170,7 +189,7 @@ static brg_status sweep_start(brg__sweep *sweep, uint32_t strands, bool takes_pa
         brg__lock_release(&sweep->lock);
         brg_sub_relaxed(&sweep->xreferences, 1u); /* never the last */
         if (ends)
-            brg__sweep_tell(sweep);
+            brg__sweep_tell(sweep, false);
         if (i == 0 && !takes_part)
             return status;
     }
@@ -191,13 +210,11 @@ static void sweep_look_asked(brg__sweep *sweep)
     if (!asked && !brg_token_is_cancelled(sweep->options.token))
         return;
     brg__lock_acquire(&sweep->lock);
-    if (!sweep->closed && sweep->next < sweep->count)
-        brg__sweep_close_locked(sweep, BRG_CANCELLED,
-                                asked ? "the calling task was asked to end" : "its token was cancelled");
+    brg__sweep_ask_locked(sweep, asked ? "the calling task was asked to end" : "its token was cancelled");
     bool ends = brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
-        brg__sweep_tell(sweep);
+        brg__sweep_tell(sweep, false);
 }
 
 static _Thread_local brg__spinner sweep_spinner;
@@ -233,7 +250,7 @@ static brg_status sweep_finish(brg__sweep *sweep, brg_value **output, brg_error 
         *sweep->options.failures = failures;
     if (sweep->work->finish != NULL)
         status = sweep->work->finish(sweep->work, status, output, error);
-    brg_token_unref(sweep->options.token); /* here, not when the last strand goes: that may hold the pool's lock */
+    brg__sweep_let_token_go(sweep); /* here, not when the last strand goes: that may hold the pool's lock */
     return status;
 }
 
@@ -264,9 +281,10 @@ static void sweep_deliver(brg__completion *completion)
     brg__strand_drop_pool(pool);
 }
 
-static void sweep_abandon(brg__sweep *sweep)
+static void sweep_abandon(brg__sweep *sweep, brg_status status)
 {
-    brg_token_unref(sweep->options.token);
+    brg__seen_ended(&sweep->seen, status, 0, false);
+    brg__sweep_let_token_go(sweep);
     brg__sweep_unref(sweep);
 }
 
@@ -274,9 +292,11 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
 {
     brg_context *context = brg__strand_context(sweep->pool);
     uint32_t strands = sweep->strand_count - (context != NULL);
+    if (context != NULL)
+        brg__sweep_watch(sweep);
     brg_status status = sweep_start(sweep, strands, context != NULL, error);
     if (status != BRG_OK) {
-        sweep_abandon(sweep);
+        sweep_abandon(sweep, status);
         return status;
     }
     if (context != NULL)
@@ -290,9 +310,10 @@ static brg_status sweep_run_here(brg__sweep *sweep, brg_value **output, brg_erro
 static brg_status sweep_run_in_background(brg__sweep *sweep, brg_error *error)
 {
     brg_pool *pool = sweep->pool;
+    brg__sweep_watch(sweep);
     brg_status status = brg__strand_expect(pool, error);
     if (status != BRG_OK) {
-        sweep_abandon(sweep);
+        sweep_abandon(sweep, status);
         return status;
     }
     sweep->completion.run = sweep_deliver;
@@ -300,7 +321,7 @@ static brg_status sweep_run_in_background(brg__sweep *sweep, brg_error *error)
     brg_add_relaxed(&sweep->xreferences, 1u); /* the completion's */
     status = sweep_start(sweep, sweep->strand_count, false, error);
     if (status != BRG_OK) {
-        sweep_abandon(sweep);
+        sweep_abandon(sweep, status);
         brg__strand_unexpect(pool);
     }
     brg__sweep_unref(sweep);
@@ -316,6 +337,7 @@ brg_status brg__sweep_run(brg_pool *pool, uint64_t count, brg__sweep_work *work,
         work->free(work);
         return brg__error_memory(error, "a flow");
     }
+    brg__seen_started(&sweep->seen, count);
     return options->done != NULL ? sweep_run_in_background(sweep, error) : sweep_run_here(sweep, output, error);
 }
 
@@ -338,6 +360,9 @@ brg_status brg__sweep_read(brg_flow_options *to, const brg_pool *pool, const brg
     if (to->chunk_max != 0 && to->chunk_min > to->chunk_max)
         return brg_error_set(error, BRG_INVALID, "flow", "chunk_min is %zu, more than chunk_max, %zu", to->chunk_min,
                              to->chunk_max);
+    if (to->name != NULL && strlen(to->name) > BRG_TASK_NAME_MAX)
+        return brg_error_set(error, BRG_INVALID, "flow", "name has %zu bytes, at most %d are kept", strlen(to->name),
+                             BRG_TASK_NAME_MAX);
     uint32_t workers = brg__strand_workers(pool);
     to->workers_max = to->workers_max == 0 ? workers : (uint32_t)brg__min(workers, to->workers_max);
     return BRG_OK;

@@ -23,6 +23,8 @@ typedef struct brg__sweep_work {
     brg_status (*finish)(struct brg__sweep_work *work, brg_status status, brg_value **output, brg_error *error);
     void (*free)(struct brg__sweep_work *work); /* the last use is over; any thread, also under the pool's lock */
     brg__sweep *sweep;
+    const char *name;       /* what it is called, where the options say nothing; or */
+    void (*function)(void); /* its own, by its address */
 } brg__sweep_work;
 
 /* Reads and checks what a call was given; workers_max is a number then, and strands have numbers up to that. `rules`:

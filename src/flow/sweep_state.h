@@ -4,6 +4,7 @@
 #define BRG_FLOW_SWEEP_STATE_H
 
 #include "flow/sweep.h"
+#include "message/shared.h"
 
 typedef enum brg__sweep_state {
     BRG__SWEEP_ENDED = 0,
@@ -16,7 +17,9 @@ typedef struct brg__sweep_strand {
     brg__strand strand;
     brg__sweep *sweep;
     brg__sweep_state state;
-    uint64_t last; /* elements of its chunk before */
+    uint64_t last;        /* elements of its chunk before */
+    brg_context *context; /* of the thread that is in a chunk of it; NULL: none is */
+    uint32_t nesting;     /* of that */
 } brg__sweep_strand;
 
 struct brg__sweep {
@@ -27,14 +30,18 @@ struct brg__sweep {
     brg__chunk_rule rule;
     uint64_t count;
     brg__completion completion;
+    brg__seen seen;
+    brg_token_watch *watch; /* NULL: there is no token, or who waits looks at it */
 
-    brg__lock lock; /* a leaf; guards what follows */
+    brg__lock lock; /* takes nothing but a leaf; guards what follows */
     uint64_t next;  /* to be claimed */
     uint64_t cost;
     uint32_t waiting, running; /* strands */
     bool closed;               /* nothing is claimed any more */
     bool is_over;
-    bool has_lost; /* a strand */
+    bool has_lost;   /* a strand */
+    uint32_t xasked; /* 1: what runs is asked to end; written under the lock */
+    const char *why_asked;
     brg_status status;
     uint64_t xfailed; /* the lowest index that failed; UINT64_MAX: none */
     size_t failures;
@@ -50,7 +57,12 @@ void brg__sweep_unref(brg__sweep *sweep);
 void brg__sweep_close_locked(brg__sweep *sweep, brg_status status, const char *why);
 /* Whether it is over from now on: the caller then tells, once the lock is released. */
 bool brg__sweep_ends_locked(brg__sweep *sweep);
-void brg__sweep_tell(brg__sweep *sweep);
+void brg__sweep_tell(brg__sweep *sweep, bool has_pool_lock);
+
+/* sweep_ask.c */
+void brg__sweep_ask_locked(brg__sweep *sweep, const char *why); /* once; `why` is static */
+void brg__sweep_watch(brg__sweep *sweep);                       /* its token, if it has one */
+void brg__sweep_let_token_go(brg__sweep *sweep);
 
 /* Of its strands. */
 void brg__sweep_strand_run(brg__strand *strand, brg_context *context);

@@ -25,12 +25,12 @@ static bool turn_is_over(const sweep_turn *turn, uint64_t now)
 static void turn_look_asked_locked(const sweep_turn *turn)
 {
     brg__sweep *sweep = turn->sweep;
-    if (sweep->closed || sweep->next == sweep->count)
+    if (sweep->is_over) /* and the token gone */
         return;
     if (brg_context_cancelled(turn->context))
-        brg__sweep_close_locked(sweep, BRG_CANCELLED, "a worker of it was asked to end");
+        brg__sweep_ask_locked(sweep, "a worker of it was asked to end");
     else if (brg_token_is_cancelled(sweep->options.token))
-        brg__sweep_close_locked(sweep, BRG_CANCELLED, "its token was cancelled");
+        brg__sweep_ask_locked(sweep, "its token was cancelled");
 }
 
 /* The chunk before is done. Takes the next one; false: the strand has left the sweep, or waits again. */
@@ -40,6 +40,7 @@ static bool turn_claim(sweep_turn *turn)
     brg__sweep_strand *own = turn->own;
     uint64_t now = brg__now_real(), size = turn->end - turn->first;
     brg__lock_acquire(&sweep->lock);
+    own->context = NULL;
     if (own->state == BRG__SWEEP_LOST) {
         brg__lock_release(&sweep->lock);
         return false;
@@ -54,6 +55,8 @@ static bool turn_claim(sweep_turn *turn)
         turn->first = sweep->next;
         turn->end = sweep->next += size;
         turn->claimed = now;
+        own->context = turn->context;
+        own->nesting = brg__strand_nesting(turn->context);
         own->last = size;
     } else {
         sweep->running--;
@@ -63,7 +66,7 @@ static bool turn_claim(sweep_turn *turn)
     bool ends = brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
-        brg__sweep_tell(sweep);
+        brg__sweep_tell(sweep, false);
     return goes_on;
 }
 
@@ -78,8 +81,18 @@ static void turn_chunk(void *argument, brg_context *context)
 static void turn_run(sweep_turn *turn)
 {
     turn->began = brg__now_real();
-    while (turn_claim(turn))
+    brg__seen *flow = &turn->sweep->seen;
+    brg__asking asking;
+    brg__strand_begin_asking(turn->context, &asking, &turn->sweep->xasked);
+    while (turn_claim(turn)) {
+        bool is_watched = brg__seen_is_watched(flow);
+        if (BRG__UNLIKELY(is_watched))
+            brg__seen_chunk_started(flow, turn->first, turn->end);
         brg__strand_call(turn->context, turn_chunk, turn);
+        if (BRG__UNLIKELY(is_watched))
+            brg__seen_chunk_ended(flow, turn->first, turn->claimed);
+    }
+    brg__strand_end_asking(turn->context, &asking);
 }
 
 void brg__sweep_strand_run(brg__strand *strand, brg_context *context)
@@ -119,7 +132,7 @@ bool brg__sweep_strand_ended(brg__strand *strand, brg_status status, const brg_e
     bool ends = brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
-        brg__sweep_tell(sweep);
+        brg__sweep_tell(sweep, true);
     if (!again)
         brg__sweep_unref(sweep);
     return again;

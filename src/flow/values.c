@@ -75,6 +75,7 @@ static brg_status values_run_threads(brg_pool *pool, const char *name, const brg
     values->work.finish = values_finish;
     values->work.free = values_free;
     memcpy(values->name, name, strlen(name) + 1);
+    values->work.name = values->name;
     values->items = brg_value_ref(items);
     values->errors = options->errors;
     if (brg__results_init(&values->results, count) != BRG_OK) {

@@ -57,6 +57,7 @@ static void fork_run_stolen(brg_context *context, brg__forks *victim, brg_fork *
     brg__forks *self = context->forks, *root = brg_load_relaxed(&self->xroot);
     brg__forks *its_root = brg_load_relaxed(&victim->xroot);
     const uint64_t *xcancel = context->xcancel;
+    const brg__asking *asking = context->asking;
     uint64_t ticket = context->ticket;
     brg_store_relaxed(&fork->xstate, BRG__FORK_TAKEN + self->index);
     brg__team_woke(victim->team);
@@ -65,9 +66,11 @@ static void fork_run_stolen(brg_context *context, brg__forks *victim, brg_fork *
     brg_store_relaxed(&self->xroot, its_root);
     context->xcancel = fork->xcancel;
     context->ticket = fork->ticket;
+    context->asking = NULL;
     fork_run_here(context, fork->run, fork->argument);
     context->xcancel = xcancel;
     context->ticket = ticket;
+    context->asking = asking;
     brg_store_relaxed(&self->xroot, root);
     brg_store_release(&fork->xstate, (uint32_t)BRG__FORK_DONE); /* pairs with fork_is_done. The fork is gone */
     brg__gate_wake(&victim->gate, BRG__FUTEX_PRIVATE);

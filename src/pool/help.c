@@ -85,6 +85,7 @@ typedef struct help_frame {
     brg_task *outer; /* NULL: it waits in a fork that it stole, and runs no task */
     const uint64_t *xcancel;
     uint64_t ticket;
+    const brg__asking *asking;
     uint32_t attempt;
     brg__arena_chunk *arena;
     size_t arena_used;
@@ -101,6 +102,7 @@ static void help_suspend_locked(brg__help *help, help_frame *frame, brg_task *ta
     *frame = (help_frame){.outer = outer,
                           .xcancel = context->xcancel,
                           .ticket = context->ticket,
+                          .asking = context->asking,
                           .attempt = context->attempt,
                           .arena = context->arena,
                           .arena_used = context->arena_used,
@@ -110,6 +112,7 @@ static void help_suspend_locked(brg__help *help, help_frame *frame, brg_task *ta
     context->arena = NULL;
     context->arena_used = 0;
     context->failure_detail = NULL;
+    context->asking = NULL;
     context->xcancel = &help->worker->xcancel; /* of a stolen fork it was another's */
     if (outer != NULL) {
         outer->outer = slot->suspended;
@@ -156,6 +159,7 @@ static void help_restore_context(brg_context *context, const help_frame *frame)
     brg__context_arena_free(context);
     context->xcancel = frame->xcancel;
     context->ticket = frame->ticket;
+    context->asking = frame->asking;
     context->attempt = frame->attempt;
     context->arena = frame->arena;
     context->arena_used = frame->arena_used;
@@ -170,14 +174,21 @@ static bool help_run_locked(brg__help *help, brg_task *task)
     help_frame frame;
     help_suspend_locked(help, &frame, task);
     brg__pool_unlock(help->pool);
+    if (frame.asking != NULL)
+        brg__worker_nest(help->worker, help->context, 1);
     if (help->worker->xcancel_event >= 0) /* it may have told the waiting task */
         brg__event_clear(help->worker->xcancel_event);
     bool here = brg__run_one(help->pool, help->worker, help->slot, help->context, task);
+    if (frame.asking != NULL)
+        brg__worker_nest(help->worker, help->context, -1);
     help_restore_context(help->context, &frame);
     if (!here)
         return false;
-    if (help->worker->xcancel_event >= 0)
+    if (help->worker->xcancel_event >= 0) {
         brg__event_clear(help->worker->xcancel_event);
+        if (frame.asking != NULL && brg_context_cancelled(help->context))
+            brg__event_signal(help->worker->xcancel_event);
+    }
     brg__pool_lock(help->pool);
     help_resume_locked(help, &frame);
     return true;

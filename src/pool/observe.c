@@ -100,11 +100,10 @@ static void observe_store(brg_pool *pool, brg__slot *writer, brg__record *record
 }
 
 /* One probe for each kind of event, all with the same arguments, the most useful first: bpftrace 0.17 knows six. */
-static void observe_probe(const brg_pool *pool, const brg_task *task, const brg__record *record)
+static void observe_probe(const brg_pool *pool, const void *task, const char *name, const brg__record *record)
 {
     const char *pool_name = pool->options.name;
-    const char *name = task != NULL && task->call == NULL ? task->name : "";
-    const void *call = task != NULL ? (const void *)(uintptr_t)task->call : NULL;
+    const void *call = record->is_function ? (const void *)(uintptr_t)record->is.function : NULL;
     uint64_t worker = record->worker_id, value = record->value;
     int status = record->status;
     unsigned attempt = record->attempt;
@@ -156,7 +155,7 @@ void brg__observe_task(brg_pool *pool, brg__slot *writer, const brg_task *task, 
         record.is.function = task->call;
     else
         record.is.name = is_numbered ? task->event_name : NULL;
-    observe_probe(pool, task, &record);
+    observe_probe(pool, task, task->call == NULL ? task->name : "", &record);
     if ((brg_load_acquire(&pool->xobserved) & BRG_EVENT_BIT(sight->type)) != 0)
         observe_store(pool, writer, &record);
 }
@@ -164,9 +163,24 @@ void brg__observe_task(brg_pool *pool, brg__slot *writer, const brg_task *task, 
 void brg__observe_other_locked(brg_pool *pool, const brg__sight *sight)
 {
     brg__record record = observe_record(sight);
-    observe_probe(pool, NULL, &record);
+    observe_probe(pool, NULL, "", &record);
     if ((brg_load_acquire(&pool->xobserved) & BRG_EVENT_BIT(sight->type)) != 0)
         observe_store(pool, NULL, &record);
+}
+
+void brg__observe_flow_locked(brg_pool *pool, const brg__seen *flow, const brg__sight *sight, uint64_t key)
+{
+    brg__record record = observe_record(sight);
+    record.task = flow->number;
+    record.key = key;
+    record.is_function = flow->name[0] == '\0';
+    if (record.is_function)
+        record.is.function = flow->function;
+    else
+        record.is.name = pool->observers == NULL ? NULL : names_keep_locked(pool->observers->names, flow->name);
+    observe_probe(pool, flow, flow->name, &record);
+    if ((brg_load_acquire(&pool->xobserved) & BRG_EVENT_BIT(sight->type)) != 0 && pool->mode < BRG__POOL_CLOSED)
+        observe_store(pool, NULL, &record); /* the end of the pool is the last that is told */
 }
 
 void brg__observe_submit_locked(brg_pool *pool, brg_task *task)

@@ -13,6 +13,7 @@
 #include "os/probe.h"
 #include "pool/pool.h"
 #include "pool/store.h"
+#include "pool/strand.h"
 
 #define BRG__PROBE_DECLARE_EVENT(NAME, name, group, value) BRG__PROBE_DECLARE(name)
 BRG_EVENT_MAP(BRG__PROBE_DECLARE_EVENT)
@@ -39,6 +40,10 @@ void brg__observe_settle(brg_pool *pool, brg__slot *writer, const brg_task *task
                          uint64_t run_ns);
 
 void brg__observe_overdue_locked(brg__slot *slot, uint64_t ticket);
+void brg__observe_flow_locked(brg_pool *pool, const brg__seen *flow, const brg__sight *sight, uint64_t key);
+/* A strand whose flow does not tell of its chunks itself. strand_watch.c */
+void brg__strand_seen_locked(const brg_task *task, const brg__slot *slot, brg_event_type type, brg_status status,
+                             uint64_t run_ns);
 
 /* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
@@ -104,6 +109,14 @@ BRG__SEE_TASK(TASK_BATCHED, task_batched)
 BRG__SEE_TASK(TASK_TAKEN, task_taken)
 BRG__SEE_TASK(TASK_PUT_BACK, task_put_back)
 #undef BRG__SEE_TASK
+
+/* A chunk in another process: it is the first its worker has now; it was not, or will be run again; it ended. */
+static inline void brg__see_chunk_locked(const brg_task *task, const brg__slot *slot, brg_event_type type,
+                                         brg_status status, uint64_t run_ns)
+{
+    if (BRG__UNLIKELY(brg__task_is_strand(task)))
+        brg__strand_seen_locked(task, slot, type, status, run_ns);
+}
 
 /* ---- workers and the pool ---------------------------------------------------------------------------------------- */
 

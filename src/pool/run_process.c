@@ -79,6 +79,7 @@ static void process_start_head_locked(brg__slot *slot)
     if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_CARRIER)))
         brg__batch_started_locked(task);
     brg__see_started(pool, NULL, task, slot, slot->worker->id);
+    brg__see_chunk_locked(task, slot, BRG_EVENT_CHUNK_STARTED, BRG_OK, 0);
     slot->xdeadline = deadline;
     if (brg__task_is_watched(task))
         deadline = brg__min(deadline, brg__heartbeat_begin(slot, task, now));
@@ -201,6 +202,7 @@ void brg__slot_recall_locked(brg__slot *slot)
         if ((brg_load_relaxed(&task->xstate) & BRG__TASK_STATE_MASK) ==
             BRG_TASK_RUNNING) { /* the first, which had not started */
             brg__see_task_unstarted_locked(slot->pool, task, slot, BRG_OK, 0);
+            brg__see_chunk_locked(task, slot, BRG_EVENT_CHUNK_UNSTARTED, BRG_OK, 0);
             task->attempts--;
             uint32_t state = brg_load_relaxed(&task->xstate);
             while (!brg_cas_acq_rel(&task->xstate, &state, state & ~(uint32_t)BRG_TASK_RUNNING))

@@ -20,6 +20,7 @@
 #include "os/thread.h"
 #include "pool/batch.h"
 #include "pool/fork_pool.h"
+#include "pool/hand.h"
 #include "pool/metrics.h"
 #include "pool/observe.h"
 #include "pool/pool.h"
@@ -32,98 +33,6 @@
 #define GATHER_TASK_NS 1000 /* the longest that are short */
 #define GATHER_MISSES_MAX 4
 #define GATHER_PROBE_INTERVAL 32
-
-/* ---- hands ------------------------------------------------------------------------------------------------------- */
-
-static uint64_t hand_pack(uint64_t epoch, uint32_t next, uint32_t end)
-{
-    return epoch << 32 | (uint64_t)next << 16 | end;
-}
-static uint32_t hand_next(uint64_t hand) { return (uint32_t)(hand >> 16) & 0xffff; }
-static uint32_t hand_end(uint64_t hand) { return (uint32_t)hand & 0xffff; }
-
-/*
- * The worker's thread: the next task of its hand, or NULL. It shows as running before it leaves the hand: who finds it
- * neither in the hand nor to be claimed sees whom to ask, so that no cancel is lost on the way. Nothing of the task is
- * touched before, since another may take it back.
- */
-static brg_task *hand_pop(brg__slot *slot)
-{
-    uint64_t hand = brg_load_acquire(&slot->xhand), ticket = ++slot->tickets;
-    for (;;) {
-        uint32_t next = hand_next(hand);
-        if (next == hand_end(hand)) {
-            brg_store_release(&slot->xticket, (uint64_t)0);
-            return NULL;
-        }
-        brg_task *task = brg_load_relaxed(&slot->xhand_tasks[next]);
-        brg_store_relaxed(&slot->xdeadline, UINT64_MAX);
-        brg_store_relaxed(&slot->xrunning, task);
-        brg_store_release(&slot->xticket, ticket); /* pairs with the looks of task.c, shutdown.c and supervise.c */
-        if (brg_cas_acq_rel(&slot->xhand, &hand, hand_pack(hand >> 32, next + 1, hand_end(hand))))
-            return task;
-    }
-}
-
-/* Whether it must be watched while it waits: nobody watches hands. */
-static bool hand_refuses(const brg_task *task)
-{
-    return brg__task_is(task, BRG__TASK_CLOCK) && (task->start_by_ns != UINT64_MAX || task->deadline_ns != UINT64_MAX);
-}
-
-/* Lock held, on the worker's thread: its hand is empty and gets `count` tasks, or fewer: one that may expire does not
- * wait there. */
-static uint32_t hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        brg_task *task = brg__task_take_locked(pool, slot);
-        if (task == NULL || BRG__UNLIKELY(i != 0 && hand_refuses(task))) {
-            if (task != NULL)
-                brg__task_put_back_locked(pool, task);
-            count = i;
-            break;
-        }
-        brg_store_relaxed(&task->place, (uint8_t)BRG__PLACE_HAND);
-        task->slot = slot;
-        brg_store_relaxed(&slot->xhand_tasks[i], task);
-        if (BRG__UNLIKELY(brg__task_is(task, BRG__TASK_INTERNAL)))
-            count = i + 1; /* whether it gets more depends on how this one ends */
-    }
-    uint64_t epoch = (brg_load_relaxed(&slot->xhand) >> 32) + 1;
-    brg_store_release(&slot->xhand, hand_pack(epoch & 0xffffffffu, 0, count)); /* pairs with hand_pop and reclaim */
-    brg__seat_hold(&slot->seat, count);
-    return count;
-}
-
-/* Whether its worker has just taken tasks that are short by its average, and none of the library's own. */
-static bool hand_is_brief(const brg__slot *slot)
-{
-    return slot->run_ewma_ns <= BRG__HAND_NS &&
-           !brg__task_is(brg_load_relaxed(&slot->xhand_tasks[slot->seat.held - 1]), BRG__TASK_INTERNAL);
-}
-
-/* All but the first `kept`. */
-static void hand_reclaim_but_locked(brg__slot *slot, uint32_t kept)
-{
-    uint64_t hand = brg_load_acquire(&slot->xhand);
-    brg_task *tasks[BRG__HAND_MAX];
-    uint32_t first, end;
-    do {
-        end = hand_end(hand);
-        first = (uint32_t)brg__min(hand_next(hand) + kept, end);
-        for (uint32_t i = first; i < end; i++)
-            tasks[i] = brg_load_relaxed(&slot->xhand_tasks[i]);
-    } while (first < end && !brg_cas_acq_rel(&slot->xhand, &hand, hand_pack(hand >> 32, hand_next(hand), first)));
-    for (uint32_t i = end; i > first; i--) { /* back to front, so that their order stays */
-        brg_task *task = tasks[i - 1];
-        if ((brg_load_acquire(&task->xstate) & BRG__TASK_STATE_MASK) != BRG_TASK_QUEUED)
-            brg__task_drop(task, NULL); /* cancelled: the hand's reference */
-        else
-            brg__task_put_back_locked(slot->pool, task);
-    }
-}
-
-void brg__hand_reclaim_locked(brg__slot *slot) { hand_reclaim_but_locked(slot, 0); }
 
 /* ---- taking ------------------------------------------------------------------------------------------------------ */
 
@@ -141,7 +50,7 @@ static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
         return;
     for (uint32_t i = 0; i < pool->slot_count && pool->schedule.xready == 0; i++)
         if (pool->slots[i] != self) /* who runs nothing is about to start its first: see above */
-            hand_reclaim_but_locked(pool->slots[i], brg_load_acquire(&pool->slots[i]->xticket) == 0);
+            brg__hand_reclaim_but_locked(pool->slots[i], brg_load_acquire(&pool->slots[i]->xticket) == 0);
 }
 
 /* Counts the worker as searching, if not too many are: half the CPUs, at least one. */
@@ -206,6 +115,13 @@ static void take_gather(const brg_pool *pool, brg__slot *slot)
     }
 }
 
+/* Whether its worker has just taken tasks that are short by its average, and none of the library's own. */
+static bool take_is_brief(const brg__slot *slot)
+{
+    return slot->run_ewma_ns <= BRG__HAND_NS &&
+           !brg__task_is(brg_load_relaxed(&slot->xhand_tasks[slot->seat.held - 1]), BRG__TASK_INTERNAL);
+}
+
 /* Fills the worker's hand; false when there is nothing. */
 static bool take(brg_pool *pool, brg__slot *slot)
 {
@@ -221,12 +137,12 @@ static bool take(brg_pool *pool, brg__slot *slot)
             take_from_others_locked(pool, slot);
         count = take_count_locked(pool, slot);
         if (count != 0)
-            count = hand_fill_locked(pool, slot, count);
+            count = brg__hand_fill_locked(pool, slot, count);
     }
     if (count != 0) {
         brg__pool_room_locked(pool);
         search_end(pool, slot);
-        brg__slot_set_brief_locked(slot, hand_is_brief(slot));
+        brg__slot_set_brief_locked(slot, take_is_brief(slot));
         if (pool->schedule.xready != 0)
             brg__pool_wake_next_locked(pool);
     } else {
@@ -394,7 +310,8 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
         run_check_output(pool, context, &outcome);
     brg_store_release(&slot->xticket, (uint64_t)0);
     uint64_t hand = brg_load_relaxed(&slot->xhand);
-    if (slot->depth == 0 && hand_next(hand) == hand_end(hand) && context->loop == NULL) /* else its loop is next */
+    if (slot->depth == 0 && brg__hand_next(hand) == brg__hand_end(hand) &&
+        context->loop == NULL)    /* else its loop is next */
         search_begin(pool, slot); /* who waits for this result may submit the next task at once: we look already */
     run_settle(pool, slot, task, context, &outcome);
     if (BRG__UNLIKELY(outcome.batch != NULL))
@@ -418,7 +335,7 @@ static void run_hand(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_co
     for (;;) {
         if (BRG__UNLIKELY(worker->xcancel_event >= 0)) /* it told an earlier task; from hand_pop on it tells the next */
             brg__event_clear(worker->xcancel_event);
-        brg_task *task = hand_pop(slot);
+        brg_task *task = brg__hand_pop(slot);
         if (task == NULL)
             break;
         count++;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pool/internal.h"
+#include "pool/observe.h"
 #include "pool/submit.h"
 
 /* ---- the task of a strand ---------------------------------------------------------------------------------------- */
@@ -86,6 +87,8 @@ void brg__strand_ended_locked(brg_task *task, const brg__outcome *outcome)
     brg__strand *strand = task->argument;
     brg_pool *pool = task->pool;
     pool->internal_ended++;
+    if (task->attempts != 0)
+        brg__see_chunk_locked(task, task->slot, BRG_EVENT_CHUNK_ENDED, outcome->status, outcome->run_ns);
     if (task->slot != NULL && outcome->status == BRG_OK)
         task->slot->settled_before++; /* it counts as served, and was no user's */
     strand->task = NULL;
@@ -143,6 +146,27 @@ void brg__strand_call(brg_context *context, void (*call)(void *argument, brg_con
     else
         strand_call(context, call, argument);
 }
+
+void brg__strand_begin_asking(brg_context *context, brg__asking *asking, const uint32_t *xasked)
+{
+    *asking = (brg__asking){.xasked = xasked, .outer = context->asking};
+    context->asking = asking;
+}
+
+void brg__strand_end_asking(brg_context *context, const brg__asking *asking)
+{
+    const brg_worker *worker = context->owner;
+    context->asking = asking->outer;
+    if (BRG__LIKELY(brg_load_relaxed(asking->xasked) == 0) || worker->xcancel_event < 0)
+        return;
+    brg__event_clear(worker->xcancel_event);
+    if (brg_context_cancelled(context)) /* the task is asked, too, or what is around this */
+        brg__event_signal(worker->xcancel_event);
+}
+
+uint32_t brg__strand_nesting(const brg_context *context) { return context->nesting; }
+
+void brg__strand_ring(brg_context *context, uint32_t nesting) { brg__worker_ring(context->owner, context, nesting); }
 
 brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_error *why)
 {

@@ -9,9 +9,18 @@
 
 #include <brigade/pool.h>
 
+#include "base/asking.h"
 #include "loop/loop.h"
 
 typedef struct brg__strand brg__strand;
+
+/* A flow, to those who watch its pool: strand_watch.c. */
+typedef struct brg__seen {
+    brg_pool *pool;
+    uint64_t number;                  /* 0 until somebody is told; under the pool's lock */
+    brg_call_fn function;             /* by its address, where it has no name */
+    char name[BRG_TASK_NAME_MAX + 1]; /* or "" */
+} brg__seen;
 
 /* Its memory is the user's, from start until `ended` returned false. */
 struct brg__strand {
@@ -26,6 +35,8 @@ struct brg__strand {
     /* Process isolation, instead of run: input of BRG__TASK_EACH, worker/context.h; held by the user. */
     brg_value *input;
     brg_value *output;     /* of the last time; filled before `ended`, which takes it */
+    brg__seen *flow;       /* whose chunk it is; NULL: it tells of its chunks itself */
+    uint64_t first, end;   /* of that chunk */
     struct brg_task *task; /* the pool's, under its lock */
 };
 
@@ -44,6 +55,13 @@ bool brg__strand_must_share(const brg_pool *pool);
 /* Runs call(argument, context) on the worker's thread: what it allocates and how it fails is its own, not that of the
  * task it may be nested in. */
 void brg__strand_call(brg_context *context, void (*call)(void *argument, brg_context *context), void *argument);
+/* From here on the function that runs is part of what may be asked to end: it is when *xasked is not 0. They nest. */
+void brg__strand_begin_asking(brg_context *context, brg__asking *asking, const uint32_t *xasked);
+void brg__strand_end_asking(brg_context *context, const brg__asking *asking);
+/* *xasked was set: who runs there hears of it, unless that is another task inside. `nesting`: what the first gave there,
+ * on its thread. Any thread that knows that the context is between the two above. */
+uint32_t brg__strand_nesting(const brg_context *context);
+void brg__strand_ring(brg_context *context, uint32_t nesting);
 /* In such a call: what a user's function returned, made whole; with a failure, why. The context is clean again. */
 brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_error *why);
 
@@ -51,6 +69,17 @@ brg_status brg__strand_conclude(brg_context *context, brg_status returned, brg_e
  * worker/context.h. What fails is why it does not give any. */
 brg_status brg__strand_run_each(brg_context *context, const char *name, bool stops, brg_view items, size_t first,
                                 size_t end, brg_value **out);
+
+/* ---- being watched ----------------------------------------------------------------------------------------------- */
+
+/* `flow` is zeroed; `name` may be NULL. */
+void brg__seen_init(brg__seen *flow, brg_pool *pool, const char *name, void (*function)(void));
+bool brg__seen_is_watched(const brg__seen *flow);
+void brg__seen_started(brg__seen *flow, uint64_t elements);
+void brg__seen_ended(brg__seen *flow, brg_status status, uint64_t failures, bool has_lock); /* the pool's */
+/* Of thread workers, on one of them, of a flow that is watched. */
+void brg__seen_chunk_started(brg__seen *flow, uint64_t first, uint64_t end);
+void brg__seen_chunk_ended(brg__seen *flow, uint64_t first, uint64_t started_ns);
 
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 

@@ -59,7 +59,7 @@ static void trace_free_source(brg__trace_source *source)
 
 static brg_status trace_new_source(brg__trace_source **out, const brg_trace *trace, brg_pool *pool, brg_error *error)
 {
-    uint64_t mask = BRG_EVENTS_TASKS | BRG_EVENTS_WORKERS | BRG_EVENTS_POOL;
+    uint64_t mask = BRG_EVENTS_TASKS | BRG_EVENTS_WORKERS | BRG_EVENTS_POOL | BRG_EVENTS_FLOWS;
     if (trace->options.details)
         mask = BRG_EVENTS_ALL;
     brg__trace_source *source = brg__calloc(1, sizeof(*source));

@@ -308,6 +308,7 @@ static bool workers_start_again_locked(brg__slot *slot, brg_task *task, brg_stat
         slot->pool->mode >= BRG__POOL_STOP || ++task->crashes >= slot->pool->options.crash_limit)
         return false;
     brg__see_task_unstarted_locked(slot->pool, task, slot, BRG_OK, 0);
+    brg__see_chunk_locked(task, slot, BRG_EVENT_CHUNK_UNSTARTED, BRG_OK, 0);
     task->attempts--;
     brg__task_again_locked(task);
     return true;

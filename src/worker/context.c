@@ -226,9 +226,19 @@ void brg_context_set_state(brg_context *context, void *state) { context->state =
 void *brg_context_state(const brg_context *context) { return context->state; }
 uint32_t brg_context_attempt(const brg_context *context) { return context->attempt; }
 
+static bool context_is_asked_with_flows(const brg_context *context)
+{
+    for (const brg__asking *one = context->asking; one != NULL; one = one->outer)
+        if (brg_load_seq_cst(one->xasked) != 0) /* after making a descriptor, too: pairs with who asks, and rings */
+            return true;
+    return false;
+}
+
 bool brg_context_cancelled(const brg_context *context)
 {
     uint64_t asked = brg_load_relaxed(context->xcancel);
+    if (BRG__UNLIKELY(context->asking != NULL) && context_is_asked_with_flows(context))
+        return true;
     return asked != 0 && (asked == context->ticket || asked == UINT64_MAX);
 }
 

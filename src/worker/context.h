@@ -6,6 +6,7 @@
 #include <brigade/module.h>
 #include <brigade/worker.h>
 
+#include "base/asking.h"
 #include "worker/family.h"
 #include "worker/usage.h"
 #include "worker/world.h"
@@ -52,8 +53,10 @@ struct brg_context {
     const brg_module *module; /* may be NULL */
     void *state;
 
-    const uint64_t *xcancel; /* ticket asked to end, or UINT64_MAX for all; written by the owner */
-    uint64_t ticket;         /* of the running task; 0 between tasks, never in xcancel then */
+    const uint64_t *xcancel;   /* ticket asked to end, or UINT64_MAX for all; written by the owner */
+    uint64_t ticket;           /* of the running task; 0 between tasks, never in xcancel then */
+    const brg__asking *asking; /* of the running task's flows, the innermost first; NULL: none */
+    uint32_t nesting;          /* tasks that run inside functions with `asking`; under life_lock */
     uint32_t attempt;
     brg__teller *teller; /* of the running task; NULL: nobody listens */
 

@@ -422,10 +422,25 @@ void brg__worker_cancel_task(brg_worker *worker, uint64_t ticket)
         return;
     }
     brg_store_seq_cst(&worker->xcancel, ticket); /* pairs with thread_cancel_fd, which looks after making the event */
+    brg__worker_ring(worker, NULL, BRG__ANY_NESTING);
+}
+
+void brg__worker_nest(brg_worker *worker, brg_context *context, int by)
+{
     brg__lock_acquire(&worker->life_lock);
-    if (worker->xcancel_event >= 0)
+    context->nesting += (uint32_t)by;
+    brg__lock_release(&worker->life_lock);
+}
+
+void brg__worker_ring(brg_worker *worker, brg_context *context, uint32_t nesting)
+{
+    brg__lock_acquire(&worker->life_lock);
+    bool hears = nesting == BRG__ANY_NESTING || context->nesting == nesting;
+    if (hears && worker->xcancel_event >= 0)
         brg__event_signal(worker->xcancel_event);
     brg__lock_release(&worker->life_lock);
+    if (!hears)
+        return;
     brg__waiter *waiter = brg_load_seq_cst(&worker->xwaiter);
     if (waiter != NULL) /* it may wait for a lock or an answer */
         brg__waiter_wake(waiter);

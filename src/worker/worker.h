@@ -195,6 +195,12 @@ static inline bool brg__worker_leave_user(brg_worker *worker)
 
 /* Asks the task with `ticket` to end; the thread or process sees its flag and descriptor. Any thread. */
 void brg__worker_cancel_task(brg_worker *worker, uint64_t ticket);
+/* A thread's: it is to look whether it is cancelled; its descriptor is readable. With `nesting`, of its context, only if
+ * what runs now is so deep inside other tasks; ANY_NESTING: whatever runs. Any thread, while it lives. */
+#define BRG__ANY_NESTING UINT32_MAX
+void brg__worker_ring(brg_worker *worker, brg_context *context, uint32_t nesting);
+/* Its thread is about to run another task inside this one, or has. */
+void brg__worker_nest(brg_worker *worker, brg_context *context, int by);
 /* Ends the worker now, whatever it runs: kills the process; abandons the thread once it is in user code. Any thread. */
 void brg__worker_end_now(brg_worker *worker, brg_status why, const char *message);
 
