@@ -234,7 +234,8 @@ void failing_settled(failing_task *tasks, size_t count)
         const brg_result *result = brg_task_result(tasks[i].task);
         failing_expect(result != NULL, "a settled task has no result");
         failing_worked(result->status, result->error, "a task");
-        failing_expect(result->status != BRG_UNAVAILABLE && result->status != BRG_LOST, "one failure cost too much");
+        if (result->status == BRG_UNAVAILABLE || result->status == BRG_LOST)
+            failing_stop("one failure cost too much", result->error->message);
         failing_expect((result->status == BRG_OK) == (result->state == BRG_TASK_DONE), "its state is another");
     }
 }

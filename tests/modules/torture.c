@@ -33,7 +33,7 @@ static brg_status torture_fail(brg_context *context, const brg_value *input, brg
 static brg_status torture_later(brg_context *context, const brg_value *input, brg_value **output)
 {
     if (brg_context_attempt(context) < 3)
-        return brg_context_fail_with(context, BRG_UNAVAILABLE, 1, NULL, "not yet");
+        return brg_context_fail_with(context, BRG_SYSTEM, 1, NULL, "not yet");
     return torture_pass(context, input, output);
 }
 
@@ -93,7 +93,7 @@ static brg_status torture_many(brg_context *context, brg_batch *batch)
         if (number_of(input) % 10 == 3)
             brg_batch_fail(batch, i, BRG_FAILED, 3, NULL, "no threes");
         else if (number_of(input) % 10 == 7 && brg_context_attempt(context) == 1)
-            brg_batch_fail(batch, i, BRG_UNAVAILABLE, 7, NULL, "later");
+            brg_batch_fail(batch, i, BRG_SYSTEM, 7, NULL, "later");
         else if (number_of(input) % 10 == 9 && brg_context_isolation(context) == BRG_ISOLATION_PROCESS &&
                  brg_context_attempt(context) == 1)
             abort();
