@@ -13,8 +13,8 @@
 #include "watch.h"
 
 #define FAILING_RUN_SECONDS 100 /* far more than a run takes: a run that hangs is named, and ends the test */
-#define FAILING_FIRST 12        /* calls of an entry that all fail in turn; of the others */
-#define FAILING_SAMPLE 16       /* about so many */
+#define FAILING_FIRST (WATCH_SANITIZED ? 4 : 6)  /* calls of an entry that all fail in turn; of the others */
+#define FAILING_SAMPLE (WATCH_SANITIZED ? 5 : 8) /* about so many */
 
 static char failing_now[160];
 

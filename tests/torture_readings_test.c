@@ -242,9 +242,9 @@ static void traces_that_stop(brg_isolation isolation)
 
 /* ---- the torture ------------------------------------------------------------------------------------------------- */
 
-static const failing_scenario scenarios[] = {FAILING_SCENARIO(readings),     FAILING_SCENARIO(told_readings),
-                                             FAILING_SCENARIO(events),       FAILING_SCENARIO(traces),
-                                             FAILING_SCENARIO(small_traces), FAILING_SCENARIO(traces_that_stop)};
+static const failing_scenario scenarios[] = {FAILING_SCENARIO(readings),       FAILING_SCENARIO(told_readings),
+                                             FAILING_SCENARIO(events),         FAILING_SCENARIO(traces),
+                                             FAILING_IN_THREADS(small_traces), FAILING_IN_THREADS(traces_that_stop)};
 
 static void torture_readings(void **state)
 {
