@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,8 @@ static bool failing(void *caller)
 
 #define CALLER __builtin_return_address(0)
 
+#pragma GCC visibility push(default)
+
 void *malloc(size_t size) { return failing(CALLER) ? NULL : __libc_malloc(size); }
 void *calloc(size_t count, size_t size) { return failing(CALLER) ? NULL : __libc_calloc(count, size); }
 void *realloc(void *memory, size_t size) { return failing(CALLER) ? NULL : __libc_realloc(memory, size); }
@@ -63,6 +66,8 @@ int posix_memalign(void **memory, size_t alignment, size_t size)
     *memory = got;
     return 0;
 }
+
+#pragma GCC visibility pop
 
 __attribute__((constructor)) static void begin(void)
 {
