@@ -10,7 +10,9 @@ trap 'rm -rf "$work"' EXIT
 . "$(dirname "$0")/checks.sh"
 shim=$build/tests/bin/failing_malloc.so
 scenario=$modules/scenario.so
-[ -x "$brigade" ] && [ -f "$scenario" ] && [ -f "$shim" ] || { echo "no $brigade, $scenario or $shim"; exit 77; }
+for needed in "$brigade" "$scenario" "$shim"; do
+    [ -f "$needed" ] || { echo "no $needed"; exit 77; }
+done
 points=${MEMORY_POINTS:-6}
 tag=memory-test-$$
 bound=60 # seconds: far more than a run takes
