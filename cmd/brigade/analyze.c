@@ -216,7 +216,7 @@ static int run_all(analyze_run *run, char **operands, int count)
     if (!run_open_sources(run, operands, count))
         return CLI_SOME_FAILED;
     if (!analyze_make_plan(&run->options, &run->header, &run->plan))
-        return CLI_USAGE;
+        return cli_refused();
     if (!run_prepare(run))
         return CLI_CANNOT_RUN;
     if (run->result.row != NULL)
@@ -249,7 +249,7 @@ static int run_main(int argc, char **argv)
             cli_complain("analyze", "which files? Give some, or - for the terminal");
             return CLI_USAGE;
         }
-        code = !analyze_check_options(&run.options) ? CLI_USAGE : run_all(&run, argv + first, argc - first);
+        code = !analyze_check_options(&run.options) ? cli_refused() : run_all(&run, argv + first, argc - first);
     }
     for (uint32_t i = 0; i < run.source_count; i++)
         analyze_close_source(&run.sources[i]);

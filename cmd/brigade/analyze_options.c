@@ -56,6 +56,13 @@ const cli_option analyze_option_table[] = {
     {NULL, 0, CLI_NONE, NULL, NULL},
 };
 
+/* Nothing has begun yet. */
+static __attribute__((noreturn)) void options_lack_memory(void)
+{
+    cli_complain_memory("analyze", NULL);
+    exit(cli_refused());
+}
+
 /* The next of a list with commas, a copy; names with commas in double quotes, as in CSV. NULL at the end. */
 static char *options_next(const char **at)
 {
@@ -64,7 +71,7 @@ static char *options_next(const char **at)
         return NULL;
     char *name = malloc(strlen(text) + 1), *to = name;
     if (name == NULL)
-        abort();
+        options_lack_memory();
     if (*text == '"') {
         for (text++; *text != '\0'; *to++ = *text++)
             if (*text == '"' && *++text != '"')
@@ -107,7 +114,7 @@ static bool options_measure(analyze_options *options, analyze_measure_kind kind,
                  : kind == MEASURE_PERCENTILE ? asprintf(&measure->title, "p%g(%s)", percent, column)
                                               : asprintf(&measure->title, "%s(%s)", word, column);
     if (length < 0)
-        abort();
+        options_lack_memory();
     return true;
 }
 
@@ -171,7 +178,7 @@ static bool options_top(analyze_options *options, const char *text)
     analyze_order_by *by = &options->sort[options->sort_count++];
     *by = (analyze_order_by){strdup(colon + 1), true};
     if (by->column == NULL)
-        abort();
+        options_lack_memory();
     return true;
 }
 

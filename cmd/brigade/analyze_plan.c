@@ -60,8 +60,10 @@ uint32_t analyze_slot_of(analyze_plan *plan, const analyze_header *header, const
         return UINT32_MAX;
     }
     char *path = strndup(name, size);
-    if (path == NULL)
-        abort();
+    if (path == NULL) {
+        cli_complain_memory("analyze", NULL);
+        return UINT32_MAX;
+    }
     plan->slots[plan->slot_count] = (analyze_slot){.column = column, .path = path, .path_size = size};
     return plan->slot_count++;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The result, as a table, CSV or JSON. Numbers are the shortest that read back as the same. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +14,26 @@ analyze_print analyze_print_format(const analyze_options *options)
     return options->measure_count != 0 ? ANALYZE_PRINT_TABLE : ANALYZE_PRINT_CSV;
 }
 
+static bool print_lacked_memory; /* a cell is not there: the result is not whole */
+
 static analyze_cell print_text(const char *text, uint32_t size)
 {
     analyze_cell cell = {malloc((size_t)size + 1), size, false};
-    if (cell.text == NULL)
-        abort();
+    if (cell.text == NULL) {
+        print_lacked_memory = true;
+        return (analyze_cell){NULL, 0, false};
+    }
     memcpy(cell.text, text, size);
     cell.text[size] = '\0';
     return cell;
+}
+
+static bool print_is_written(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return false;
+    errno = ENOMEM;
+    return !print_lacked_memory;
 }
 
 static analyze_cell print_number(double number)
@@ -240,7 +253,7 @@ bool analyze_print_groups(const analyze_options *options, analyze_result *result
     free(cells);
     free(sorted);
     free(order);
-    return good && fflush(stdout) == 0 && !ferror(stdout);
+    return good && print_is_written();
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
@@ -330,5 +343,5 @@ bool analyze_print_rows_end(analyze_row_printer *printer, analyze_result *result
             analyze_print_row(result->rows.items[i]->record, result->rows.items[i]->size, printer);
     if (analyze_print_format(printer->options) == ANALYZE_PRINT_JSON)
         fputs_unlocked("\n]\n", stdout);
-    return good && fflush(stdout) == 0 && !ferror(stdout);
+    return good && print_is_written();
 }

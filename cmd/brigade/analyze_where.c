@@ -95,7 +95,7 @@ static bool where_literal(where_parser *parser, analyze_node *node)
         node->text_size = (uint32_t)size;
         parser->at += size;
     }
-    return node->text != NULL || where_wrong(parser, "out of memory");
+    return node->text != NULL || cli_complain_memory("analyze", "--where");
 }
 
 static bool where_compare(where_parser *parser, uint32_t *out)

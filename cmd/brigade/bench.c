@@ -79,7 +79,7 @@ static int bench_main(int argc, char **argv)
     if (code < 0) {
         if (all.options.pool.pool.seed == 0)
             all.options.pool.pool.seed = 1; /* the same tasks each time, unless asked otherwise */
-        code = bench_check_options(&all.options) ? bench_execute(&all) : CLI_USAGE;
+        code = bench_check_options(&all.options) ? bench_execute(&all) : cli_refused();
     }
     bench_stage_close(&all.stage);
     bench_load_done(&all.load);

@@ -26,6 +26,16 @@ bool cli_complain(const char *command, const char *format, ...)
     return false;
 }
 
+static bool cli_lacked_memory;
+
+bool cli_complain_memory(const char *command, const char *what)
+{
+    cli_lacked_memory = true;
+    return cli_complain(command, "%s%sout of memory", what != NULL ? what : "", what != NULL ? ": " : "");
+}
+
+int cli_refused(void) { return cli_lacked_memory ? CLI_CANNOT_RUN : CLI_USAGE; }
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 /* The option as --help shows it: "-o, --output=DIR". */
@@ -166,7 +176,7 @@ int cli_parse(const cli_command *command, int argc, char **argv, void *state, in
             return CLI_OK;
         }
         if (!command->take(state, option, optarg))
-            return CLI_USAGE;
+            return cli_refused();
     }
     *first = optind;
     return -1;

@@ -45,6 +45,10 @@ void cli_print_options(const cli_command *command, FILE *to);
 
 /* "brigade image: ..." on standard error. Returns false, for `return`. */
 bool cli_complain(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same where memory is out, which is not the fault of the command line. `what` may be NULL. */
+bool cli_complain_memory(const char *command, const char *what);
+/* What a command ends with whose command line was refused: CLI_USAGE, or where memory was out CLI_CANNOT_RUN. */
+int cli_refused(void);
 
 /* Sets the flag of that name, in a list that ends with a NULL name; false: there is none. */
 typedef struct cli_flag {

@@ -47,6 +47,8 @@ bool pool_read_json(const char *command, const char *option, const char *text, b
     brg_value *value = NULL;
     brg_status status = brg_value_from_json(&value, loaded != NULL ? loaded : text, size, &error);
     free(loaded);
+    if (status == BRG_NO_MEMORY)
+        return cli_complain_memory(command, option);
     if (status != BRG_OK)
         return cli_complain(command, "--%s: %s%s%s is no JSON: %s", option, loaded != NULL ? "" : "\"",
                             text[0] == '@' ? text + 1 : text, loaded != NULL ? "" : "\"", error.message);

@@ -331,7 +331,7 @@ static int run_main(int argc, char **argv)
         code = CLI_USAGE;
     }
     if (code < 0 && !run_check_options(&run.options))
-        code = CLI_USAGE;
+        code = cli_refused();
     if (code < 0 && !module_find("run", argv[first], module))
         code = CLI_CANNOT_RUN;
     if (code < 0) {

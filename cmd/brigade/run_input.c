@@ -162,7 +162,7 @@ static void input_parse(run_item *item, const run_options *options, const char *
     if (status != BRG_OK) {
         /* It names a line too, which is always the first of what it got. */
         static const char lead[] = "JSON, line 1, ";
-        bool leads = strncmp(error.message, lead, sizeof(lead) - 1) == 0;
+        bool leads = status == BRG_MALFORMED && strncmp(error.message, lead, sizeof(lead) - 1) == 0;
         run_item_fail(item, status, "%s%s", leads ? "no JSON at " : "",
                       leads ? error.message + sizeof(lead) - 1 : error.message);
         return;

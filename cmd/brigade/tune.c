@@ -122,7 +122,7 @@ static int tune_main(int argc, char **argv)
     if (code < 0)
         code = tune_check_options(&run.options, argc - first, argv + first) && tune_load_inputs(&run)
                    ? tune_execute(&run)
-                   : CLI_USAGE;
+                   : cli_refused();
     tune_done(&run);
     return code;
 }

@@ -32,13 +32,16 @@ static bool inputs_line(tune_run *run, const char *line, ssize_t length, uint64_
 {
     brg_error error;
     brg_value *value = NULL;
-    if (brg_value_from_json(&value, line, (size_t)length, &error) != BRG_OK)
+    brg_status status = brg_value_from_json(&value, line, (size_t)length, &error);
+    if (status == BRG_NO_MEMORY)
+        return cli_complain_memory("tune", run->options.inputs);
+    if (status != BRG_OK)
         return cli_complain("tune", "%s, line %llu: %s", run->options.inputs, (unsigned long long)number,
                             error.message);
     if (inputs_add(run, value))
         return true;
     brg_value_unref(value);
-    return cli_complain("tune", "out of memory");
+    return cli_complain_memory("tune", NULL);
 }
 
 static bool inputs_read(tune_run *run, FILE *file)
@@ -76,7 +79,7 @@ bool tune_load_inputs(tune_run *run)
         if (inputs_add(run, value))
             return true;
         brg_value_unref(value);
-        return cli_complain("tune", "out of memory");
+        return cli_complain_memory("tune", NULL);
     }
     bool is_stdin = strcmp(name, "-") == 0;
     FILE *file = is_stdin ? stdin : fopen(name, "r");

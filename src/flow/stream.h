@@ -155,6 +155,8 @@ void brg__stream_settled(brg_task *task, void *user_data);
 void brg__stream_enter_locked(brg_stream *stream, brg_value *value, size_t bytes, void *tag);
 /* So much room that it is worth waking a source for it. */
 bool brg__stream_wants_locked(const brg_stream *stream);
+/* The same for those who push: any room, when no item moves and makes more of it: the consumer may come after them. */
+bool brg__stream_wants_push_locked(const brg_stream *stream);
 /* How many items may enter now. */
 uint32_t brg__stream_room_locked(const brg_stream *stream);
 /* The item waits for the consumer. */

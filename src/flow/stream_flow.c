@@ -57,6 +57,11 @@ bool brg__stream_wants_locked(const brg_stream *stream)
            (uint64_t)(stream->limit - stream->in_flight) * 8 >= stream->limit;
 }
 
+bool brg__stream_wants_push_locked(const brg_stream *stream)
+{
+    return brg__stream_wants_locked(stream) || (stream->submitted == 0 && brg__stream_room_locked(stream) != 0);
+}
+
 static void flow_set_limit_locked(brg_stream *stream)
 {
     uint64_t shares = 0;
@@ -211,7 +216,7 @@ static void flow_wake_locked(brg_stream *stream, flow_work *work)
         brg_store_release(&stream->xsignal, stream->xsignal + 1); /* pairs with out_is_signalled */
     }
     if (BRG__UNLIKELY(!brg__list_is_empty(&stream->pushers)) &&
-        (stream->is_closed || brg__stream_wants_locked(stream))) { /* one: it wakes the next */
+        (stream->is_closed || brg__stream_wants_push_locked(stream))) { /* one: it wakes the next */
         brg__stream_pusher *pusher = brg__container_of(brg__list_pop_front(&stream->pushers), brg__stream_pusher, node);
         work->pusher = pusher->waiter;
         brg_store_release(&pusher->xgo, 1u); /* it may be gone from here on; pairs with in_may_look */

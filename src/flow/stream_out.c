@@ -203,7 +203,7 @@ static bool out_may_deliver_locked(const brg_stream *stream)
 
 static bool out_has_room_to_tell_locked(const brg_stream *stream)
 {
-    return stream->owes_room && !stream->is_closed && brg__stream_wants_locked(stream);
+    return stream->owes_room && !stream->is_closed && brg__stream_wants_push_locked(stream);
 }
 
 bool brg__stream_needs_turn_locked(const brg_stream *stream)

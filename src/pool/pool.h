@@ -79,7 +79,7 @@ struct brg__slot {
     /* The task that runs: whose ticket, until when, and when its worker is ended because it did not listen. */
     uint64_t kill_at, kill_ticket;
     brg_status kill_why;
-    uint32_t kill_deferrals;
+    uint32_t kill_deferrals, kill_graces;
     brg_task *suspended;   /* tasks that wait while a nested one runs, the innermost first: help.c */
     brg_task *waiting_for; /* what the innermost that waits waits for; may have settled */
     uint32_t depth;

@@ -21,6 +21,8 @@
 #define AHEAD_LONG_NS BRG_MILLISECONDS(2)
 #define KILL_DEFER_NS BRG_MILLISECONDS(2) /* for an answer that must be there */
 #define KILL_DEFERRALS_MAX 50             /* a worker may lie about having answered */
+#define KILL_LATE_NS BRG_MILLISECONDS(20) /* who looks so late had no processor, or was stopped */
+#define KILL_GRACES_MAX 5                 /* ... which does not go on for ever */
 
 void brg__pool_timer_at(brg_pool *pool, uint64_t at_ns)
 {
@@ -54,7 +56,7 @@ void brg__slot_ask_end_locked(brg__slot *slot, uint64_t ticket, brg_status why)
     slot->kill_why = why;
     if (why == BRG_TIMED_OUT)
         brg__see_overdue_locked(slot, ticket);
-    slot->kill_deferrals = 0;
+    slot->kill_deferrals = slot->kill_graces = 0;
     slot->kill_at = brg__deadline(slot->pool->options.grace_ns);
     brg__worker_cancel_task(slot->worker, ticket);
     brg__pool_timer_at(slot->pool, slot->kill_at);
@@ -70,6 +72,19 @@ static bool supervise_is_through_locked(brg__slot *slot)
     for (uint32_t i = 0; i < slot->ahead_count; i++)
         tasks += slot->ahead[(slot->ahead_first + i) % BRG__AHEAD_MAX].task != NULL;
     return tasks > 1 && slot->kill_deferrals++ < KILL_DEFERRALS_MAX;
+}
+
+/*
+ * Whether a grace that is over begins again: the whole program did not run for a while, stopped or for want of a
+ * processor, and so nor did the task that was to listen.
+ */
+static bool supervise_is_late_locked(brg__slot *slot, uint64_t now)
+{
+    if (now - slot->kill_at < KILL_LATE_NS || slot->kill_graces == KILL_GRACES_MAX)
+        return false;
+    slot->kill_graces++;
+    slot->kill_at = brg__deadline(slot->pool->options.grace_ns);
+    return true;
 }
 
 /* The grace of a slot's task is over. */
@@ -122,7 +137,7 @@ static uint64_t supervise_slot_locked(brg__slot *slot, uint64_t now)
         next = brg__min(next, brg__heartbeat_look_locked(slot, ticket, now));
     if (BRG__UNLIKELY(slot->suspended != NULL))
         next = brg__min(next, brg__help_deadlines_locked(slot, now));
-    if (slot->kill_ticket != 0 && slot->kill_at <= now)
+    if (slot->kill_ticket != 0 && slot->kill_at <= now && !supervise_is_late_locked(slot, now))
         supervise_kill_locked(slot);
     if (slot->kill_ticket != 0)
         next = brg__min(next, slot->kill_at);
