@@ -450,6 +450,7 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit);
 const brg__world *brg__pool_heritage(void *owner);
 void brg__pool_place(const void *slot, uint32_t *index, uint64_t *tags);
 brg_status brg__pool_fill(brg_pool *pool, brg_error *error);           /* starts workers up to the target. No lock */
+void brg__slot_open_locked(brg__slot *slot);                           /* it may be chosen, and gets its share */
 void brg__slot_online_locked(brg__slot *slot);                         /* it may take tasks */
 brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count); /* so many there are then, at least */
 

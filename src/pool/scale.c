@@ -150,8 +150,8 @@ static void scale_unpark_locked(brg_pool *pool)
              !brg__schedule_misses(&pool->schedule, slot->seat.seen.tags, NULL)))
             continue;
         brg__slot_unpark_locked(slot);
-        brg__seat_open(&pool->schedule, &slot->seat);
         brg__slot_set_idle_locked(slot, true);
+        brg__slot_open_locked(slot); /* after that: who is idle has had its share */
         brg__pool_wake_slot_locked(pool, slot);
     }
 }

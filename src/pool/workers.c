@@ -109,6 +109,32 @@ static brg_worker_options workers_options_of(brg_pool *pool, uint32_t index, cha
                                 .helper = from->helper};
 }
 
+/* What no worker has started waits in the queues again, in order. */
+static void workers_recall_locked(brg_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        brg__slot *slot = pool->slots[i];
+        if (slot->worker == NULL || !slot->online || slot->ending)
+            continue;
+        if (brg__pool_has_processes(pool))
+            brg__slot_recall_locked(slot);
+        else
+            brg__hand_reclaim_locked(slot);
+    }
+}
+
+void brg__slot_open_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    uint64_t now = brg__pool_wants_time(pool) ? brg__now() : 0;
+    bool by_key = pool->options.placement->share == BRG_SHARE_BY_KEY && pool->schedule.usable_count != 0;
+    if (BRG__UNLIKELY(by_key))
+        workers_recall_locked(pool); /* a key that moves goes on where it was */
+    brg__seat_open(&pool->schedule, &slot->seat, now);
+    if (BRG__UNLIKELY(by_key))
+        brg__pool_dispatch_locked(pool);
+}
+
 static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *error)
 {
     char name[64];
@@ -138,7 +164,7 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
         brg__recycle_begin_locked(slot);
         brg__metrics_begin_locked(slot);
         brg_store_relaxed(&slot->xticket, (uint64_t)0);
-        brg__seat_open(&pool->schedule, &slot->seat);
+        brg__slot_open_locked(slot);
         pool->workers_started++;
         brg__see_worker_starting_locked(pool, slot, BRG_OK, 0);
     } else {
