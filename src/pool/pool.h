@@ -185,6 +185,7 @@ struct brg__slot {
     uint32_t starts;         /* workers it has had */
     struct brg__told *told;  /* what the owner hears of its worker: events.c */
     bool is_large;           /* its worker was seen above recycle_rss_bytes */
+    uint32_t start_failures; /* failed starts in a row */
     uint32_t fruitless;      /* workers in a row that ended by themselves without a task */
 
     /* The task that runs: whose ticket, until when, and when its worker is ended because it did not listen. */
@@ -280,7 +281,7 @@ struct brg_pool {
     uint64_t run_ewma_ns; /* process workers */
     uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed, workers_recycled, workers_shrunk;
     uint64_t batches;
-    uint32_t failures;      /* failed starts in a row */
+    uint32_t failures;      /* failed starts in a row while nobody serves: breaker.c */
     uint64_t breaker_until; /* 0: closed */
     brg_error start_error;  /* why the last start failed */
     brg_task *free_tasks;
@@ -453,6 +454,11 @@ brg_status brg__pool_fill(brg_pool *pool, brg_error *error);           /* starts
 void brg__slot_open_locked(brg__slot *slot);                           /* it may be chosen, and gets its share */
 void brg__slot_online_locked(brg__slot *slot);                         /* it may take tasks */
 brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count); /* so many there are then, at least */
+
+/* breaker.c */
+void brg__start_failed_locked(brg__slot *slot, const brg_error *error); /* the slot is empty */
+void brg__start_worked_locked(brg__slot *slot);
+uint32_t brg__pool_given_up_locked(const brg_pool *pool); /* slots whose workers do not start, for so long */
 
 /* recycle.c */
 bool brg__slot_is_due_locked(brg__slot *slot);              /* its worker served long enough, or is not fit to go on */
