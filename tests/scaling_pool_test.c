@@ -187,6 +187,17 @@ static void adaptive_stays_within_its_bounds(void **state)
     load_end(&self);
 }
 
+/* A worker that only waits gets company before its task has ended: none of them uses a CPU. */
+static void adaptive_sees_who_waits(void **state)
+{
+    load self;
+    load_begin(&self, state, brg_pool_opts(.scaling = brg_scaling_adaptive, .workers_min = 1, .workers_max = 8, QUICK));
+    load_add(&self, 30);
+    crowd_wait(&self.here, 4);
+    load_release(&self);
+    load_end(&self);
+}
+
 static void from_none_and_back(void **state)
 {
     const brg_scaling_policy *policies[] = {brg_scaling_backlog, brg_scaling_load, brg_scaling_adaptive};
@@ -387,6 +398,7 @@ int main(void)
         SCENARIO_BOTH(every_policy_grows_and_shrinks),
         SCENARIO_BOTH(load_grows_without_a_queue),
         SCENARIO_BOTH(adaptive_stays_within_its_bounds),
+        SCENARIO_BOTH(adaptive_sees_who_waits),
         SCENARIO_BOTH(from_none_and_back),
         SCENARIO_BOTH(starts_with_as_many_as_asked),
         SCENARIO_BOTH(spares_are_kept_ready),

@@ -121,6 +121,9 @@ typedef struct brg_load {
     uint64_t done;      /* tasks that workers finished, however they ended */
     uint64_t busy_ns;   /* time that workers were busy, of all together */
     uint64_t worker_ns; /* time that workers were there, busy or not, of all together */
+    /* For a policy that wants_cpu. */
+    uint64_t cpu_ns; /* CPU time that workers used since they were first looked at, of all together */
+    uint32_t cpus;   /* that the program may use; 0: some of cpu_ns is not known this time */
 } brg_load;
 
 /*
@@ -133,7 +136,8 @@ struct brg_scaling_policy {
     size_t size;
     const char *name;
     size_t state_bytes;
-    bool parks; /* workers beyond the target take no tasks, though some wait */
+    bool parks;     /* workers beyond the target take no tasks, though some wait */
+    bool wants_cpu; /* fill cpu_ns and cpus: a system call for each worker each time it is asked */
     void (*init)(void *state, const brg_pool_options *options); /* may be NULL */
     uint32_t (*target)(void *state, const brg_load *load);
 };

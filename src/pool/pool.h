@@ -179,6 +179,7 @@ struct brg__slot {
     bool warm_failed; /* one of them failed: warm_error says why */
     brg_error warm_error;
     uint64_t online_at, idle_since;
+    uint64_t cpu_ns;     /* that its worker had used when scale.c last looked; 0: it has not */
     uint64_t restart_at; /* when an empty slot may get a worker again; 0: at once; UINT64_MAX: it is being started */
     uint64_t settled_before; /* what it had served, with what was not the user's, when its worker started: recycle.c */
     uint64_t errors_before;  /* the same of what did not succeed: metrics.c */
@@ -294,6 +295,8 @@ struct brg_pool {
     bool may_hint; /* a submit that finds nobody idle may ask for a look */
     uint64_t scale_at;
     uint64_t load_since, busy_ns, worker_ns;
+    uint64_t cpu_ns;             /* that workers used, where the policy wants_cpu */
+    uint32_t cpus;               /* likewise */
     uint32_t idle_count, parked; /* parked ones count as idle */
 
     struct brg__batches *batches_filling; /* batch.c */

@@ -157,7 +157,7 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
     if (status == BRG_OK) {
         slot->ending = slot->retiring = slot->online = false;
         slot->warming = 0;
-        slot->kill_ticket = 0;
+        slot->kill_ticket = slot->cpu_ns = 0;
         slot->kill_at = UINT64_MAX;
         brg__recycle_begin_locked(slot);
         brg__metrics_begin_locked(slot);
