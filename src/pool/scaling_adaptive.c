@@ -18,12 +18,12 @@
  * What is compared is ln(rate) - ADAPTIVE_COST * ln(count): workers that bring next to nothing are not worth having,
  * and where all counts are alike it drifts to fewer.
  *
- * Leaps: workers that use a share s of a CPU while they are busy keep cpus / s of them from standing in each other's
- * way (Goetz and others, Java concurrency in practice, 2006, 8.2: cpus * (1 + wait / compute)). That is known after one
- * interval, however long tasks are. It is no more than a bound, since tasks may wait for something that is scarce; so
- * far below it, seek goes eight or four times as high instead of twice, and measures what that brings. The first leap
- * is not even measured before: up to the number of CPUs nothing is lost by it. One that brings less than most of its
- * share went too far: seek halves from there. Since so much more is expected of a leap fewer tasks will tell.
+ * Leaps: where a busy worker uses a share s of a CPU, cpus / s of them use all (Goetz and others, Java concurrency in
+ * practice, 2006, 8.2: cpus * (1 + wait / compute)). That is known after one interval, however long tasks are. It is no
+ * more than a bound, since tasks may wait for something that is scarce; so far below it, seek goes eight or four times as
+ * high instead of twice, and measures what that brings. Before the first leap, from no more workers than CPUs, nothing is
+ * measured: those that it starts do not use them. A leap that brings less than most of its share went too far: seek halves
+ * from there. Since so much more is expected of a leap fewer tasks will tell.
  *
  * Throughput says something about the count only while tasks wait, at both ends of an interval. Else it learns nothing
  * and goes down to what is busy, with room; when tasks wait again it goes back to where it was. After each change
