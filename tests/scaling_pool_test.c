@@ -190,6 +190,17 @@ static void adaptive_stays_within_its_bounds(void **state)
     load_end(&self);
 }
 
+/* A worker that only waits gets company before its task has ended: none of them uses a CPU. */
+static void adaptive_sees_who_waits(void **state)
+{
+    load self;
+    load_begin(&self, state, brg_pool_opts(.scaling = brg_scaling_adaptive, .workers_min = 1, .workers_max = 8, QUICK));
+    load_add(&self, 30);
+    crowd_wait(&self.here, 4);
+    load_release(&self);
+    load_end(&self);
+}
+
 static void from_none_and_back(void **state)
 {
     const brg_scaling_policy *policies[] = {brg_scaling_backlog, brg_scaling_load, brg_scaling_adaptive};
@@ -284,6 +295,71 @@ static void a_higher_minimum_is_met(void **state)
     load_end(&self);
 }
 
+/* The others come when all waits for the first one, which does not end: they have their part nevertheless. */
+static void who_comes_shares_the_backlog(void **state)
+{
+    const brg_placement_policy *placements[] = {brg_placement_round_robin, brg_placement_least_busy,
+                                                brg_placement_random, brg_placement_two_choices, brg_placement_sticky};
+    for (size_t p = 0; p < sizeof(placements) / sizeof(placements[0]); p++) {
+        load self;
+        load_begin(&self, state, brg_pool_opts(.workers_max = 1, .placement = placements[p]));
+        load_add(&self, 12);
+        crowd_wait(&self.here, 1);
+        tune(self.pool, 0, 4);
+        crowd_wait(&self.here, 3); /* three more run at the same time */
+        load_release(&self);
+        load_end(&self);
+    }
+}
+
+/* A key's tasks run in the order of their submits, though another worker takes the key over in between. */
+#define KEYS 5
+#define KEYED 60
+
+typedef struct keyed {
+    uint32_t *next; /* of its key */
+    uint32_t number;
+} keyed;
+
+static brg_status keyed_run(brg_context *context, void *argument)
+{
+    (void)context;
+    const keyed *self = argument;
+    uint32_t expected = self->number;
+    bool is_next = __atomic_compare_exchange_n(self->next, &expected, self->number + 1, false, __ATOMIC_SEQ_CST,
+                                               __ATOMIC_SEQ_CST);
+    return is_next ? BRG_OK : BRG_FAILED;
+}
+
+static void keys_start_in_order(void **state)
+{
+    (void)state;
+    static uint32_t next[KEYS];
+    static keyed tasks[KEYS * KEYED];
+    brg_task *handles[KEYS * KEYED];
+    load self;
+    load_begin(&self, state, brg_pool_opts(.workers_max = 1, .placement = brg_placement_sticky));
+    memset(next, 0, sizeof(next));
+    load_add(&self, 1);
+    crowd_wait(&self.here, 1); /* the worker is busy with another task: none of these starts yet */
+    for (uint32_t i = 0; i < KEYS * KEYED; i++) {
+        tasks[i] = (keyed){.next = &next[i % KEYS], .number = i / KEYS};
+        assert_int_equal(
+            brg_pool_submit_call(self.pool, keyed_run, &tasks[i], brg_submit_opts(.key = 1 + i % KEYS), &handles[i]),
+            BRG_OK);
+        if (i != KEYS * KEYED / 2)
+            continue;
+        tune(self.pool, 0, 2);
+        wait_for_workers(self.pool, 2);
+    }
+    load_release(&self);
+    for (uint32_t i = 0; i < KEYS * KEYED; i++) {
+        assert_int_equal(scenario_result(handles[i])->status, BRG_OK);
+        brg_task_unref(handles[i]);
+    }
+    load_end(&self);
+}
+
 /* Every placement, tasks all the while: the queue of a worker that leaves moves on. */
 static void no_task_is_lost(void **state)
 {
@@ -325,11 +401,14 @@ int main(void)
         SCENARIO_BOTH(every_policy_grows_and_shrinks),
         SCENARIO_BOTH(load_grows_without_a_queue),
         SCENARIO_BOTH(adaptive_stays_within_its_bounds),
+        SCENARIO_BOTH(adaptive_sees_who_waits),
         SCENARIO_BOTH(from_none_and_back),
         SCENARIO_BOTH(starts_with_as_many_as_asked),
         SCENARIO_BOTH(spares_are_kept_ready),
         SCENARIO_BOTH(resized_while_it_works),
         SCENARIO_BOTH(a_higher_minimum_is_met),
+        SCENARIO_BOTH(who_comes_shares_the_backlog),
+        SCENARIO_THREAD(keys_start_in_order),
         SCENARIO_BOTH(no_task_is_lost),
         SCENARIO_BOTH(wrong_bounds_are_refused),
     };

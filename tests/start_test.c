@@ -202,6 +202,146 @@ static void breaker_half_opens_and_recovers(void **state)
     rmdir(directory);
 }
 
+/* ---- one bad place among good ones ------------------------------------------------------------------------------- */
+
+/* The worker with index `bad` never starts: it says so, or crashes. */
+static brg_pool *pool_with_bad(void **state, const char *start, uint32_t bad, const brg_pool_options *options)
+{
+    brg_pool_options complete = *options;
+    brg_value *init = NULL;
+    assert_int_equal(brg_value_map(&init, NULL, brg_field_string("start", start), brg_field_int("only", bad)), BRG_OK);
+    complete.init_data = init;
+    complete.restart_min_ns = 1;
+    complete.restart_max_ns = BRG_MILLISECONDS(1);
+    complete.breaker_failures = 3;
+    complete.breaker_open_ns = complete.breaker_open_ns == 0 ? BRG_SECONDS(600) : complete.breaker_open_ns;
+    return scenario_pool(scenario_isolation(state), &complete);
+}
+
+static const char *bad_way(void **state)
+{
+    return scenario_isolation(state) == BRG_ISOLATION_PROCESS ? "abort" : "fail";
+}
+
+typedef struct wanted {
+    brg_pool *pool;
+    uint32_t online;
+    uint64_t failed;
+} wanted;
+
+static bool is_as_wanted(void *argument)
+{
+    const wanted *want = argument;
+    brg_pool_stats stats = scenario_stats(want->pool);
+    return stats.workers_online == want->online && stats.workers_start_failed >= want->failed;
+}
+
+static void one_bad_place_stops_nobody(void **state)
+{
+    const brg_placement_policy *placements[] = {brg_placement_pull, brg_placement_round_robin, brg_placement_sticky};
+    for (size_t i = 0; i < sizeof(placements) / sizeof(placements[0]); i++) {
+        brg_pool *pool = pool_with_bad(state, bad_way(state), (uint32_t)i,
+                                       brg_pool_opts(.workers_max = 3, .placement = placements[i]));
+        assert_true(watch_until(is_as_wanted, &(wanted){.pool = pool, .online = 2, .failed = 8}));
+        uint64_t failed = scenario_stats(pool).workers_start_failed;
+        for (uint64_t key = 1; key <= 50; key++) { /* none is refused, none waits for the one that does not come */
+            brg_task *task = scenario_submit(pool, "noop", NULL, brg_submit_opts(.key = key));
+            assert_int_equal(scenario_result(task)->status, BRG_OK);
+            brg_task_unref(task);
+        }
+        assert_true(
+            watch_until(is_as_wanted, &(wanted){.pool = pool, .online = 2, .failed = failed + 2})); /* tried on */
+        scenario_expect(pool, "noop", NULL, BRG_OK);
+        brg_pool_destroy(pool);
+    }
+}
+
+/* Two are wanted: the first place is no good, so the third has the second worker. */
+static void another_place_is_taken(void **state)
+{
+    brg_pool *pool = pool_with_bad(state, bad_way(state), 0,
+                                   brg_pool_opts(.scaling = brg_scaling_backlog, .workers_min = 2, .workers_max = 3));
+    assert_true(watch_until(is_as_wanted, &(wanted){.pool = pool, .online = 2, .failed = 3}));
+    scenario_expect(pool, "noop", NULL, BRG_OK);
+    brg_pool_destroy(pool);
+}
+
+/* One is wanted, and the first place is no good: the breaker opens, and half open tries the second. */
+static void half_open_it_tries_elsewhere(void **state)
+{
+    brg_pool *pool = pool_with_bad(state, bad_way(state), 0,
+                                   brg_pool_opts(.scaling = brg_scaling_backlog, .workers_min = 1, .workers_max = 2,
+                                                 .grow_queued = 1000000, .breaker_open_ns = BRG_MILLISECONDS(2)));
+    assert_true(watch_until(is_as_wanted, &(wanted){.pool = pool, .online = 1, .failed = 3}));
+    scenario_expect(pool, "noop", NULL, BRG_OK);
+    brg_pool_destroy(pool);
+}
+
+/* Nobody starts, in several places: as clear as with one. */
+static void all_bad_places_are_told(void **state)
+{
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.workers_max = 4,
+                                                 .init_data = scenario_string("start", bad_way(state)),
+                                                 .restart_min_ns = 1, .restart_max_ns = BRG_MILLISECONDS(1),
+                                                 .breaker_failures = 3, .breaker_open_ns = BRG_SECONDS(600)));
+    for (;;) {
+        brg_task *task = NULL;
+        brg_error error;
+        brg_status status = brg_pool_submit(pool, "noop", NULL, brg_submit_opts(.error = &error), &task);
+        if (status != BRG_OK) {
+            assert_int_equal(status, BRG_UNAVAILABLE);
+            assert_non_null(strstr(error.message, "workers do not start"));
+            break;
+        }
+        const brg_result *result = scenario_result(task);
+        assert_int_equal(result->status, BRG_UNAVAILABLE);
+        assert_non_null(strstr(result->error->message, "workers do not start"));
+        brg_task_unref(task);
+    }
+    assert_true(scenario_stats(pool).workers_start_failed >= 3);
+    brg_pool_destroy(pool);
+}
+
+/* Only the bad place has the tag: its tasks do not wait for ever. What others can do is done. */
+static void tasks_for_a_bad_place_fail(void **state)
+{
+    static const uint64_t tags[] = {0, 1, 2};
+    brg_pool *pool = pool_with_bad(state, bad_way(state), 1,
+                                   brg_pool_opts(.workers_max = 3, .worker_tags = tags, .worker_tags_count = 3));
+    for (int i = 0; i < 3; i++) {
+        brg_task *bad[2], *good = scenario_submit(pool, "noop", NULL, brg_submit_opts(.tags = 2));
+        for (int j = 0; j < 2; j++)
+            bad[j] = scenario_submit(pool, "noop", NULL, brg_submit_opts(.tags = 1));
+        for (int j = 0; j < 2; j++) {
+            const brg_result *result = scenario_result(bad[j]);
+            assert_int_equal(result->status, BRG_UNAVAILABLE);
+            assert_non_null(strstr(result->error->message, "workers with its tags do not start: "));
+            brg_task_unref(bad[j]);
+        }
+        assert_int_equal(scenario_result(good)->status, BRG_OK);
+        brg_task_unref(good);
+    }
+    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    brg_pool_destroy(pool);
+}
+
+/* Tasks for each worker, while one is about to start again and again. */
+static void tasks_for_all_end(void **state)
+{
+    brg_pool *pool = pool_with_bad(state, bad_way(state), 1, brg_pool_opts(.workers_max = 2));
+    uint64_t all = 0;
+    for (int i = 0; i < 100; i++) {
+        uint32_t count = 0;
+        assert_int_equal(brg_pool_submit_all(pool, "noop", NULL, NULL, &count), BRG_OK);
+        all += count;
+    }
+    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    brg_pool_stats stats = scenario_stats(pool);
+    assert_int_equal(stats.done + stats.failed + stats.cancelled, all);
+    brg_pool_destroy(pool);
+}
+
 /* ---- no storm ---------------------------------------------------------------------------------------------------- */
 
 static bool one_worker_ended(void *argument)
@@ -320,6 +460,9 @@ int main(void)
             pause();
     const struct CMUnitTest tests[] = {
         SCENARIO_BOTH(bad_starts_are_explained),        cmocka_unit_test(mute_worker_program),
+        SCENARIO_BOTH(one_bad_place_stops_nobody),      SCENARIO_BOTH(another_place_is_taken),
+        SCENARIO_BOTH(half_open_it_tries_elsewhere),    SCENARIO_BOTH(all_bad_places_are_told),
+        SCENARIO_BOTH(tasks_for_a_bad_place_fail),      SCENARIO_BOTH(tasks_for_all_end),
         SCENARIO_BOTH(breaker_half_opens_and_recovers), cmocka_unit_test(workers_that_end_at_once_back_off),
         SCENARIO_BOTH(few_descriptors_fail_clean),
     };

@@ -85,15 +85,27 @@ static inline bool brg_seat_fits(const brg_seats *seats, uint32_t index)
     return seat->is_usable && (seat->tags & seats->needs) == seats->needs;
 }
 
+/* What of that which waits for others a worker gets that comes: is started, started again, or wanted again. */
+typedef enum brg_share {
+    BRG_SHARE_NONE = 0, /* nothing */
+    /* Its part of as many as are usable then, a few at a time whenever it has nothing: those that go first where most
+     * wait. At most 64 are moved and 1,088 looked at each time. */
+    BRG_SHARE_EVENLY,
+    /* At once, all tasks with a key for which choose names it now, in their order, and of those without a key its part.
+     * Up to 65,536 tasks are looked at, 0.1 to 1 us each by the queue policy. choose must go by key, tags and who is usable alone. */
+    BRG_SHARE_BY_KEY
+} brg_share;
+
 /* Without choose, tasks wait in the queue for all and whoever is free takes them. */
 struct brg_placement_policy {
     size_t size;
     const char *name;
     size_t state_bytes;
     bool steals; /* a worker that has nothing takes half of what waits for another; tasks with tags wait for all then */
+    brg_share share;                                            /* nothing where it steals */
     void (*init)(void *state, const brg_pool_options *options); /* may be NULL */
     /* The index of a worker that fits, or BRG_SEAT_ANY: for the queue for all. Called once per task, and again when its
-     * worker is no longer there. */
+     * worker is no longer there, or another comes: share. */
     uint32_t (*choose)(void *state, const brg_seats *seats, const brg_item *item);
 };
 
@@ -109,6 +121,9 @@ typedef struct brg_load {
     uint64_t done;      /* tasks that workers finished, however they ended */
     uint64_t busy_ns;   /* time that workers were busy, of all together */
     uint64_t worker_ns; /* time that workers were there, busy or not, of all together */
+    /* For a policy that wants_cpu. */
+    uint64_t cpu_ns; /* CPU time that workers used since they were first looked at, of all together */
+    uint32_t cpus;   /* that the program may use; 0: some of cpu_ns is not known this time */
 } brg_load;
 
 /*
@@ -121,7 +136,8 @@ struct brg_scaling_policy {
     size_t size;
     const char *name;
     size_t state_bytes;
-    bool parks; /* workers beyond the target take no tasks, though some wait */
+    bool parks;     /* workers beyond the target take no tasks, though some wait */
+    bool wants_cpu; /* fill cpu_ns and cpus: a system call for each worker each time it is asked */
     void (*init)(void *state, const brg_pool_options *options); /* may be NULL */
     uint32_t (*target)(void *state, const brg_load *load);
 };

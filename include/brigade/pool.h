@@ -155,7 +155,7 @@ typedef struct brg_pool_options {
     uint64_t start_timeout_ns; /* a worker's start-up; default 30 s */
     uint64_t restart_min_ns;   /* wait after a first failed start, doubling; default 10 ms */
     uint64_t restart_max_ns;   /* ... up to this; default 5 s */
-    uint32_t breaker_failures; /* failed starts in a row that open the breaker; default 5 */
+    uint32_t breaker_failures; /* failed starts in a row, with no worker online, that open the breaker; default 5 */
     uint64_t breaker_open_ns;  /* how long queued tasks then fail fast; default 10 s */
 
     const char *prewarm_task;           /* a task of the module that each worker runs before it counts as online */

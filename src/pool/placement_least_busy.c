@@ -10,6 +10,7 @@ static uint32_t least_busy_choose(void *state, const brg_seats *seats, const brg
 
 static const brg_placement_policy least_busy = {.size = sizeof(brg_placement_policy),
                                                 .name = "least_busy",
+                                                .share = BRG_SHARE_EVENLY,
                                                 .state_bytes = sizeof(uint32_t),
                                                 .choose = least_busy_choose};
 const brg_placement_policy *const brg_placement_least_busy = &least_busy;

@@ -12,6 +12,7 @@ static uint32_t random_choose(void *state, const brg_seats *seats, const brg_ite
 
 static const brg_placement_policy placement_random = {.size = sizeof(brg_placement_policy),
                                                       .name = "random",
+                                                      .share = BRG_SHARE_EVENLY,
                                                       .state_bytes = sizeof(uint64_t),
                                                       .init = random_init,
                                                       .choose = random_choose};

@@ -13,6 +13,7 @@ static uint32_t round_robin_choose(void *state, const brg_seats *seats, const br
 
 static const brg_placement_policy round_robin = {.size = sizeof(brg_placement_policy),
                                                  .name = "round_robin",
+                                                 .share = BRG_SHARE_EVENLY,
                                                  .state_bytes = sizeof(brg__turns),
                                                  .choose = round_robin_choose};
 const brg_placement_policy *const brg_placement_round_robin = &round_robin;

@@ -26,6 +26,9 @@ static uint32_t sticky_choose(void *state, const brg_seats *seats, const brg_ite
     return best;
 }
 
-static const brg_placement_policy sticky = {
-    .size = sizeof(brg_placement_policy), .name = "sticky", .state_bytes = sizeof(uint32_t), .choose = sticky_choose};
+static const brg_placement_policy sticky = {.size = sizeof(brg_placement_policy),
+                                            .name = "sticky",
+                                            .share = BRG_SHARE_BY_KEY,
+                                            .state_bytes = sizeof(uint32_t),
+                                            .choose = sticky_choose};
 const brg_placement_policy *const brg_placement_sticky = &sticky;

@@ -23,6 +23,7 @@ static uint32_t two_choices_choose(void *state, const brg_seats *seats, const br
 
 static const brg_placement_policy two_choices = {.size = sizeof(brg_placement_policy),
                                                  .name = "two_choices",
+                                                 .share = BRG_SHARE_EVENLY,
                                                  .state_bytes = sizeof(uint64_t),
                                                  .init = two_choices_init,
                                                  .choose = two_choices_choose};

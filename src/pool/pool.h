@@ -68,12 +68,14 @@ struct brg__slot {
     bool warm_failed; /* one of them failed: warm_error says why */
     brg_error warm_error;
     uint64_t online_at, idle_since;
+    uint64_t cpu_ns;     /* that its worker had used when scale.c last looked; 0: it has not */
     uint64_t restart_at; /* when an empty slot may get a worker again; 0: at once; UINT64_MAX: it is being started */
     uint64_t settled_before; /* what it had served, with what was not the user's, when its worker started: recycle.c */
     uint64_t errors_before;  /* the same of what did not succeed: metrics.c */
     uint32_t starts;         /* workers it has had */
     struct brg__told *told;  /* what the owner hears of its worker: events.c */
     bool is_large;           /* its worker was seen above recycle_rss_bytes */
+    uint32_t start_failures; /* failed starts in a row */
     uint32_t fruitless;      /* workers in a row that ended by themselves without a task */
 
     /* The task that runs: whose ticket, until when, and when its worker is ended because it did not listen. */
@@ -179,7 +181,7 @@ struct brg_pool {
     uint64_t workers_started, workers_crashed, workers_killed, workers_start_failed, workers_recycled, workers_shrunk;
     uint64_t batches;
     uint64_t flows;         /* that somebody was told of: strand_watch.c */
-    uint32_t failures;      /* failed starts in a row */
+    uint32_t failures;      /* failed starts in a row while nobody serves: breaker.c */
     uint64_t breaker_until; /* 0: closed */
     brg_error start_error;  /* why the last start failed */
     brg_task *free_tasks;
@@ -192,6 +194,8 @@ struct brg_pool {
     bool may_hint; /* a submit that finds nobody idle may ask for a look */
     uint64_t scale_at;
     uint64_t load_since, busy_ns, worker_ns;
+    uint64_t cpu_ns;             /* that workers used, where the policy wants_cpu */
+    uint32_t cpus;               /* likewise */
     uint32_t idle_count, parked; /* parked ones count as idle */
 
     struct brg__batches *batches_filling; /* batch.c */
@@ -353,8 +357,14 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit);
 const brg__world *brg__pool_heritage(void *owner);
 void brg__pool_place(const void *slot, uint32_t *index, uint64_t *tags);
 brg_status brg__pool_fill(brg_pool *pool, brg_error *error);           /* starts workers up to the target. No lock */
+void brg__slot_open_locked(brg__slot *slot);                           /* it may be chosen, and gets its share */
 void brg__slot_online_locked(brg__slot *slot);                         /* it may take tasks */
 brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count); /* so many there are then, at least */
+
+/* breaker.c */
+void brg__start_failed_locked(brg__slot *slot, const brg_error *error); /* the slot is empty */
+void brg__start_worked_locked(brg__slot *slot);
+uint32_t brg__pool_given_up_locked(const brg_pool *pool); /* slots whose workers do not start, for so long */
 
 /* recycle.c */
 bool brg__slot_is_due_locked(brg__slot *slot);              /* its worker served long enough, or is not fit to go on */

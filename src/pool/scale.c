@@ -15,9 +15,11 @@
  */
 #include "os/clock.h"
 #include "os/memory.h"
+#include "os/thread.h"
 #include "pool/metrics.h"
 #include "pool/observe.h"
 #include "pool/pool.h"
+#include "worker/usage.h"
 
 /* ---- busy and idle ----------------------------------------------------------------------------------------------- */
 
@@ -150,8 +152,8 @@ static void scale_unpark_locked(brg_pool *pool)
              !brg__schedule_misses(&pool->schedule, slot->seat.seen.tags, NULL)))
             continue;
         brg__slot_unpark_locked(slot);
-        brg__seat_open(&pool->schedule, &slot->seat);
         brg__slot_set_idle_locked(slot, true);
+        brg__slot_open_locked(slot); /* after that: who is idle has had its share */
         brg__pool_wake_slot_locked(pool, slot);
     }
 }
@@ -267,12 +269,30 @@ uint32_t brg__pool_missed_locked(const brg_pool *pool, uint64_t now)
     return UINT32_MAX;
 }
 
+/* What a worker used before it was looked at for the first time does not count: some of it is its start. False: there
+ * is such a worker. */
+static bool scale_count_cpu_locked(brg_pool *pool)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        brg__slot *slot = pool->slots[i];
+        if (!slot->online || slot->ending)
+            continue;
+        uint64_t used = brg__usage_cpu(slot->worker);
+        all = all && slot->cpu_ns != 0;
+        pool->cpu_ns += slot->cpu_ns == 0 ? 0 : used - brg__min(used, slot->cpu_ns);
+        slot->cpu_ns = brg__max(used, slot->cpu_ns);
+    }
+    return all;
+}
+
 /* As many as the policy wants, within bounds, and spares beside those that are busy. */
 static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
 {
     const brg_pool_options *options = &pool->options;
     brg__pool_account_locked(pool, now);
     uint32_t busy = scale_busy_locked(pool);
+    bool knows_cpu = options->scaling->wants_cpu && scale_count_cpu_locked(pool);
     brg_load load = {.now_ns = now,
                      .workers_min = scale_minimum(pool),
                      .workers_max = options->workers_max,
@@ -281,7 +301,9 @@ static uint32_t scale_wanted_locked(brg_pool *pool, uint64_t now)
                      .queued = pool->schedule.xready,
                      .done = scale_settled_locked(pool),
                      .busy_ns = pool->busy_ns,
-                     .worker_ns = pool->worker_ns};
+                     .worker_ns = pool->worker_ns,
+                     .cpu_ns = pool->cpu_ns,
+                     .cpus = knows_cpu ? pool->cpus : 0};
     uint32_t wanted = options->scaling->target(pool->scaling, &load);
     uint32_t least = brg__max(load.workers_min, (uint32_t)(pool->schedule.xready != 0));
     if (options->warm_spares != 0)
@@ -333,6 +355,7 @@ brg_status brg__pool_scale_init(brg_pool *pool)
     }
     if (policy->init != NULL)
         policy->init(pool->scaling, options);
+    pool->cpus = policy->wants_cpu ? brg__cpu_count() : 0;
     pool->load_since = brg__now();
     pool->target = options->scaling == brg_scaling_fixed
                        ? options->workers_max

@@ -19,9 +19,9 @@ typedef struct brg__scale {
     uint32_t target;
     uint32_t calm; /* measurements in a row that would bear one worker less */
     bool is_started;
-    uint64_t last_ns, last_done, last_busy_ns;
+    uint64_t last_ns, last_done, last_busy_ns, last_cpu_ns;
     /* Of the latest measurement. */
-    double seconds, busy; /* workers busy on average */
+    double seconds, busy, cpu; /* workers busy on average, CPUs that they used */
     uint64_t done;
 } brg__scale;
 
@@ -44,10 +44,12 @@ static inline bool brg__scale_measure(brg__scale *scale, const brg_load *load)
         return false;
     scale->seconds = (double)(load->now_ns - scale->last_ns) / 1e9;
     scale->busy = (double)(load->busy_ns - scale->last_busy_ns) / 1e9 / scale->seconds;
+    scale->cpu = (double)(load->cpu_ns - scale->last_cpu_ns) / 1e9 / scale->seconds;
     scale->done = load->done - scale->last_done;
     scale->last_ns = load->now_ns;
     scale->last_done = load->done;
     scale->last_busy_ns = load->busy_ns;
+    scale->last_cpu_ns = load->cpu_ns;
     scale->is_started = true;
     return is_measured;
 }

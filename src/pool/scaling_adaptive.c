@@ -8,7 +8,7 @@
  * their standard errors, which also tells it how wide to try (a trust region).
  *
  *   seek    doubles as long as that brings much, or else halves as long as it costs little: to the right order of
- *           magnitude within seconds.
+ *           magnitude within seconds. Where workers mostly wait it leaps, see below.
  *   round   measures the base, above, the base, below; then moves there, or to the top of the parabola through the
  *           three, or stays. Evidence about the same three counts adds up over rounds and fades. Where they differ
  *           clearly it tries narrower, where they are alike wider.
@@ -17,6 +17,13 @@
  *
  * What is compared is ln(rate) - ADAPTIVE_COST * ln(count): workers that bring next to nothing are not worth having,
  * and where all counts are alike it drifts to fewer.
+ *
+ * Leaps: where a busy worker uses a share s of a CPU, cpus / s of them use all (Goetz and others, Java concurrency in
+ * practice, 2006, 8.2: cpus * (1 + wait / compute)). That is known after one interval, however long tasks are. It is no
+ * more than a bound, since tasks may wait for something that is scarce; so far below it, seek goes eight or four times as
+ * high instead of twice, and measures what that brings. Before the first leap, from no more workers than CPUs, nothing is
+ * measured: those that it starts do not use them. A leap that brings less than most of its share went too far: seek halves
+ * from there. Since so much more is expected of a leap fewer tasks will tell.
  *
  * Throughput says something about the count only while tasks wait, at both ends of an interval. Else it learns nothing
  * and goes down to what is busy, with room; when tasks wait again it goes back to where it was. After each change
@@ -31,6 +38,7 @@
 #define ADAPTIVE_SEEK_GAIN 0.15 /* in ln(rate), that a doubling must bring for another one */
 #define ADAPTIVE_SEEK_LOSS 0.05 /* that a halving may cost */
 #define ADAPTIVE_SEEK_SAMPLES 2
+#define ADAPTIVE_LEAP_SHARE 0.75 /* of ln(rate), that a leap must bring not to have gone too far */
 #define ADAPTIVE_ROUND_SAMPLES 4 /* per visit */
 #define ADAPTIVE_HOLD_SAMPLES 40
 #define ADAPTIVE_WIDTH_START 0.35 /* of a round, in ln(count) */
@@ -42,7 +50,8 @@
 #define ADAPTIVE_JUMP 0.25     /* in ln(rate), that is no noise */
 #define ADAPTIVE_JUMPS 3       /* in a row: another kind of work */
 #define ADAPTIVE_PATIENCE 30   /* intervals that a count may take to come about */
-#define ADAPTIVE_SLOW 20       /* intervals that a sample may take */
+#define ADAPTIVE_SLOW 20       /* intervals that a sample may take, if half the workers have ended a task */
+#define ADAPTIVE_SLOWEST 200   /* ... if not */
 #define ADAPTIVE_TASKS 100     /* that are enough for a sample; or 4 for each worker */
 #define ADAPTIVE_CALM 5        /* intervals of light load before each step down */
 #define ADAPTIVE_ROOM 0.8      /* how busy the others may get by it */
@@ -59,6 +68,10 @@ typedef struct adaptive {
     brg__scale scale;
     adaptive_phase phase;
     bool had_backlog, is_resting, has_climbed;
+    bool has_leapt;   /* in this seek, before anything was measured */
+    bool fell_short;  /* a leap did, in this seek */
+    bool is_waiting;  /* its workers mostly wait */
+    double cpu, busy; /* CPUs that were used and workers that were busy, by seconds, in this visit */
     uint32_t impatience;
     /* The sample, and the visit of a count it belongs to. */
     uint64_t done;
@@ -90,7 +103,7 @@ static void adaptive_visit(adaptive *self, uint32_t count)
     self->scale.target = count;
     self->skip = 1;
     self->samples = self->intervals = self->impatience = 0;
-    self->visit_sum = self->seconds = 0;
+    self->visit_sum = self->seconds = self->cpu = self->busy = 0;
     self->done = 0;
 }
 
@@ -239,9 +252,19 @@ static void seek_end(adaptive *self, const brg_load *load)
     round_start(self, load);
 }
 
+/* How many times as high to go, by what is left of the CPUs. */
+static uint32_t seek_factor(const adaptive *self, const brg_load *load)
+{
+    if (load->cpus == 0 || self->busy <= 0)
+        return 2; /* nobody knows */
+    double room = load->cpus / (fmax(self->cpu / self->busy, 1e-3) * self->scale.target);
+    return room >= 16 ? 8 : room >= 8 ? 4 : 2;
+}
+
 static void seek_step(adaptive *self, const brg_load *load, adaptive_phase phase)
 {
-    uint32_t next = brg__scale_clamp(load, phase == SEEK_UP ? (uint64_t)self->base * 2 : self->base / 2);
+    uint32_t factor = self->fell_short ? 2 : seek_factor(self, load);
+    uint32_t next = brg__scale_clamp(load, phase == SEEK_UP ? (uint64_t)self->base * factor : self->base / 2);
     self->phase = phase;
     if (next != self->base && next != 0)
         adaptive_visit(self, next);
@@ -251,15 +274,42 @@ static void seek_step(adaptive *self, const brg_load *load, adaptive_phase phase
         seek_end(self, load);
 }
 
+/* What is to be gained by the step up that was made; a leap is as many doublings. */
+static double seek_asked(const adaptive *self)
+{
+    return ADAPTIVE_SEEK_GAIN * fmax(log2((double)self->scale.target / self->base), 1);
+}
+
+/* The step up was worth it. */
+static void seek_climbed(adaptive *self, const brg_load *load, double value)
+{
+    double distance = log((double)self->scale.target / self->base), gain = value - self->best;
+    self->base = self->scale.target;
+    self->best = value;
+    self->has_climbed = true;
+    bool is_too_far = distance > log(2) + 1e-6 && gain < ADAPTIVE_LEAP_SHARE * distance;
+    seek_step(self, load, is_too_far ? SEEK_DOWN : SEEK_UP);
+}
+
 /* The visit is over, its mean is `value`. */
 static void seek_next(adaptive *self, const brg_load *load, double value)
 {
-    bool is_first = self->phase == SEEK_START;
-    if (is_first || value > self->best + (self->phase == SEEK_UP ? ADAPTIVE_SEEK_GAIN : -ADAPTIVE_SEEK_LOSS)) {
+    bool was_leap = self->scale.target > 2 * (uint64_t)self->base;
+    if (self->phase == SEEK_START) {
         self->base = self->scale.target;
         self->best = value;
-        self->has_climbed = !is_first;
-        seek_step(self, load, is_first ? SEEK_UP : self->phase);
+        self->has_climbed = false;
+        seek_step(self, load, SEEK_UP);
+    } else if (self->phase == SEEK_UP && value > self->best + seek_asked(self)) {
+        seek_climbed(self, load, value);
+    } else if (self->phase == SEEK_UP && was_leap) {
+        self->fell_short = true;
+        seek_step(self, load, SEEK_UP);
+    } else if (self->phase == SEEK_DOWN && value > self->best - ADAPTIVE_SEEK_LOSS) {
+        self->base = self->scale.target;
+        self->best = value;
+        self->has_climbed = true;
+        seek_step(self, load, SEEK_DOWN);
     } else if (self->phase == SEEK_UP && !self->has_climbed) {
         seek_step(self, load, SEEK_DOWN);
     } else {
@@ -271,8 +321,23 @@ static void seek_start(adaptive *self)
 {
     bool is_there = self->scale.target == self->base;
     self->phase = SEEK_START;
+    self->has_leapt = self->is_waiting = self->fell_short = false;
     adaptive_visit(self, self->base);
     self->skip = is_there ? 0 : 1;
+}
+
+/* An interval of the start has passed, of whatever many: leaps if its workers wait and there are no more than CPUs. */
+static bool seek_leaps(adaptive *self, const brg_load *load)
+{
+    uint32_t factor = seek_factor(self, load);
+    uint32_t next = brg__scale_clamp(load, (uint64_t)self->scale.target * factor);
+    if (self->phase != SEEK_START || self->has_leapt || self->scale.target > load->cpus || factor == 2 ||
+        next == self->scale.target)
+        return false;
+    self->has_leapt = self->is_waiting = true;
+    self->base = next;
+    adaptive_visit(self, next);
+    return true;
 }
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
@@ -322,6 +387,7 @@ static void adaptive_sample(adaptive *self, const brg_load *load)
     self->intervals = 0;
     if (self->skip != 0) {
         self->skip--;
+        self->cpu = self->busy = 0;
     } else if (self->phase == HOLD) {
         hold_sample(self, load, value);
     } else if (self->phase == ROUND) {
@@ -338,6 +404,16 @@ static bool adaptive_is_there(const adaptive *self, const brg_load *load)
 {
     uint32_t wanted = self->scale.target;
     return load->workers >= wanted && load->busy <= wanted + wanted / 16;
+}
+
+/* Whether what was seen since the last sample makes one. */
+static bool adaptive_is_enough(const adaptive *self)
+{
+    uint64_t workers = self->scale.target, tasks = brg__min(4 * workers, ADAPTIVE_TASKS);
+    if (self->is_waiting && self->phase <= SEEK_UP) /* each new worker has ended one, then as many */
+        tasks = self->skip != 0 ? brg__min(workers, ADAPTIVE_TASKS) : brg__min(2 * workers + 2, ADAPTIVE_TASKS / 2);
+    return self->done >= tasks || self->intervals >= ADAPTIVE_SLOWEST ||
+           (self->intervals >= ADAPTIVE_SLOW && 2 * self->done >= workers);
 }
 
 /* It does not come about: goes on without. The base is taken as it is, there is nothing to go back to. */
@@ -363,8 +439,10 @@ static void adaptive_learn(adaptive *self, const brg_load *load)
     }
     self->done += self->scale.done;
     self->seconds += self->scale.seconds;
+    self->cpu += self->scale.cpu * self->scale.seconds;
+    self->busy += self->scale.busy * self->scale.seconds;
     self->intervals++;
-    if (self->done >= brg__min(4 * (uint64_t)self->scale.target, ADAPTIVE_TASKS) || self->intervals >= ADAPTIVE_SLOW)
+    if (!seek_leaps(self, load) && adaptive_is_enough(self))
         adaptive_sample(self, load);
 }
 
@@ -427,6 +505,7 @@ static const brg_scaling_policy by_throughput = {.size = sizeof(brg_scaling_poli
                                                  .name = "adaptive",
                                                  .state_bytes = sizeof(adaptive),
                                                  .parks = true,
+                                                 .wants_cpu = true,
                                                  .init = adaptive_init,
                                                  .target = adaptive_target};
 const brg_scaling_policy *const brg_scaling_adaptive = &by_throughput;

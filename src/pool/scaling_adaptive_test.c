@@ -239,6 +239,165 @@ static void light_load_takes_few(void **state)
     assert_in_range(pool.target, 40, 90);
 }
 
+/* ---- workers that sleep ------------------------------------------------------------------------------------------ */
+
+/*
+ * Tasks that wait for `seconds` on average (exponential) and compute for a fiftieth of it, on 4 CPUs. `most` of them get on
+ * at a time, as connections to something; more share these. A worker that is surplus ends its task first.
+ */
+typedef struct sleepers {
+    machine pool;
+    double left[256]; /* of each worker's task; 0: none */
+    double seconds, most;
+} sleepers;
+
+static double sleepers_draw(sleepers *self)
+{
+    double evenly = (double)(brg__random_next(&self->pool.random) >> 11) / 9007199254740992.0;
+    return -log(1 - evenly) * self->seconds;
+}
+
+static void sleepers_start(sleepers *self, double seconds, double most, uint64_t seed)
+{
+    memset(self, 0, sizeof(*self));
+    machine_start(&self->pool, 1, seed);
+    self->seconds = seconds;
+    self->most = most;
+    self->pool.load.cpus = 4;
+}
+
+/* One interval. */
+static void sleepers_step(sleepers *self)
+{
+    uint32_t running = 0;
+    uint64_t done = 0;
+    for (uint32_t i = 0; i < 256; i++) {
+        if (self->left[i] <= 0 && i < self->pool.target)
+            self->left[i] = sleepers_draw(self);
+        running += self->left[i] > 0;
+    }
+    double speed = fmin(1, self->most / running);
+    for (uint32_t i = 0; i < 256; i++) {
+        double time = 0.1 * speed;
+        while (self->left[i] > 0 && self->left[i] <= time) {
+            time -= self->left[i];
+            self->left[i] = i < self->pool.target ? sleepers_draw(self) : 0;
+            done++;
+        }
+        self->left[i] = fmax(self->left[i] - time, 0);
+    }
+    self->pool.load.cpu_ns += (uint64_t)(running * speed * INTERVAL_NS / 50);
+    machine_step(&self->pool, INTERVAL_NS, running, 1000, done);
+}
+
+/* How many intervals until it has nine tenths of the throughput there is. */
+static uint32_t sleepers_converge(sleepers *self)
+{
+    uint32_t intervals = 0;
+    for (; fmin(self->pool.target, self->most) < 0.9 * self->most; intervals++) {
+        assert_true(intervals < 20000);
+        sleepers_step(self);
+    }
+    return intervals;
+}
+
+static void check_sleepers(double seconds, double most, double mean, uint32_t worst)
+{
+    double sum = 0, yield = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        sleepers self;
+        sleepers_start(&self, seconds, most, seed);
+        uint32_t intervals = sleepers_converge(&self);
+        if (intervals > worst)
+            fail_msg("%g s, %g at a time: %u intervals", seconds, most, intervals);
+        sum += intervals;
+        for (int i = 0; i < 2000; i++) {
+            sleepers_step(&self);
+            yield += fmin(self.pool.target, most) / most / 2000;
+        }
+    }
+    if (sum / SEEDS > mean || yield / SEEDS < 0.9)
+        fail_msg("%g s, %g at a time: %g intervals, then %g of the throughput", seconds, most, sum / SEEDS,
+                 yield / SEEDS);
+}
+
+/* By doubling alone, with 4 tasks of each worker to judge by, it would be 78 and 439 intervals for 64 of them. */
+static void sleepers_are_found_fast(void **state)
+{
+    (void)state;
+    check_sleepers(0.01, 64, 6, 10);
+    check_sleepers(0.1, 64, 12, 20);
+    check_sleepers(1, 64, 60, 80);
+    check_sleepers(0.01, 200, 12, 20);
+    check_sleepers(0.1, 200, 20, 30);
+    check_sleepers(1, 200, 110, 140);
+}
+
+/* Tasks of five seconds, of which ten intervals see one of each two: it takes its time and gets there. */
+static void long_sleepers_are_found(void **state)
+{
+    (void)state;
+    check_sleepers(5, 64, 150, 400);
+}
+
+/* What they wait for is scarce: it went too far, and comes back. */
+static void a_leap_too_far_is_taken_back(void **state)
+{
+    (void)state;
+    double count = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        sleepers self;
+        sleepers_start(&self, 0.01, 20, seed);
+        for (int i = 0; i < SETTLE; i++)
+            sleepers_step(&self);
+        for (int i = 0; i < MEASURE; i++) {
+            sleepers_step(&self);
+            count += (double)self.pool.target / MEASURE / SEEDS;
+            assert_true(self.pool.target >= 10);
+        }
+    }
+    assert_true(count < 50); /* all from 20 on are alike */
+}
+
+/* The best is found as before, whatever the CPUs say: here all of the time is computed, or next to nothing of it. */
+static void cpus_do_not_mislead(void **state)
+{
+    (void)state;
+    static const double shares[] = {0.01, 0.1, 1};
+    for (size_t c = 0; c < sizeof(shares) / sizeof(shares[0]); c++)
+        for (size_t b = 0; b < sizeof(bests) / sizeof(bests[0]); b++)
+            for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+                machine pool;
+                machine_start(&pool, 1, seed);
+                pool.load.cpus = 8;
+                for (int i = 0; i < SETTLE; i++) {
+                    pool.load.cpu_ns += (uint64_t)(pool.target * shares[c] * INTERVAL_NS);
+                    machine_work(&pool, curve_sharp, bests[b]);
+                }
+                averages found = machine_average(&pool, curve_sharp, bests[b]);
+                assert_found_sharp(&found, bests[b]);
+            }
+}
+
+/* One task of each that does not end: it leaps all the same, once, as nothing is lost by it. */
+static void a_leap_needs_no_end(void **state)
+{
+    (void)state;
+    machine pool;
+    machine_start(&pool, 1, 1);
+    pool.load.cpus = 4;
+    for (int i = 0; i < 4; i++) {
+        pool.load.cpu_ns += 1000;
+        machine_step(&pool, INTERVAL_NS, pool.target, 1000, 0);
+    }
+    assert_int_equal(pool.target, 8);
+    for (int i = 0; i < 100; i++) {
+        pool.load.cpu_ns += 1000;
+        machine_step(&pool, INTERVAL_NS, pool.target, 1000, 0);
+    }
+    assert_int_equal(pool.target, 8);
+}
+
 /* Surplus workers stay busy for ever: what is asked for never comes about, and must not be taken for good. */
 static void what_does_not_happen_is_no_evidence(void **state)
 {
@@ -279,6 +438,11 @@ int main(void)
         cmocka_unit_test(heavier_work_changes_nothing),
         cmocka_unit_test(long_tasks_take_longer),
         cmocka_unit_test(light_load_takes_few),
+        cmocka_unit_test(sleepers_are_found_fast),
+        cmocka_unit_test(long_sleepers_are_found),
+        cmocka_unit_test(a_leap_too_far_is_taken_back),
+        cmocka_unit_test(cpus_do_not_mislead),
+        cmocka_unit_test(a_leap_needs_no_end),
         cmocka_unit_test(what_does_not_happen_is_no_evidence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,11 +120,13 @@ void brg__seat_done(brg__schedule *schedule, brg__seat *seat)
     seat->state = NULL;
 }
 
-void brg__seat_open(brg__schedule *schedule, brg__seat *seat)
+void brg__seat_open(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns)
 {
-    if (!seat->seen.is_usable)
-        schedule->usable_count++;
+    if (seat->seen.is_usable)
+        return;
+    schedule->usable_count++;
     seat->seen.is_usable = true;
+    brg__share_begin(schedule, seat, now_ns);
 }
 
 void brg__seat_close(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns)
@@ -132,6 +134,7 @@ void brg__seat_close(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns)
     if (seat->seen.is_usable)
         schedule->usable_count--;
     seat->seen.is_usable = false;
+    seat->due = 0;
     brg__seat_set_idle(schedule, seat, false);
     while (seat->count != 0) {
         brg_item *item = schedule->queue->pop(seat->state, now_ns);
@@ -146,10 +149,12 @@ void brg__seat_set_idle(brg__schedule *schedule, brg__seat *seat, bool idle)
     if (seat->seen.is_idle == idle)
         return;
     seat->seen.is_idle = idle;
-    if (idle)
-        brg__list_push_front(&schedule->idle, &seat->idle_node);
-    else
+    if (!idle) {
         brg__list_remove(&seat->idle_node);
+        return;
+    }
+    seat->due = 0; /* it found nothing more */
+    brg__list_push_front(&schedule->idle, &seat->idle_node);
 }
 
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
@@ -318,23 +323,28 @@ static brg__lane *schedule_lane_for(const brg__schedule *schedule, const brg__se
     return schedule_best_lane(schedule, seat->seen.tags, now_ns);
 }
 
-/* The seat with the longest queue but this one; NULL: nothing is to be stolen. */
+brg__seat *brg__schedule_longest(const brg__schedule *schedule, const brg__seat *except)
+{
+    brg__seat *longest = NULL;
+    for (uint32_t i = 0; schedule->xassigned != 0 && i < schedule->seat_count; i++) {
+        brg__seat *seat = brg__seat_of(schedule->seats[i]);
+        if (seat != except && seat->count != 0 && (longest == NULL || seat->count > longest->count))
+            longest = seat;
+    }
+    return longest;
+}
+
+/* The seat that this one takes from when it has nothing; NULL: from none. */
 static brg__seat *schedule_victim(const brg__schedule *schedule, const brg__seat *thief)
 {
-    brg__seat *victim = NULL;
-    if (!schedule->steals || schedule->xassigned == 0)
-        return NULL;
-    for (uint32_t i = 0; i < schedule->seat_count; i++) {
-        brg__seat *seat = brg__seat_of(schedule->seats[i]);
-        if (seat != thief && seat->count != 0 && (victim == NULL || seat->count > victim->count))
-            victim = seat;
-    }
-    return victim;
+    return schedule->steals || thief->due != 0 ? brg__schedule_longest(schedule, thief) : NULL;
 }
 
 /* Half of what waits for the victim, in its order. None of it asks for tags. */
 static brg_item *take_stolen(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns)
 {
+    if (!schedule->steals)
+        return seat->due == 0 ? NULL : brg__share_take(schedule, seat, now_ns);
     brg__seat *victim = schedule_victim(schedule, seat);
     if (victim == NULL)
         return NULL;
@@ -428,4 +438,21 @@ brg__seat *brg__schedule_idle_for(const brg__schedule *schedule)
             return seat;
     }
     return NULL;
+}
+
+/* ---- for share.c ------------------------------------------------------------------------------------------------- */
+
+void brg__schedule_push(brg__schedule *schedule, brg__seat *seat, brg_item *item, brg__push_fn push)
+{
+    schedule_push(schedule, seat, item, push);
+}
+
+brg_item *brg__schedule_pop(brg__schedule *schedule, brg__seat *seat, brg__lane *lane, uint64_t now_ns)
+{
+    return seat != NULL ? take_own(schedule, seat, now_ns) : take_lane(schedule, lane, now_ns);
+}
+
+brg__seat *brg__schedule_choose(brg__schedule *schedule, const brg_item *item)
+{
+    return schedule_choose(schedule, item, item->reserved_1, BRG_SEAT_ANY, 0);
 }

@@ -21,7 +21,10 @@
 
 #define BRG__LANES_MAX 16 /* different sets of tags */
 #define BRG__LANE_PINNED 0xff
-#define BRG__STEAL_MAX 64 /* items taken from another's queue at once */
+#define BRG__STEAL_MAX 64     /* items taken from another's queue at once */
+#define BRG__SHARE_LOOK 64    /* items of one queue looked at for a share; with tags they may not fit */
+#define BRG__SHARE_SEATS 16   /* queues looked at beside the longest, where that has none that fits */
+#define BRG__SHARE_KEYS 65536 /* items looked at where they go by key */
 
 typedef struct brg__lane {
     void *state; /* the queue policy's */
@@ -35,6 +38,7 @@ typedef struct brg__seat {
     uint32_t count; /* in its queue */
     uint32_t held;  /* taken and not finished, set by the caller */
     uint32_t pinned_count;
+    uint32_t due;    /* how many it may still take from others' queues, since it came: share.c */
     uint32_t xready; /* pinned_count + count; read without the lock */
     brg__list pinned;
     brg__node idle_node;
@@ -68,8 +72,8 @@ void brg__schedule_tune(brg__schedule *schedule);
 /* A seat, unusable at first. The caller keeps `schedule->seats` and seat_count. */
 brg_status brg__seat_init(brg__schedule *schedule, brg__seat *seat, uint32_t index, uint64_t tags);
 void brg__seat_done(brg__schedule *schedule, brg__seat *seat);
-/* It may be chosen. */
-void brg__seat_open(brg__schedule *schedule, brg__seat *seat);
+/* It may be chosen, and gets its share of what waits for others: share.c. */
+void brg__seat_open(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns);
 /* It may not; what waits in its queue is placed anew, pinned items stay. */
 void brg__seat_close(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns);
 void brg__seat_set_idle(brg__schedule *schedule, brg__seat *seat, bool idle);
@@ -103,6 +107,17 @@ uint32_t brg__schedule_portion(const brg__schedule *schedule, const brg__seat *s
 /* An idle seat to wake because the shared queue has work, or some that may be stolen: the latest to fall idle, whose
  * caches are warm while the others can stay asleep (folly's LifoSem). NULL: none that fits. */
 brg__seat *brg__schedule_idle_for(const brg__schedule *schedule);
+
+/* share.c: what a seat gets that came when others had a backlog. begin: it was opened; take: it has nothing to do. */
+void brg__share_begin(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns);
+brg_item *brg__share_take(brg__schedule *schedule, brg__seat *seat, uint64_t now_ns);
+
+/* For share.c: the parts of put and take. A seat's or, with NULL, a lane's queue. */
+typedef void (*brg__push_fn)(void *state, brg_item *item);
+void brg__schedule_push(brg__schedule *schedule, brg__seat *seat, brg_item *item, brg__push_fn push);
+brg_item *brg__schedule_pop(brg__schedule *schedule, brg__seat *seat, brg__lane *lane, uint64_t now_ns);
+brg__seat *brg__schedule_choose(brg__schedule *schedule, const brg_item *item);
+brg__seat *brg__schedule_longest(const brg__schedule *schedule, const brg__seat *except); /* NULL: all are empty */
 
 static inline brg__seat *brg__seat_of(brg_seat *seen) { return brg__container_of(seen, brg__seat, seen); }
 

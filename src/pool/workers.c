@@ -2,9 +2,7 @@
 /*
  * The workers of a pool: they come, go and are replaced.
  *
- * A worker that fails to start is tried again after restart_min_ns, doubling to restart_max_ns. breaker_failures in a
- * row open the breaker: what is queued fails at once, submits are refused, and after breaker_open_ns one worker is
- * tried.
+ * Those that fail to start: breaker.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -109,6 +107,32 @@ static brg_worker_options workers_options_of(brg_pool *pool, uint32_t index, cha
                                 .helper = from->helper};
 }
 
+/* What no worker has started waits in the queues again, in order. */
+static void workers_recall_locked(brg_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        brg__slot *slot = pool->slots[i];
+        if (slot->worker == NULL || !slot->online || slot->ending)
+            continue;
+        if (brg__pool_has_processes(pool))
+            brg__slot_recall_locked(slot);
+        else
+            brg__hand_reclaim_locked(slot);
+    }
+}
+
+void brg__slot_open_locked(brg__slot *slot)
+{
+    brg_pool *pool = slot->pool;
+    uint64_t now = brg__pool_wants_time(pool) ? brg__now() : 0;
+    bool by_key = pool->options.placement->share == BRG_SHARE_BY_KEY && pool->schedule.usable_count != 0;
+    if (BRG__UNLIKELY(by_key))
+        workers_recall_locked(pool); /* a key that moves goes on where it was */
+    brg__seat_open(&pool->schedule, &slot->seat, now);
+    if (BRG__UNLIKELY(by_key))
+        brg__pool_dispatch_locked(pool);
+}
+
 static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *error)
 {
     char name[64];
@@ -133,12 +157,13 @@ static brg_status workers_start(brg_pool *pool, brg__slot *slot, brg_error *erro
     if (status == BRG_OK) {
         slot->ending = slot->retiring = slot->online = false;
         slot->warming = 0;
-        slot->kill_ticket = 0;
+        slot->kill_ticket = slot->cpu_ns = 0;
         slot->kill_at = UINT64_MAX;
         brg__recycle_begin_locked(slot);
         brg__metrics_begin_locked(slot);
         brg_store_relaxed(&slot->xticket, (uint64_t)0);
-        brg__seat_open(&pool->schedule, &slot->seat);
+        if (slot->start_failures == 0) /* else once it is online */
+            brg__slot_open_locked(slot);
         pool->workers_started++;
         brg__see_worker_starting_locked(pool, slot, BRG_OK, 0);
     } else {
@@ -180,6 +205,13 @@ static uint32_t workers_surplus_locked(const brg_pool *pool)
     return count;
 }
 
+/* First where tasks wait for that worker alone, then where no start failed, or the longest ago. */
+static bool workers_is_before(const brg__slot *slot, const brg__slot *other)
+{
+    bool pinned = slot->seat.pinned_count != 0, other_pinned = other->seat.pinned_count != 0;
+    return pinned != other_pinned ? pinned : slot->restart_at < other->restart_at;
+}
+
 /* A slot that may get a worker now, counted as one; NULL: none, and *next says when to look again. */
 static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *next)
 {
@@ -193,7 +225,8 @@ static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *n
         return NULL;
     }
     uint32_t missed = brg__pool_missed_locked(pool, now);
-    if (brg__pool_add_slots_locked(pool, missed == UINT32_MAX ? target : brg__max(target, missed + 1)) != BRG_OK)
+    uint32_t places = (uint32_t)brg__min(target + brg__pool_given_up_locked(pool), pool->options.workers_max);
+    if (brg__pool_add_slots_locked(pool, missed == UINT32_MAX ? places : brg__max(places, missed + 1)) != BRG_OK)
         *next = now + BRG_MILLISECONDS(100);
     brg__slot *claimed = NULL;
     for (uint32_t i = 0; i < brg__min(pool->slot_count, pool->options.workers_max); i++) {
@@ -202,8 +235,8 @@ static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *n
             continue;
         if (slot->restart_at > now)
             *next = brg__min(*next, slot->restart_at);
-        else if (claimed == NULL || (slot->seat.pinned_count != 0 && claimed->seat.pinned_count == 0))
-            claimed = slot; /* first where tasks wait for that worker alone */
+        else if (claimed == NULL || workers_is_before(slot, claimed))
+            claimed = slot;
     }
     if (claimed != NULL && claimed->seat.pinned_count == 0 && missed < pool->slot_count)
         claimed = pool->slots[missed];
@@ -212,28 +245,6 @@ static brg__slot *workers_claim_locked(brg_pool *pool, uint64_t now, uint64_t *n
         pool->workers++;
     }
     return claimed;
-}
-
-/* One more start failed: back off, and open the breaker after too many. Lock held; the slot is empty. */
-static void workers_failed_locked(brg_pool *pool, brg__slot *slot, const brg_error *error)
-{
-    const brg_pool_options *options = &pool->options;
-    pool->workers_start_failed++;
-    pool->start_error = *error;
-    uint32_t doublings = (uint32_t)brg__min(pool->failures, 20);
-    pool->failures++;
-    uint64_t now = brg__now();
-    uint64_t wait = brg__min(options->restart_min_ns << doublings, options->restart_max_ns);
-    slot->restart_at = brg__add_saturated(now, wait);
-    brg__see_worker_start_failed_locked(pool, slot, error->status, wait);
-    if (pool->failures < options->breaker_failures || pool->breaker_until != 0)
-        return;
-    pool->breaker_until = brg__add_saturated(now, options->breaker_open_ns);
-    brg__see_pool_breaker_open_locked(pool, NULL, error->status, options->breaker_open_ns);
-    char message[sizeof(error->message)];
-    snprintf(message, sizeof(message), "workers do not start: %.220s", error->message);
-    brg__pool_cancel_queue_locked(pool, BRG_UNAVAILABLE, message);
-    brg__pool_timer_at(pool, pool->breaker_until);
 }
 
 brg_status brg__pool_fill(brg_pool *pool, brg_error *error)
@@ -256,7 +267,7 @@ brg_status brg__pool_fill(brg_pool *pool, brg_error *error)
             return status;
         }
         brg__pool_lock(pool);
-        workers_failed_locked(pool, slot, &failure);
+        brg__start_failed_locked(slot, &failure);
         brg__pool_unlock(pool);
     }
 }
@@ -269,15 +280,9 @@ void brg__slot_online_locked(brg__slot *slot)
     slot->online = true;
     slot->online_at = now;
     pool->online++;
-    bool half_open = pool->failures != 0;
-    if (pool->failures >= pool->options.breaker_failures)
-        brg__see_pool_breaker_closed_locked(pool, NULL, BRG_OK, 0);
-    pool->failures = 0;
-    if (half_open)
-        brg__pool_timer_at(pool, 0); /* the other slots may try again */
-    for (uint32_t i = 0; half_open && i < pool->slot_count; i++)
-        if (pool->slots[i]->worker == NULL && pool->slots[i]->restart_at != UINT64_MAX)
-            pool->slots[i]->restart_at = 0;
+    brg__start_worked_locked(slot);
+    if (!slot->seat.seen.is_usable && !slot->ending && !slot->retiring)
+        brg__slot_open_locked(slot);
     brg__events_started_locked(pool, slot);
     brg__see_worker_online_locked(pool, slot, BRG_OK, 0);
     brg__recycle_watch_locked(slot);
@@ -445,7 +450,7 @@ void brg__pool_ended(void *owner, brg_worker *worker, const brg_exit *exit)
     if (was_online)
         brg__events_ended_locked(pool, slot, exit);
     if (!was_online && (!exit->requested || slot->warm_failed) && pool->mode < BRG__POOL_KILL)
-        workers_failed_locked(pool, slot, slot->warm_failed ? &slot->warm_error : &exit->error);
+        brg__start_failed_locked(slot, slot->warm_failed ? &slot->warm_error : &exit->error);
     else if (!fruitful && !exit->requested)
         workers_fruitless_locked(slot);
     else

@@ -122,6 +122,22 @@ static void usage_of_thread(brg_worker *worker, brg_usage *out)
     brg__lock_release(&worker->life_lock);
 }
 
+uint64_t brg__usage_cpu(brg_worker *worker)
+{
+    int64_t pid = brg_worker_process_id(worker);
+    uint64_t cpu_ns = 0;
+    clockid_t clock;
+    if (pid > 0 && !brg__worker_is_over(worker) && brg__cpu_clock_of_process((pid_t)pid, &clock))
+        brg__cpu_of(clock, &cpu_ns);
+    brg__lock_acquire(&worker->life_lock);
+    if (worker->has_cpu_clock)
+        brg__cpu_of(worker->cpu_clock, &worker->cpu_ns);
+    worker->cpu_ns = brg__max(worker->cpu_ns, cpu_ns);
+    cpu_ns = worker->cpu_ns;
+    brg__lock_release(&worker->life_lock);
+    return cpu_ns;
+}
+
 /* What was read counts only if the process was still there afterwards: its number may be another's since. */
 static void usage_of_process(brg_worker *worker, brg_usage *out)
 {

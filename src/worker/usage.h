@@ -58,4 +58,7 @@ void brg__usage_thread_ends(brg_worker *worker);
 /* A process worker was reaped and had used so much CPU time (0: unknown). Supervisor. */
 void brg__usage_process_ended(brg_worker *worker, uint64_t cpu_ns);
 
+/* CPU time that the worker has used, as far as it can be read. Of a process worker: on the supervisor. Takes a leaf. */
+uint64_t brg__usage_cpu(brg_worker *worker);
+
 #endif

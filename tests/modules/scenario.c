@@ -335,6 +335,10 @@ static brg_status scenario_worker_start(brg_context *context)
 {
     const brg_value *init = brg_context_init_data(context);
     const char *start = init == NULL ? "" : brg_view_get_string(brg_value_root(init), "start", "");
+    int64_t only = init == NULL ? -1
+                                : brg_view_get_int(brg_value_root(init), "only", -1); /* the worker with this index */
+    if (only >= 0 && only != brg_context_worker_index(context))
+        start = "";
     if (strcmp(start, "fail") == 0)
         return brg_context_fail(context, 3, "the kitchen is closed");
     if (strcmp(start, "exit") == 0)

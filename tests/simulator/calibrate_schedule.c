@@ -38,7 +38,7 @@ static void bed_open(bed *self, const brg_queue_policy *queue, const brg_placeme
         self->seats[i] = &self->store[i].seen;
         self->schedule.seats = self->seats;
         self->schedule.seat_count = i + 1;
-        brg__seat_open(&self->schedule, &self->store[i]);
+        brg__seat_open(&self->schedule, &self->store[i], 0);
     }
 }
 

@@ -529,7 +529,7 @@ static void worker_online(sim_thread *thread)
     sim_scale_account(pool);
     worker->is_online = true;
     pool->online_count++;
-    brg__seat_open(&pool->schedule, &worker->seat);
+    brg__seat_open(&pool->schedule, &worker->seat, model_now(pool));
     sim_pool_dispatch(pool);
     sim_use(thread, 0, worker_awake);
 }
