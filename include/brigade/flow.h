@@ -11,8 +11,9 @@
  * long as their neighbours, since a chunk that has begun is not divided.
  *
  * Each worker's part is a task of the library's own with the given priority, in none of the pool's counts and bounds;
- * but in traces and events (BRG_EVENTS_FLOWS); after about 2 ms it goes back into the queue when others wait there. Called in a task of the same pool, that task's
- * worker takes part: calls nest, however few workers there are. Nothing begins after the call has returned.
+ * but in traces and events (BRG_EVENTS_FLOWS); after about 2 ms it goes back into the queue when others wait there.
+ * Called in a task of the same pool, that task's worker takes part: calls nest, however few workers there are. Nothing
+ * begins after the call has returned.
  *
  * Or forks (brigade/fork.h)? They are for recursion inside a task, for pieces of a microsecond; this is for ranges, from
  * anywhere, beside other tasks.

@@ -92,7 +92,8 @@ typedef enum brg_share {
      * wait. At most 64 are moved and 1,088 looked at each time. */
     BRG_SHARE_EVENLY,
     /* At once, all tasks with a key for which choose names it now, in their order, and of those without a key its part.
-     * Up to 65,536 tasks are looked at, 0.1 to 1 us each by the queue policy. choose must go by key, tags and who is usable alone. */
+     * Up to 65,536 tasks are looked at, 0.1 to 1 us each by the queue policy. choose must go by key, tags and who is
+     * usable alone. */
     BRG_SHARE_BY_KEY
 } brg_share;
 

@@ -42,7 +42,8 @@ BRG_API brg_status brg_trace_add(brg_trace *trace, brg_pool *pool, brg_error *er
 
 /*
  * Writes what it has, as of now, and goes on recording: one process for each pool, one thread for each worker, one
- * slice for each attempt at a task and for each chunk of a flow. The file is there whole or not at all: it is written beside `path` and renamed.
+ * slice for each attempt at a task and for each chunk of a flow. The file is there whole or not at all: it is written
+ * beside `path` and renamed.
  * Errors: BRG_SYSTEM with the errno, `path` is untouched then; BRG_NO_MEMORY; BRG_INVALID. Any thread.
  */
 BRG_API brg_status brg_trace_write(brg_trace *trace, const char *path, brg_error *error);
