@@ -21,6 +21,7 @@ typedef struct asked {
     brg_error error;
     uint32_t xreturned;
     bool task_was_asked; /* the calling one, after the flow */
+    uint64_t counted;
 } asked;
 
 static bool is_readable(int fd, int timeout_ms)
@@ -334,12 +335,80 @@ static void at_any_moment(void **state)
     brg_pool_destroy(other);
 }
 
+/* The same where the token is watched, by its callers on workers while the loop runs. Some have no time to begin. */
+static brg_status call_counted(brg_context *context, void *argument)
+{
+    asked *self = argument;
+    brg_flow_options options = {.size = sizeof(options), .token = self->token};
+    if (self->way == IN_THE_BACKGROUND) {
+        options.done = on_done;
+        options.user_data = self;
+    }
+    brg_status status = brg_parallel_for(self->pool, self->elements, count_until_asked, &self->counted, &options,
+                                         &self->error);
+    (void)context;
+    if (self->way == IN_THE_BACKGROUND)
+        return status;
+    self->status = status;
+    flag_set(&self->xreturned);
+    return BRG_OK;
+}
+
+static void at_any_moment_watched(void **state)
+{
+    (void)state;
+    brg_loop *loop = NULL;
+    assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3, .loop = loop));
+    brg_pool *other = scenario_function_pool(brg_pool_opts(.workers_max = 2));
+    for (int i = 0; i < 300; i++) {
+        asked self = {.pool = pool, .way = i % 2 == 0 ? IN_THE_BACKGROUND : FROM_A_TASK, .elements = 2000};
+        brg_task *task = NULL;
+        assert_int_equal(brg_token_create(&self.token, NULL), BRG_OK);
+        if (i % 3 == 0)
+            brg_token_cancel(self.token);
+        assert_int_equal(brg_pool_submit_call(i % 2 == 0 ? other : pool, call_counted, &self, NULL, &task), BRG_OK);
+        assert_int_equal(brg_pool_call(other, cancel_token, self.token, NULL, NULL), BRG_OK);
+        while (__atomic_load_n(&self.xreturned, __ATOMIC_ACQUIRE) == 0)
+            (void)brg_loop_dispatch(loop);
+        assert_int_equal(brg_pool_wait_idle(other, BOUND), BRG_OK); /* it uses the token */
+        end(&self, loop, task);
+        assert_true(self.status == BRG_CANCELLED || (self.status == BRG_OK && self.counted == self.elements));
+    }
+    check_others(pool);
+    brg_pool_destroy(pool);
+    brg_pool_destroy(other);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
+/* A flow that is refused tells nobody on the loop, though its token was cancelled before. */
+static void refused_and_cancelled(void **state)
+{
+    (void)state;
+    brg_loop *loop = NULL;
+    assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .loop = loop));
+    assert_int_equal(brg_pool_drain(pool, BOUND), BRG_OK);
+    asked self = {.pool = pool, .way = IN_THE_BACKGROUND, .elements = 10};
+    assert_int_equal(brg_token_create(&self.token, NULL), BRG_OK);
+    brg_token_cancel(self.token);
+    assert_int_equal(call_counted(NULL, &self), BRG_CLOSED);
+    brg_token_unref(self.token);
+    for (int i = 0; i < 3; i++)
+        (void)brg_loop_dispatch(loop);
+    assert_int_equal(self.xreturned, 0);
+    assert_int_equal(self.counted, 0);
+    brg_pool_destroy(pool);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_asks_what_runs),          cmocka_unit_test(who_does_it_all_succeeds),
         cmocka_unit_test(the_calling_task_asks_what_runs), cmocka_unit_test(flows_inside_hear_of_it),
         cmocka_unit_test(tasks_inside_are_not_asked),      cmocka_unit_test(at_any_moment),
+        cmocka_unit_test(at_any_moment_watched),           cmocka_unit_test(refused_and_cancelled),
     };
     return cmocka_run_group_tests_name("flow_asked", tests, NULL, NULL);
 }
