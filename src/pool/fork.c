@@ -51,6 +51,14 @@ static void fork_run_at_once(brg_context *context, brg_fork *fork)
 
 /* ---- stealing ---------------------------------------------------------------------------------------------------- */
 
+/* What waits here may be asked to end with its flow, and what ran meanwhile cleared the descriptor. */
+static void fork_ring_again(const brg_context *context)
+{
+    const brg_worker *worker = context->owner;
+    if (worker->xcancel_event >= 0 && brg_context_cancelled(context))
+        brg__event_signal(worker->xcancel_event);
+}
+
 /* Runs what was stolen from `victim`. */
 static void fork_run_stolen(brg_context *context, brg__forks *victim, brg_fork *fork)
 {
@@ -71,6 +79,8 @@ static void fork_run_stolen(brg_context *context, brg__forks *victim, brg_fork *
     context->xcancel = xcancel;
     context->ticket = ticket;
     context->asking = asking;
+    if (BRG__UNLIKELY(asking != NULL))
+        fork_ring_again(context);
     brg_store_relaxed(&self->xroot, root);
     brg_store_release(&fork->xstate, (uint32_t)BRG__FORK_DONE); /* pairs with fork_is_done. The fork is gone */
     brg__gate_wake(&victim->gate, BRG__FUTEX_PRIVATE);
