@@ -300,7 +300,7 @@ typedef struct forked {
     brg_pool *pool;
     uint32_t xbegan, xouter, xinner,
         xheard; /* the other element; the fork; the fork in it; the other element was asked */
-    bool hears;
+    bool hears, fork_was_asked;
 } forked;
 
 static brg_status nothing(brg_context *context, void *argument)
@@ -314,9 +314,9 @@ static void inner_fork(brg_context *context, void *argument)
 {
     forked *self = argument;
     brg_task *task = NULL;
-    (void)context;
     flag_set(&self->xinner);
     flag_wait(&self->xheard, 1);
+    self->fork_was_asked = brg_context_cancelled(context) || is_readable(brg_context_cancel_fd(context), 0);
     if (brg_pool_submit_call(self->pool, nothing, NULL, NULL, &task) == BRG_OK)
         (void)brg_task_wait(task, BRG_FOREVER);
     brg_task_unref(task);
@@ -374,6 +374,7 @@ static void forks_inside_leave_the_descriptor(void **state)
         brg_token_cancel(heard.token);
         end(&heard, loop, NULL);
         assert_int_equal(heard.status, BRG_OK);
+        assert_false(self.fork_was_asked);
         assert_true(self.hears);
         check_others(pool);
     }
