@@ -21,6 +21,7 @@ typedef struct asked {
     brg_error error;
     uint32_t xreturned;
     bool task_was_asked; /* the calling one, after the flow */
+    uint64_t counted;
 } asked;
 
 static bool is_readable(int fd, int timeout_ms)
@@ -293,6 +294,94 @@ static void tasks_inside_are_not_asked(void **state)
     assert_int_equal(brg_loop_destroy(loop), BRG_OK);
 }
 
+/* ---- forks ------------------------------------------------------------------------------------------------------- */
+
+typedef struct forked {
+    brg_pool *pool;
+    uint32_t xbegan, xouter, xinner,
+        xheard; /* the other element; the fork; the fork in it; the other element was asked */
+    bool hears, fork_was_asked;
+} forked;
+
+static brg_status nothing(brg_context *context, void *argument)
+{
+    (void)context, (void)argument;
+    return BRG_OK;
+}
+
+/* Stolen by the element's worker, which waits; runs a task there when the flow is cancelled. */
+static void inner_fork(brg_context *context, void *argument)
+{
+    forked *self = argument;
+    brg_task *task = NULL;
+    flag_set(&self->xinner);
+    flag_wait(&self->xheard, 1);
+    self->fork_was_asked = brg_context_cancelled(context) || is_readable(brg_context_cancel_fd(context), 0);
+    if (brg_pool_submit_call(self->pool, nothing, NULL, NULL, &task) == BRG_OK)
+        (void)brg_task_wait(task, BRG_FOREVER);
+    brg_task_unref(task);
+}
+
+/* Stolen by the worker that has nothing. */
+static void outer_fork(brg_context *context, void *argument)
+{
+    forked *self = argument;
+    brg_fork fork;
+    flag_set(&self->xouter);
+    brg_fork_start(context, &fork, inner_fork, self);
+    flag_wait(&self->xinner, 1);
+    brg_fork_join(context, &fork);
+}
+
+static brg_status fork_and_join(brg_context *context, size_t first, size_t end, void *state)
+{
+    forked *self = state;
+    (void)end;
+    if (first != 0) {
+        flag_set(&self->xbegan);
+        while (!brg_context_cancelled(context))
+            sched_yield();
+        flag_set(&self->xheard);
+        return BRG_OK;
+    }
+    brg_fork fork;
+    int fd = brg_context_cancel_fd(context);
+    flag_wait(&self->xbegan, 1);
+    brg_fork_start(context, &fork, outer_fork, self);
+    flag_wait(&self->xouter, 1);
+    brg_fork_join(context, &fork);
+    self->hears = brg_context_cancelled(context) && is_readable(fd, POLL_MS);
+    return BRG_OK;
+}
+
+/* What ran in a fork that the waiting element took over has not silenced its descriptor. */
+static void forks_inside_leave_the_descriptor(void **state)
+{
+    (void)state;
+    brg_loop *loop = NULL;
+    assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3, .loop = loop));
+    for (int i = 0; i < 5; i++) {
+        asked heard = {.status = BRG_EMPTY};
+        forked self = {.pool = pool};
+        assert_int_equal(brg_token_create(&heard.token, NULL), BRG_OK);
+        assert_int_equal(
+            brg_parallel_for(pool, 2, fork_and_join, &self,
+                             brg_flow_opts(.token = heard.token, .chunk_max = 1, .done = on_done, .user_data = &heard),
+                             NULL),
+            BRG_OK);
+        flag_wait(&self.xinner, 1);
+        brg_token_cancel(heard.token);
+        end(&heard, loop, NULL);
+        assert_int_equal(heard.status, BRG_OK);
+        assert_false(self.fork_was_asked);
+        assert_true(self.hears);
+        check_others(pool);
+    }
+    brg_pool_destroy(pool);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
 /* Cancelled at any moment, by another thread, again and again: it returns, and the next one runs. */
 static brg_status cancel_token(brg_context *context, void *argument)
 {
@@ -334,12 +423,85 @@ static void at_any_moment(void **state)
     brg_pool_destroy(other);
 }
 
+/* The same where the token is watched, by its callers on workers while the loop runs. Some have no time to begin. */
+static brg_status call_counted(brg_context *context, void *argument)
+{
+    asked *self = argument;
+    brg_flow_options options = {.size = sizeof(options), .token = self->token};
+    if (self->way == IN_THE_BACKGROUND) {
+        options.done = on_done;
+        options.user_data = self;
+    }
+    brg_status status = brg_parallel_for(self->pool, self->elements, count_until_asked, &self->counted, &options,
+                                         &self->error);
+    (void)context;
+    if (self->way == IN_THE_BACKGROUND)
+        return status;
+    self->status = status;
+    flag_set(&self->xreturned);
+    return BRG_OK;
+}
+
+static void at_any_moment_watched(void **state)
+{
+    (void)state;
+    brg_loop *loop = NULL;
+    assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 3, .loop = loop));
+    brg_pool *other = scenario_function_pool(brg_pool_opts(.workers_max = 2));
+    for (int i = 0; i < 300; i++) {
+        asked self = {.pool = pool, .way = i % 2 == 0 ? IN_THE_BACKGROUND : FROM_A_TASK, .elements = 2000};
+        brg_task *task = NULL;
+        assert_int_equal(brg_token_create(&self.token, NULL), BRG_OK);
+        if (i % 3 == 0)
+            brg_token_cancel(self.token);
+        assert_int_equal(brg_pool_submit_call(i % 2 == 0 ? other : pool, call_counted, &self, NULL, &task), BRG_OK);
+        assert_int_equal(brg_pool_call(other, cancel_token, self.token, NULL, NULL), BRG_OK);
+        while (__atomic_load_n(&self.xreturned, __ATOMIC_ACQUIRE) == 0)
+            (void)brg_loop_dispatch(loop);
+        assert_int_equal(brg_pool_wait_idle(other, BOUND), BRG_OK); /* it uses the token */
+        end(&self, loop, task);
+        assert_true(self.status == BRG_CANCELLED || (self.status == BRG_OK && self.counted == self.elements));
+    }
+    check_others(pool);
+    brg_pool_destroy(pool);
+    brg_pool_destroy(other);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
+/* A flow that is refused tells nobody on the loop, though its token was cancelled before. */
+static void refused_and_cancelled(void **state)
+{
+    (void)state;
+    brg_loop *loop = NULL;
+    assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .loop = loop));
+    assert_int_equal(brg_pool_drain(pool, BOUND), BRG_OK);
+    asked self = {.pool = pool, .way = IN_THE_BACKGROUND, .elements = 10};
+    assert_int_equal(brg_token_create(&self.token, NULL), BRG_OK);
+    brg_token_cancel(self.token);
+    assert_int_equal(call_counted(NULL, &self), BRG_CLOSED);
+    brg_token_unref(self.token);
+    for (int i = 0; i < 3; i++)
+        (void)brg_loop_dispatch(loop);
+    assert_int_equal(self.xreturned, 0);
+    assert_int_equal(self.counted, 0);
+    brg_pool_destroy(pool);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_token_asks_what_runs),          cmocka_unit_test(who_does_it_all_succeeds),
-        cmocka_unit_test(the_calling_task_asks_what_runs), cmocka_unit_test(flows_inside_hear_of_it),
-        cmocka_unit_test(tasks_inside_are_not_asked),      cmocka_unit_test(at_any_moment),
+        cmocka_unit_test(a_token_asks_what_runs),
+        cmocka_unit_test(who_does_it_all_succeeds),
+        cmocka_unit_test(the_calling_task_asks_what_runs),
+        cmocka_unit_test(flows_inside_hear_of_it),
+        cmocka_unit_test(tasks_inside_are_not_asked),
+        cmocka_unit_test(at_any_moment),
+        cmocka_unit_test(at_any_moment_watched),
+        cmocka_unit_test(refused_and_cancelled),
+        cmocka_unit_test(forks_inside_leave_the_descriptor),
     };
     return cmocka_run_group_tests_name("flow_asked", tests, NULL, NULL);
 }

@@ -166,20 +166,37 @@ bool brg__sweep_is_past(const brg__sweep *sweep, uint64_t index)
 
 /* ---- from start to end ------------------------------------------------------------------------------------------- */
 
+/* A strand has been started: from now on whoever finds that it ends tells. */
+static void sweep_begin(brg__sweep *sweep)
+{
+    brg__lock_acquire(&sweep->lock);
+    sweep->has_begun = true;
+    bool ends = sweep->xasked != 0 && brg__sweep_ends_locked(sweep); /* asked before */
+    brg__lock_release(&sweep->lock);
+    if (ends)
+        brg__sweep_tell(sweep, false);
+}
+
 /* Starts its strands; why there is none. `takes_part`: the caller is another one. Who calls has a reference. */
 static brg_status sweep_start(brg__sweep *sweep, uint32_t strands, bool takes_part, brg_error *error)
 {
     brg_status status = BRG_OK;
+    brg__lock_acquire(&sweep->lock); /* its token may be cancelled by now */
     sweep->waiting = strands;
     sweep->running = takes_part;
+    sweep->has_begun = takes_part;
     for (uint32_t i = 0; i < strands; i++)
         sweep->strands[i].state = BRG__SWEEP_WAITING;
+    brg__lock_release(&sweep->lock);
     for (uint32_t i = 0; i < strands; i++) {
         brg_add_relaxed(&sweep->xreferences, 1u);
         if (status == BRG_OK)
             status = brg__strand_start(&sweep->strands[i].strand, i == 0 && !takes_part ? error : NULL);
-        if (status == BRG_OK)
+        if (status == BRG_OK) {
+            if (i == 0 && !takes_part)
+                sweep_begin(sweep);
             continue;
+        }
         brg__lock_acquire(&sweep->lock);
         sweep->strands[i].state = BRG__SWEEP_ENDED;
         sweep->waiting--;

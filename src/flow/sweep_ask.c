@@ -29,7 +29,7 @@ static void sweep_token_cancelled(void *user_data)
     brg__sweep *sweep = user_data;
     brg__lock_acquire(&sweep->lock);
     brg__sweep_ask_locked(sweep, "its token was cancelled");
-    bool ends = brg__sweep_ends_locked(sweep);
+    bool ends = sweep->has_begun && brg__sweep_ends_locked(sweep);
     brg__lock_release(&sweep->lock);
     if (ends)
         brg__sweep_tell(sweep, false);

@@ -37,6 +37,7 @@ struct brg__sweep {
     uint64_t next;  /* to be claimed */
     uint64_t cost;
     uint32_t waiting, running; /* strands */
+    bool has_begun;            /* there is somebody to end it; its token may be cancelled before */
     bool closed;               /* nothing is claimed any more */
     bool is_over;
     bool has_lost;   /* a strand */

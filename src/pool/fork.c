@@ -51,6 +51,23 @@ static void fork_run_at_once(brg_context *context, brg_fork *fork)
 
 /* ---- stealing ---------------------------------------------------------------------------------------------------- */
 
+/* What waits here is part of a flow that may be asked to end, which is not for what runs meanwhile. */
+static void fork_leave_flow(brg_context *context)
+{
+    brg_worker *worker = context->owner;
+    brg__worker_nest(worker, context, 1);
+    if (worker->xcancel_event >= 0)
+        brg__event_clear(worker->xcancel_event);
+}
+
+static void fork_come_back(brg_context *context)
+{
+    brg_worker *worker = context->owner;
+    brg__worker_nest(worker, context, -1);
+    if (worker->xcancel_event >= 0 && brg_context_cancelled(context))
+        brg__event_signal(worker->xcancel_event);
+}
+
 /* Runs what was stolen from `victim`. */
 static void fork_run_stolen(brg_context *context, brg__forks *victim, brg_fork *fork)
 {
@@ -66,11 +83,15 @@ static void fork_run_stolen(brg_context *context, brg__forks *victim, brg_fork *
     brg_store_relaxed(&self->xroot, its_root);
     context->xcancel = fork->xcancel;
     context->ticket = fork->ticket;
+    if (BRG__UNLIKELY(asking != NULL))
+        fork_leave_flow(context);
     context->asking = NULL;
     fork_run_here(context, fork->run, fork->argument);
     context->xcancel = xcancel;
     context->ticket = ticket;
     context->asking = asking;
+    if (BRG__UNLIKELY(asking != NULL))
+        fork_come_back(context);
     brg_store_relaxed(&self->xroot, root);
     brg_store_release(&fork->xstate, (uint32_t)BRG__FORK_DONE); /* pairs with fork_is_done. The fork is gone */
     brg__gate_wake(&victim->gate, BRG__FUTEX_PRIVATE);
