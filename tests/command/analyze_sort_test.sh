@@ -133,6 +133,14 @@ exec 4<&-
 check "interrupted while it merges" ended 130
 check "nothing is left in TMPDIR" left_nothing
 
+shim=$build/tests/bin/interrupting.so
+if [ -f "$shim" ]; then # not with sanitizers
+    LD_PRELOAD=$shim "$brigade" analyze --isolation thread --sort quantity big.csv >out 2>err
+    status=$?
+    check "interrupted when the workers had ended" ended 130
+    check "  no row is printed" [ ! -s out ]
+fi
+
 # ---- workers that die ------------------------------------------------------------------------------------------------
 if [ -e "/proc/$$/task/$$/children" ]; then
     expect -k5,5n
