@@ -112,6 +112,10 @@ static bool run_execute(analyze_run *run, const char *module)
     }
     if (run->plan.sorted)
         analyze_sort_hold_signals();
+    if (good) { /* an interrupt while the workers ended waits in the loop */
+        uv_ref((uv_handle_t *)&run->interrupt);
+        uv_run(&run->uv, UV_RUN_NOWAIT);
+    }
     uv_walk(&run->uv, run_close_handle, NULL);
     uv_run(&run->uv, UV_RUN_DEFAULT);
     uv_loop_close(&run->uv);

@@ -236,6 +236,7 @@ static bool merge_piece(analyze_run *run, analyze_piece *piece)
     analyze_partial partial;
     if (piece->source != run->merging || run->expected == 0) {
         run->merging = run->result.input = piece->source;
+        run->result.before += run->expected;
         run->expected = source->data_start;
         run->result.lines = source->lines;
     }

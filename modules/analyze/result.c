@@ -142,7 +142,7 @@ static result_outcome result_rows(analyze_result *result, pack_reader *reader)
     for (uint64_t i = 0; i < count; i++) {
         analyze_field fields[2 * ANALYZE_SLOTS_MAX];
         uint32_t size;
-        uint64_t order = pack_get_u64(reader);
+        uint64_t order = result->before + pack_get_u64(reader);
         const char *record = pack_get_text(reader, &size);
         if (record == NULL || !result_split(result->plan, record, size, fields))
             return RESULT_FALSE;

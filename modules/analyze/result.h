@@ -49,8 +49,9 @@ typedef struct analyze_result {
     result_values_fn values; /* gets lists of values that have grown long; NULL: they are sorted here */
     void *user_data;
     uint64_t row_count, matched, malformed, rows_given;
-    uint32_t input; /* of what is merged next, */
-    uint64_t lines; /* and the line ends of it before that */
+    uint32_t input;  /* of what is merged next, */
+    uint64_t lines;  /* and the line ends of it before that; */
+    uint64_t before; /* bytes of the inputs before that one */
     result_problem *problems;
     uint32_t problem_count;
 } analyze_result;

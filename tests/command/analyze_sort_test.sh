@@ -38,6 +38,15 @@ check "as JSON" gives '[' '{"v":"e"},' '{"v":"a"}' ']'
 printf '{"k":{"n":2},"v":"a"}\n{"k":{"n":"1"},"v":"b"}\n{"v":"c"}\n' >small.ndjson
 run --sort k.n -s v small.ndjson
 check "NDJSON" gives v b a c
+printf 'k,v\n10,j\n9,k\n10,l\n' >other.csv
+for limit in 10000 10001; do
+    run --sort k -s v --where 'k >= 9' --limit $limit small.csv other.csv small.csv
+    check "equals of several inputs as they came, limit $limit" gives v d k d a e j l a e
+done
+run --sort k -s v --where 'k >= 9' --limit 6 small.csv other.csv small.csv
+check "  the first of them" gives v d k d a e j
+run --limit 20 -f table -s v --where 'k >= 9' other.csv small.csv other.csv
+check "  also unsorted, in a table" gives v j k l a d e j k l
 refuses "at least 16k" --sort k --sort-memory 1k small.csv
 refuses "needs --limit N" --sort k --format table small.csv
 
@@ -123,6 +132,14 @@ wait $killer 2>/dev/null
 exec 4<&-
 check "interrupted while it merges" ended 130
 check "nothing is left in TMPDIR" left_nothing
+
+shim=$build/tests/bin/interrupting.so
+if [ -f "$shim" ]; then # not with sanitizers
+    LD_PRELOAD=$shim "$brigade" analyze --isolation thread --sort quantity big.csv >out 2>err
+    status=$?
+    check "interrupted when the workers had ended" ended 130
+    check "  no row is printed" [ ! -s out ]
+fi
 
 # ---- workers that die ------------------------------------------------------------------------------------------------
 if [ -e "/proc/$$/task/$$/children" ]; then
