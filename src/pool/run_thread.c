@@ -49,8 +49,8 @@ static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
     if (pool->schedule.assigns && !pool->schedule.steals)
         return;
     for (uint32_t i = 0; i < pool->slot_count && pool->schedule.xready == 0; i++)
-        if (pool->slots[i] != self) /* who runs nothing is about to start its first: see above */
-            brg__hand_reclaim_but_locked(pool->slots[i], brg_load_acquire(&pool->slots[i]->xticket) == 0);
+        if (pool->slots[i] != self)
+            brg__hand_reclaim_rest_locked(pool->slots[i]);
 }
 
 /* Counts the worker as searching, if not too many are: half the CPUs, at least one. */
