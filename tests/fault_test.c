@@ -114,7 +114,8 @@ static void endless_loop_is_killed(void **state)
         brg_task_unref(behind);
         scenario_gate_close(&gate);
     }
-    assert_true(scenario_stats(pool).workers_killed >= 2); /* and those that had not even begun when the time was over */
+    assert_true(scenario_stats(pool).workers_killed >=
+                2); /* and those that had not even begun when the time was over */
     assert_int_equal(scenario_stats(pool).workers_crashed, 0);
     brg_pool_destroy(pool);
 }
