@@ -20,11 +20,16 @@ static brg_status nothing(brg_context *context, void *argument)
     return BRG_OK;
 }
 
+static void call_quick(brg_pool *pool, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(brg_pool_call(pool, nothing, NULL, NULL, NULL), BRG_OK);
+}
+
 /* So many that the averages say that tasks are short, whatever went before. */
 static void be_quick(brg_pool *pool)
 {
-    for (int i = 0; i < QUICK; i++)
-        assert_int_equal(brg_pool_call(pool, nothing, NULL, NULL, NULL), BRG_OK);
+    call_quick(pool, QUICK);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
 }
 
@@ -120,12 +125,36 @@ static void a_long_one_that_submits_others(void **state)
     meet_often(&self, begin_from_inside);
 }
 
+/* Taken with a long one in one hand, while all that was left in the queue went to another, and a third sleeps: at any
+ * moment of the look at who is not back. */
+static void a_long_one_in_the_hand_of_another(void **state)
+{
+    (void)state;
+    meeting self = {.pool = scenario_function_pool(brg_pool_opts(.workers_max = WORKERS, .queue_max = 2 * QUICK))};
+    assert_int_equal(sem_init(&self.here, 0, 0), 0);
+    assert_int_equal(sem_init(&self.all, 0, 0), 0);
+    for (uint32_t i = 0; i < 1500; i++) {
+        call_quick(self.pool, 100);
+        assert_int_equal(brg_pool_wait_idle(self.pool, BRG_SECONDS(60)), BRG_OK);
+        call_quick(self.pool, 20 + i * 7919 % 200);
+        assert_int_equal(brg_pool_call(self.pool, meet, &self, NULL, NULL), BRG_OK);
+        assert_int_equal(brg_pool_call(self.pool, meet, &self, NULL, NULL), BRG_OK);
+        assert_int_equal(brg_pool_call(self.pool, nothing, NULL, NULL, NULL), BRG_OK);
+        assert_int_equal(brg_pool_call(self.pool, meet, &self, NULL, NULL), BRG_OK);
+        wait_for_all(&self);
+    }
+    brg_pool_destroy(self.pool);
+    sem_destroy(&self.here);
+    sem_destroy(&self.all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_ones_after_short_ones),
         cmocka_unit_test(long_ones_among_short_ones),
         cmocka_unit_test(a_long_one_that_submits_others),
+        cmocka_unit_test(a_long_one_in_the_hand_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

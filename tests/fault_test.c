@@ -476,7 +476,8 @@ static void garbage_harms_only_its_worker(void **state)
         }
         brg_pool_stats stats = scenario_stats(pool);
         assert_int_equal(stats.submitted, 40 * 13);
-        assert_int_equal(stats.done + stats.failed + stats.timed_out, stats.submitted);
+        /* Their status is a spoiled worker's affair, too: it may answer that a task was cancelled. */
+        assert_int_equal(stats.done + stats.failed + stats.timed_out + stats.cancelled + stats.lost, stats.submitted);
         brg_pool_destroy(pool);
         brg_pool_destroy(bystander);
     }

@@ -107,13 +107,19 @@ static void breaker_give_up_locked(brg_pool *pool, brg__slot *slot)
 
 /* ---- starts ------------------------------------------------------------------------------------------------------ */
 
+uint64_t brg__restart_wait(const brg_pool_options *options, uint32_t failures)
+{
+    uint32_t doublings = (uint32_t)brg__min(failures, 20);
+    bool is_longest = options->restart_min_ns > options->restart_max_ns >> doublings;
+    return is_longest ? options->restart_max_ns : options->restart_min_ns << doublings;
+}
+
 void brg__start_failed_locked(brg__slot *slot, const brg_error *error)
 {
     brg_pool *pool = slot->pool;
     const brg_pool_options *options = &pool->options;
     uint64_t now = brg__now();
-    uint32_t doublings = (uint32_t)brg__min(brg__max(slot->start_failures, pool->failures), 20);
-    uint64_t wait = brg__min(options->restart_min_ns << doublings, options->restart_max_ns);
+    uint64_t wait = brg__restart_wait(options, brg__max(slot->start_failures, pool->failures));
     pool->workers_start_failed++;
     pool->start_error = *error;
     slot->start_failures++;

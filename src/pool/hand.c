@@ -31,14 +31,16 @@ uint32_t brg__hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count)
     return count;
 }
 
-void brg__hand_reclaim_but_locked(brg__slot *slot, uint32_t kept)
+static void hand_reclaim_locked(brg__slot *slot, bool spares_idle)
 {
     uint64_t hand = brg_load_acquire(&slot->xhand);
     brg_task *tasks[BRG__HAND_MAX];
     uint32_t first, end;
     do {
+        /* The hand is read first: when its worker pops the one that is kept, and runs, the swap fails. */
+        bool keeps = spares_idle && brg_load_acquire(&slot->xticket) == 0;
         end = brg__hand_end(hand);
-        first = (uint32_t)brg__min(brg__hand_next(hand) + kept, end);
+        first = (uint32_t)brg__min(brg__hand_next(hand) + keeps, end);
         for (uint32_t i = first; i < end; i++)
             tasks[i] = brg_load_relaxed(&slot->xhand_tasks[i]);
     } while (first < end &&
@@ -52,4 +54,5 @@ void brg__hand_reclaim_but_locked(brg__slot *slot, uint32_t kept)
     }
 }
 
-void brg__hand_reclaim_locked(brg__slot *slot) { brg__hand_reclaim_but_locked(slot, 0); }
+void brg__hand_reclaim_locked(brg__slot *slot) { hand_reclaim_locked(slot, false); }
+void brg__hand_reclaim_rest_locked(brg__slot *slot) { hand_reclaim_locked(slot, true); }

@@ -40,7 +40,7 @@ static inline brg_task *brg__hand_pop(brg__slot *slot)
 /* Lock held, on the worker's thread: its hand is empty and gets `count` tasks, or fewer: one that may expire does not
  * wait there. */
 uint32_t brg__hand_fill_locked(brg_pool *pool, brg__slot *slot, uint32_t count);
-/* What its worker has not started, but the first `kept`, back to the front of the queue. */
-void brg__hand_reclaim_but_locked(brg__slot *slot, uint32_t kept);
+/* What its worker has not started, back to the front of the queue; but one stays if it runs nothing: it is about to. */
+void brg__hand_reclaim_rest_locked(brg__slot *slot);
 
 #endif

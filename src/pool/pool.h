@@ -362,7 +362,8 @@ void brg__slot_online_locked(brg__slot *slot);                         /* it may
 brg_status brg__pool_add_slots_locked(brg_pool *pool, uint32_t count); /* so many there are then, at least */
 
 /* breaker.c */
-void brg__start_failed_locked(brg__slot *slot, const brg_error *error); /* the slot is empty */
+uint64_t brg__restart_wait(const brg_pool_options *options, uint32_t failures); /* doubled for each failure before */
+void brg__start_failed_locked(brg__slot *slot, const brg_error *error);         /* the slot is empty */
 void brg__start_worked_locked(brg__slot *slot);
 uint32_t brg__pool_given_up_locked(const brg_pool *pool); /* slots whose workers do not start, for so long */
 

@@ -13,6 +13,7 @@
 #include "os/clock.h"
 #include "pool/batch.h"
 #include "pool/extras.h"
+#include "pool/hand.h"
 #include "pool/help.h"
 #include "pool/observe.h"
 #include "pool/pool.h"
@@ -114,19 +115,38 @@ void brg__pool_ask_locked(brg_pool *pool, brg__slot *slot)
         brg__pool_timer_at(pool, 0); /* the next look comes back to it: recycle.c */
 }
 
+static void ready_rely_locked(brg_pool *pool)
+{
+    if (pool->is_relied_on)
+        return;
+    pool->is_relied_on = true;
+    brg__pool_timer_at(pool, brg__now() + READY_BRIEF_NS);
+}
+
+/* Whoever is not back: also one that counts no more, since its hand is from when somebody relied on it. */
 void brg__pool_check_brief_locked(brg_pool *pool)
 {
     if (!pool->is_relied_on)
         return;
     uint64_t now = brg__now_real();
+    bool any_young = false;
     pool->is_relied_on = false;
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         brg__slot *slot = pool->slots[i];
-        if (slot->xbrief == 0 || brg_load_relaxed(&slot->xhand_at) + READY_BRIEF_NS / 2 >= now)
+        uint64_t hand = brg_load_acquire(&slot->xhand);
+        bool is_empty = brg__hand_next(hand) == brg__hand_end(hand);
+        if (brg_load_relaxed(&slot->xhand_at) + READY_BRIEF_NS / 2 >= now) {
+            any_young = any_young || !is_empty;
             continue;
+        }
+        if (slot->xbrief != 0) /* behind what turned out to be long */
+            brg__hand_reclaim_locked(slot);
+        else
+            brg__hand_reclaim_rest_locked(slot);
         brg__slot_set_brief_locked(slot, false);
-        brg__hand_reclaim_locked(slot); /* behind what turned out to be long */
     }
+    if (any_young && !brg__list_is_empty(&pool->schedule.idle)) /* nothing may be queued now: still look again */
+        ready_rely_locked(pool);
 }
 
 /* Whether brief workers will run what waits before another one could. */
@@ -136,10 +156,7 @@ static bool ready_is_brief_locked(brg_pool *pool)
     if (pool->brief_count == 0 || (uint64_t)schedule->xready * pool->brief_ns > BRG__HAND_NS ||
         schedule->xready != schedule->xshared || schedule->xlane_count != 1 || pool->strands_waiting != 0)
         return false;
-    if (!pool->is_relied_on) {
-        pool->is_relied_on = true;
-        brg__pool_timer_at(pool, brg__now() + READY_BRIEF_NS);
-    }
+    ready_rely_locked(pool);
     return true;
 }
 

@@ -49,8 +49,8 @@ static void take_from_others_locked(brg_pool *pool, const brg__slot *self)
     if (pool->schedule.assigns && !pool->schedule.steals)
         return;
     for (uint32_t i = 0; i < pool->slot_count && pool->schedule.xready == 0; i++)
-        if (pool->slots[i] != self) /* who runs nothing is about to start its first: see above */
-            brg__hand_reclaim_but_locked(pool->slots[i], brg_load_acquire(&pool->slots[i]->xticket) == 0);
+        if (pool->slots[i] != self)
+            brg__hand_reclaim_rest_locked(pool->slots[i]);
 }
 
 /* Counts the worker as searching, if not too many are: half the CPUs, at least one. */
@@ -180,6 +180,7 @@ static void run_clock(brg_pool *pool, brg__slot *slot, brg_task *task)
     brg_store_relaxed(&slot->xdeadline, deadline);
     if (brg__task_is_watched(task))
         deadline = brg__min(deadline, brg__heartbeat_begin(slot, task, task->started_ns));
+    brg_fence_seq_cst(); /* ours is shown before we look when the timer fires; pairs with brg__pool_timer_fire */
     if (deadline < brg_load_relaxed(&pool->xtimer_at)) {
         brg__pool_lock(pool);
         brg__pool_timer_at(pool, deadline);

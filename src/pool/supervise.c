@@ -206,6 +206,7 @@ void brg__pool_timer_fire(brg__timer *timer)
     }
     brg__pool_lock(pool);
     brg_store_relaxed(&pool->xtimer_at, UINT64_MAX);
+    brg_fence_seq_cst(); /* who does not see that shows us its deadline: run_clock */
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         next = brg__min(next, supervise_slot_locked(pool->slots[i], now));
         next = brg__min(next, supervise_ahead_locked(pool->slots[i], now));

@@ -424,8 +424,7 @@ static void workers_leave_seat_locked(brg__slot *slot)
 /* A worker that came online and ended by itself without a task: its place waits longer each time. */
 static void workers_fruitless_locked(brg__slot *slot)
 {
-    const brg_pool_options *options = &slot->pool->options;
-    uint64_t wait = brg__min(options->restart_min_ns << brg__min(slot->fruitless, 20), options->restart_max_ns);
+    uint64_t wait = brg__restart_wait(&slot->pool->options, slot->fruitless);
     slot->fruitless++;
     slot->restart_at = brg__add_saturated(brg__now(), wait);
 }

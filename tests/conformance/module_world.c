@@ -167,21 +167,22 @@ static brg_status world_burn(conf_call *call)
 
 /* ---- its loop -------------------------------------------------------------------------------------------------- */
 
-static void world_timer_closed(uv_handle_t *handle) { free(handle); }
-
 static void world_tick(uv_timer_t *timer)
 {
     party_post(timer->data, party_number("tick", 1));
-    uv_close((uv_handle_t *)timer, world_timer_closed);
+    uv_close((uv_handle_t *)timer, NULL);
 }
 
 /* A timer of its own: {"tick": 1} follows, between messages. */
 static brg_status world_timer(conf_call *call)
 {
+    static uv_timer_t timers[64]; /* static: of one that has not ticked at the end of the worker nobody would be told */
+    static uint32_t xcount;
     brg_loop *loop = brg_context_loop(call->context, NULL);
-    uv_timer_t *timer = loop != NULL ? malloc(sizeof(*timer)) : NULL;
-    if (timer == NULL)
+    uint32_t index = __atomic_fetch_add(&xcount, 1, __ATOMIC_RELAXED);
+    if (loop == NULL || index >= sizeof(timers) / sizeof(timers[0]))
         return BRG_NO_MEMORY;
+    uv_timer_t *timer = &timers[index];
     uv_timer_init(brg_loop_uv(loop), timer);
     timer->data = call->context;
     uv_timer_start(timer, world_tick, 1, 0);
