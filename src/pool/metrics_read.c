@@ -174,7 +174,7 @@ static void read_worker_locked(read_work *work, brg__slot *slot)
     to->errors = brg__slot_errors(slot);
     to->uptime_ns = slot->online && work->now > slot->online_at ? work->now - slot->online_at : 0;
     const brg_task *task = brg__slot_runs_locked(slot);
-    to->running_ns = read_running_ns(slot, task, work->now);
+    to->running_ns = brg__min(read_running_ns(slot, task, work->now), to->uptime_ns); /* a later now */
     brg__metrics_text(to->task, sizeof(to->task), brg__task_shown_name(task));
 }
 
