@@ -325,9 +325,27 @@ static void bounds_that_do_not_fit_are_refused(void **state)
     }
 }
 
+static void policies_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    brg_placement_policy wrong[] = {{.size = 8}, *brg_placement_stealing, *brg_placement_sticky, *brg_placement_random};
+    wrong[1].choose = NULL;
+    wrong[2].choose = NULL;
+    wrong[3].share = (brg_share)(BRG_SHARE_BY_KEY + 1);
+    static const char *const said[] = {"lacks its size", "lacks its size", "needs choose", "share is 3"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        brg_pool *pool = NULL;
+        brg_error error;
+        assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.placement = &wrong[i]), &error), BRG_INVALID);
+        assert_null(pool);
+        assert_non_null(strstr(error.message, said[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(policies_that_do_not_fit_are_refused),
         cmocka_unit_test(a_worker_with_the_tags_is_started),
         cmocka_unit_test(tags_beyond_the_workers_are_refused),
         cmocka_unit_test(the_workers_that_stay_are_the_first),

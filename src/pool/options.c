@@ -59,6 +59,12 @@ static brg_status options_check_policies(const brg_pool_options *options, brg_er
     if (placement != NULL && (placement->size < sizeof(*placement) || (placement->steals && placement->choose == NULL)))
         return brg_error_set(error, BRG_INVALID, "pool",
                              "the placement policy lacks its size, or choose, if it steals");
+    if (placement != NULL && ((unsigned)placement->share > BRG_SHARE_BY_KEY ||
+                              (placement->share == BRG_SHARE_BY_KEY && placement->choose == NULL)))
+        return brg_error_set(
+            error, BRG_INVALID, "pool",
+            "the placement policy's share is %d: one of brg_share is wanted, and BRG_SHARE_BY_KEY needs choose",
+            (int)placement->share);
     if (scaling != NULL && (scaling->size < sizeof(*scaling) || scaling->target == NULL))
         return brg_error_set(error, BRG_INVALID, "pool", "the scaling policy lacks its size or target");
     return BRG_OK;
