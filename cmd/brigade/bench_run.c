@@ -15,7 +15,9 @@
 
 #include "bench.h"
 
-#define RUN_START_MS 5 /* from the last preparation to the first arrival */
+#define RUN_START_MS 5       /* from the last preparation to the first arrival */
+#define RUN_START_FAILURES 5 /* failed starts without one worker more that are too many: those that open the breaker */
+#define RUN_STARTS_NS BRG_SECONDS(90)
 
 typedef struct bench_runner bench_runner;
 
@@ -211,21 +213,42 @@ static bool run_goes_on(bench_runner *self)
     return self->stage->interrupts == 0 && !self->refused;
 }
 
+/* So many workers are there. It is given up when they have come no nearer for too long. */
+static bool run_wait_online(bench_runner *self, uint32_t wanted)
+{
+    brg_pool_stats stats = {.size = sizeof(stats)};
+    uint64_t most = 0, failures = 0, since = cli_now_ns();
+    uint32_t failures_max = self->all->options.pool.pool.breaker_failures;
+    if (failures_max == 0)
+        failures_max = RUN_START_FAILURES;
+    for (;;) {
+        if (!run_goes_on(self))
+            return false;
+        brg_pool_get_stats(self->pool, &stats);
+        if (stats.workers_online >= wanted)
+            return true;
+        if (stats.workers_online > most) {
+            most = stats.workers_online;
+            failures = stats.workers_start_failed;
+            since = cli_now_ns();
+        }
+        if (stats.workers_start_failed - failures >= failures_max || cli_now_ns() - since > RUN_STARTS_NS)
+            return cli_complain("bench", "%u of %u workers are there, and the others do not start: %llu starts failed",
+                                stats.workers_online, wanted, (unsigned long long)stats.workers_start_failed);
+    }
+}
+
 /* All workers there, each has run something, nothing is left to do. */
 static bool run_warm_up(bench_runner *self)
 {
-    brg_pool_stats stats = {.size = sizeof(stats)};
     brg_error error;
     uint32_t count = 0;
     const brg_pool_options *pool = &self->all->options.pool.pool;
     bool fixed = pool->scaling == brg_scaling_fixed;
     if (pool->workers_min == BRG_NO_WORKERS && pool->warm_spares == 0)
         return true; /* none comes before there is a task */
-    do {
-        if (!run_goes_on(self))
-            return false;
-        brg_pool_get_stats(self->pool, &stats);
-    } while (stats.workers_online < (fixed ? self->load->workers : 1));
+    if (!run_wait_online(self, fixed ? self->load->workers : 1))
+        return false;
     brg_value *input = NULL;
     if (brg_value_map(&input, &error, brg_field_int("us", 10)) != BRG_OK ||
         brg_pool_submit_all(

@@ -24,6 +24,7 @@
 #define MEASURE_END_NS 1000000000u
 #define MEASURE_START_NS 30000000000u /* that a worker may take, where nothing else was said */
 #define MEASURE_STARTS 3              /* so many times that, without one worker more, are too long */
+#define MEASURE_START_FAILURES 5      /* likewise, where they fail: those that open the breaker */
 #define MEASURE_RUNS 4                /* and so many tasks: workers that are too many finish theirs */
 #define MEASURE_SEATS 4096            /* a power of two, above any number of workers */
 #define MEASURE_TRIES 16
@@ -164,6 +165,8 @@ bool measure_open(measure *self, pool_settings *settings, const char *module, ui
         settings->pool.workers_max = workers;
         settings->pool.timing = true;
         uint64_t start_ns = settings->pool.start_timeout_ns;
+        uint32_t failures = settings->pool.breaker_failures;
+        self->start_failures = failures == 0 ? MEASURE_START_FAILURES : failures;
         self->start_ns = start_ns == 0 || start_ns > BRG_SECONDS(3600) ? MEASURE_START_NS : start_ns;
         settings->pool.init_data = settings->init == NULL ? NULL : brg_value_ref(settings->init);
         status = brg_pool_create(&self->pool, &settings->pool, &error);
@@ -235,7 +238,7 @@ bool measure_try(measure *self, brg_error *error)
 static bool measure_wait(measure *self, uint32_t workers)
 {
     brg_pool_stats stats = {.size = sizeof(stats)};
-    uint64_t since = cli_now_ns(), nearest = UINT64_MAX;
+    uint64_t since = cli_now_ns(), nearest = UINT64_MAX, failures = 0;
     do {
         if (!measure_turn(self))
             return false;
@@ -249,6 +252,12 @@ static bool measure_wait(measure *self, uint32_t workers)
         if (distance < nearest) {
             nearest = distance;
             since = now;
+            failures = stats.workers_start_failed;
+        } else if (stats.workers_start_failed - failures >= self->start_failures) {
+            brg_error_set(&self->first_error, BRG_START_FAILED, self->command,
+                          "%llu of %u workers are there, and the others do not start: %llu starts failed",
+                          (unsigned long long)online, workers, (unsigned long long)stats.workers_start_failed);
+            return false;
         } else if (now - since > most) {
             brg_error_set(
                 &self->first_error, BRG_TIMED_OUT, self->command,
