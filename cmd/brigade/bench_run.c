@@ -14,10 +14,9 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "patience.h"
 
-#define RUN_START_MS 5       /* from the last preparation to the first arrival */
-#define RUN_START_FAILURES 5 /* failed starts without one worker more that are too many: those that open the breaker */
-#define RUN_STARTS_NS BRG_SECONDS(90)
+#define RUN_START_MS 5 /* from the last preparation to the first arrival */
 
 typedef struct bench_runner bench_runner;
 
@@ -213,29 +212,21 @@ static bool run_goes_on(bench_runner *self)
     return self->stage->interrupts == 0 && !self->refused;
 }
 
-/* So many workers are there. It is given up when they have come no nearer for too long. */
+/* At least so many workers are there. */
 static bool run_wait_online(bench_runner *self, uint32_t wanted)
 {
     brg_pool_stats stats = {.size = sizeof(stats)};
-    uint64_t most = 0, failures = 0, since = cli_now_ns();
-    uint32_t failures_max = self->all->options.pool.pool.breaker_failures;
-    if (failures_max == 0)
-        failures_max = RUN_START_FAILURES;
-    for (;;) {
+    brg_error error;
+    patience waiting = patience_of(&self->all->options.pool.pool);
+    patience_begin(&waiting, 0);
+    do {
         if (!run_goes_on(self))
             return false;
         brg_pool_get_stats(self->pool, &stats);
-        if (stats.workers_online >= wanted)
-            return true;
-        if (stats.workers_online > most) {
-            most = stats.workers_online;
-            failures = stats.workers_start_failed;
-            since = cli_now_ns();
-        }
-        if (stats.workers_start_failed - failures >= failures_max || cli_now_ns() - since > RUN_STARTS_NS)
-            return cli_complain("bench", "%u of %u workers are there, and the others do not start: %llu starts failed",
-                                stats.workers_online, wanted, (unsigned long long)stats.workers_start_failed);
-    }
+        if (stats.workers_online < wanted && !patience_lasts(&waiting, &stats, wanted, 0, "bench", &error))
+            return cli_complain("bench", "%s", error.message);
+    } while (stats.workers_online < wanted);
+    return true;
 }
 
 /* All workers there, each has run something, nothing is left to do. */

@@ -22,11 +22,8 @@
 #define MEASURE_LONG 3         /* else so many for each worker are enough */
 #define MEASURE_WARM_PART 8    /* of a round, before it */
 #define MEASURE_END_NS 1000000000u
-#define MEASURE_START_NS 30000000000u /* that a worker may take, where nothing else was said */
-#define MEASURE_STARTS 3              /* so many times that, without one worker more, are too long */
-#define MEASURE_START_FAILURES 5      /* likewise, where they fail: those that open the breaker */
-#define MEASURE_RUNS 4                /* and so many tasks: workers that are too many finish theirs */
-#define MEASURE_SEATS 4096            /* a power of two, above any number of workers */
+#define MEASURE_RUNS 4     /* and so many tasks: workers that are too many finish theirs */
+#define MEASURE_SEATS 4096 /* a power of two, above any number of workers */
 #define MEASURE_TRIES 16
 
 /* What one worker did in a round, found by its id. */
@@ -164,10 +161,7 @@ bool measure_open(measure *self, pool_settings *settings, const char *module, ui
         settings->pool.module = module;
         settings->pool.workers_max = workers;
         settings->pool.timing = true;
-        uint64_t start_ns = settings->pool.start_timeout_ns;
-        uint32_t failures = settings->pool.breaker_failures;
-        self->start_failures = failures == 0 ? MEASURE_START_FAILURES : failures;
-        self->start_ns = start_ns == 0 || start_ns > BRG_SECONDS(3600) ? MEASURE_START_NS : start_ns;
+        self->patience = patience_of(&settings->pool);
         settings->pool.init_data = settings->init == NULL ? NULL : brg_value_ref(settings->init);
         status = brg_pool_create(&self->pool, &settings->pool, &error);
         if (status != BRG_OK)
@@ -238,7 +232,8 @@ bool measure_try(measure *self, brg_error *error)
 static bool measure_wait(measure *self, uint32_t workers)
 {
     brg_pool_stats stats = {.size = sizeof(stats)};
-    uint64_t since = cli_now_ns(), nearest = UINT64_MAX, failures = 0;
+    brg_pool_get_stats(self->pool, &stats);
+    patience_begin(&self->patience, stats.workers_start_failed);
     do {
         if (!measure_turn(self))
             return false;
@@ -246,26 +241,9 @@ static bool measure_wait(measure *self, uint32_t workers)
             continue;
         self->was_late = false;
         brg_pool_get_stats(self->pool, &stats);
-        uint64_t online = stats.workers_online, now = cli_now_ns();
-        uint64_t distance = online > workers ? online - workers : workers - online;
-        uint64_t most = MEASURE_STARTS * self->start_ns + (uint64_t)(MEASURE_RUNS * self->run_ns);
-        if (distance < nearest) {
-            nearest = distance;
-            since = now;
-            failures = stats.workers_start_failed;
-        } else if (stats.workers_start_failed - failures >= self->start_failures) {
-            brg_error_set(&self->first_error, BRG_START_FAILED, self->command,
-                          "%llu of %u workers are there, and the others do not start: %llu starts failed",
-                          (unsigned long long)online, workers, (unsigned long long)stats.workers_start_failed);
+        if (!patience_lasts(&self->patience, &stats, workers, (uint64_t)(MEASURE_RUNS * self->run_ns), self->command,
+                            &self->first_error))
             return false;
-        } else if (now - since > most) {
-            brg_error_set(
-                &self->first_error, BRG_TIMED_OUT, self->command,
-                "%llu worker%s online, not %u, and that has not got better for %.3g s: do they hang when they "
-                "start? --start-timeout says how long one may take",
-                (unsigned long long)online, online == 1 ? " is" : "s are", workers, (double)most / 1e9);
-            return false;
-        }
     } while (stats.workers_online != workers);
     return true;
 }

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "histogram.h"
+#include "patience.h"
 #include "pool_options.h"
 
 typedef struct measure_result {
@@ -31,11 +32,10 @@ typedef struct measure {
     bool is_open, closing, is_counting, refused, was_late;
     int interrupts;
     uint64_t settled, failed;
-    brg_error first_error;   /* of the tasks; BRG_OK: none failed */
-    double run_ns;           /* running mean */
-    uint64_t start_ns;       /* that a worker may take to start */
-    uint32_t start_failures; /* so many in a row are too many */
-    histogram times;         /* of the tasks that were counted in this round */
+    brg_error first_error; /* of the tasks; BRG_OK: none failed */
+    double run_ns;         /* running mean */
+    patience patience;     /* with workers that start */
+    histogram times;       /* of the tasks that were counted in this round */
     struct measure_seats *seats;
     uint64_t first_ns, last_ns; /* completions */
     void (*tick)(void *state);  /* ten times a second, for the progress line; may be NULL */

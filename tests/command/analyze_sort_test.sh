@@ -6,14 +6,8 @@ build=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 . "$(dirname "$0")/checks.sh"
-run() {
-    status=0
-    "$brigade" analyze "$@" >"$work/out" 2>"$work/err" <"$work/in" || status=$?
-}
-gives() { printf '%s\n' "$@" | cmp -s - "$work/out"; }
 [ -x "$brigade" ] || { echo "no $brigade"; exit 77; }
-data=$build/tests/bin/analyze_data
-[ -x "$data" ] || { echo "no $data"; exit 77; }
+. "$(dirname "$0")/analyze.sh"
 cd "$work" || exit 1
 mkdir spill
 TMPDIR=$work/spill

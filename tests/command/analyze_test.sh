@@ -7,16 +7,8 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 . "$(dirname "$0")/checks.sh"
-# run ARGUMENT...: `brigade analyze`, with $work/in on standard input.
-run() {
-    status=0
-    "$brigade" analyze "$@" >"$work/out" 2>"$work/err" <"$work/in" || status=$?
-}
-# gives LINE...: the output, line by line.
-gives() { printf '%s\n' "$@" | cmp -s - "$work/out"; }
 [ -x "$brigade" ] || { echo "no $brigade"; exit 77; }
-data=$build/tests/bin/analyze_data
-[ -x "$data" ] || { echo "no $data"; exit 77; }
+. "$(dirname "$0")/analyze.sh"
 [ -e "/proc/$$/task/$$/children" ] || { echo "the kernel has no lists of children"; exit 77; }
 cd "$work" || exit 1
 cat >small.csv <<'END'

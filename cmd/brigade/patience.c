@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "patience.h"
+
+#include "cli.h"
+
+#define PATIENCE_START_NS BRG_SECONDS(30) /* where nothing else was said */
+#define PATIENCE_STARTS 3                 /* so many times what a start may take are too long */
+#define PATIENCE_FAILURES 5
+
+patience patience_of(const brg_pool_options *pool)
+{
+    uint64_t start_ns = pool->start_timeout_ns;
+    return (patience){.start_ns = start_ns == 0 || start_ns > BRG_SECONDS(3600) ? PATIENCE_START_NS : start_ns,
+                      .failures_max = pool->breaker_failures == 0 ? PATIENCE_FAILURES : pool->breaker_failures};
+}
+
+void patience_begin(patience *self, uint64_t failures)
+{
+    self->nearest = UINT64_MAX;
+    self->since_ns = cli_now_ns();
+    self->failures = failures;
+}
+
+bool patience_lasts(patience *self, const brg_pool_stats *stats, uint32_t wanted, uint64_t tasks_ns,
+                    const char *command, brg_error *error)
+{
+    uint64_t online = stats->workers_online, now = cli_now_ns();
+    uint64_t distance = online > wanted ? online - wanted : wanted - online;
+    uint64_t most = PATIENCE_STARTS * self->start_ns + tasks_ns;
+    if (distance < self->nearest) {
+        if (self->nearest != UINT64_MAX)
+            self->failures = stats->workers_start_failed;
+        self->nearest = distance;
+        self->since_ns = now;
+    } else if (stats->workers_start_failed - self->failures >= self->failures_max) {
+        brg_error_set(error, BRG_START_FAILED, command,
+                      "%llu of %u workers are there, and the others do not start: %llu starts failed",
+                      (unsigned long long)online, wanted, (unsigned long long)stats->workers_start_failed);
+        return false;
+    } else if (now - self->since_ns > most) {
+        brg_error_set(error, BRG_TIMED_OUT, command,
+                      "%llu worker%s online, not %u, and that has not got better for %.3g s: do they hang when they "
+                      "start? --start-timeout says how long one may take",
+                      (unsigned long long)online, online == 1 ? " is" : "s are", wanted, (double)most / 1e9);
+        return false;
+    }
+    return true;
+}
