@@ -23,7 +23,7 @@
 #else
 #define POSTS 50000
 #endif
-#define BOUND_MS 60000
+#define BOUND_MS 240000
 
 /* ---- many threads post ------------------------------------------------------------------------------------------- */
 
@@ -386,7 +386,7 @@ static void others_have_their_turn(void **state)
     notes.note[0].act = repost;
     notes_post(&notes, 0, 1);
     assert_int_equal(uv_run(&uv, UV_RUN_DEFAULT), 0);
-    assert_int_equal(notes.ticks, 5);
+    assert_true(notes.ticks >= 5); /* the timer may have had a turn after the last callback */
     assert_int_equal(brg_loop_pending(notes.loop), 0);
     assert_int_equal(brg_loop_destroy(notes.loop), BRG_OK);
     uv_close((uv_handle_t *)&timer, NULL);

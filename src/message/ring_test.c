@@ -26,7 +26,7 @@
 #else
 #define STREAM_FRAMES 1000000u
 #endif
-#define STREAM_LIMIT BRG_SECONDS(60) /* a wait this long means a lost wake-up */
+#define STREAM_LIMIT BRG_SECONDS(240) /* a wait this long means a lost wake-up */
 #define MIB ((uint64_t)1 << 20)
 
 static uint64_t random_below(uint64_t *state, uint64_t limit) { return brg__random_next(state) % limit; }

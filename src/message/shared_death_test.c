@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What happens to what a process held when it is killed. This program has no threads: it forks. */
 #include "message/shared_fixture.h"
+#include "os/fault.h"
 
 #define SAID 3968 /* words by which children tell that they are where they should be */
 #define MUTEX 0
@@ -110,6 +111,13 @@ static void hold_table(brg_shared *shared)
 
 static void wait_to_be_woken(brg_shared *shared) { child_check(brg_shared_wait32(shared, 0, 0, BOUND) == BRG_OK); }
 
+/* For it no time passes: it takes the table from no holder that lives, however long the test takes to kill that. */
+static void wait_patiently(brg_shared *shared)
+{
+    brg__fake_clock_install(1);
+    wait_to_be_woken(shared);
+}
+
 static void the_table_of_a_dead_holder_is_repaired(void **state)
 {
     (void)state;
@@ -119,7 +127,7 @@ static void the_table_of_a_dead_holder_is_repaired(void **state)
     uint32_t said = 0;
     while (brg_shared_load32(shared, SAID, &said), said == 0)
         sched_yield();
-    stranger_start(&waiter, shared, wait_to_be_woken);
+    stranger_start(&waiter, shared, wait_patiently);
     while ((brg_load_seq_cst(&shared->header->xlock) & 0x80000000u) == 0)
         sched_yield(); /* until it stands at the lock */
     stranger_kill(&holder);

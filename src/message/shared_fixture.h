@@ -22,11 +22,18 @@ static inline brg_shared *make_shared(size_t size_bytes)
     return shared;
 }
 
-/* Until so many stand in the table of waits. */
+/* Until so many stand in the table of waits. Who is on its way into it counts before it has looked at the value, and
+ * holds the lock meanwhile. */
 static inline void until_waiting(brg_shared *shared, uint32_t count)
 {
-    while (brg_load_seq_cst(&shared->header->xwaiters) != count)
-        sched_yield();
+    uint32_t settled;
+    do {
+        while (brg_load_seq_cst(&shared->header->xwaiters) != count)
+            sched_yield();
+        brg__shared_lock(shared);
+        settled = brg_load_seq_cst(&shared->header->xwaiters);
+        brg__shared_unlock(shared);
+    } while (settled != count);
 }
 
 /* Until so many sleep on the bell at this offset. */

@@ -185,6 +185,9 @@ static void read_beside(void *argument)
 {
     crew *all = argument;
     crew_check(all, brg_rwlock_read(all->shared, RWLOCK, 0) == BRG_OK);
+    brg_add_seq_cst(&all->xleaders, 1u);
+    while (brg_load_seq_cst(&all->xleaders) < 2)
+        sched_yield(); /* both read: who tries to write keeps new readers out meanwhile */
     crew_check(all, brg_rwlock_write(all->shared, RWLOCK, 0) == BRG_TIMED_OUT);
     crew_check(all, brg_rwlock_end_write(all->shared, RWLOCK) == BRG_STATE);
     crew_check(all, brg_rwlock_end_read(all->shared, RWLOCK) == BRG_OK);

@@ -3,6 +3,7 @@
 #include "os/test_support.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "os/crash.h"
 #include "os/fd.h"
@@ -49,7 +50,14 @@ __attribute__((noinline)) static int recurse(int depth)
     return depth < 0 ? 0 : recurse(depth + 1) + stack[0];
 }
 
-__attribute__((noinline)) static void crash_by_stack_overflow(void) { recurse(0); }
+__attribute__((noinline)) static void crash_by_stack_overflow(void)
+{
+    struct rlimit stack; /* it may have been unlimited */
+    child_check(getrlimit(RLIMIT_STACK, &stack) == 0);
+    stack.rlim_cur = stack.rlim_cur < (8u << 20) ? stack.rlim_cur : 8u << 20;
+    child_check(setrlimit(RLIMIT_STACK, &stack) == 0);
+    recurse(0);
+}
 
 static void install_and_crash(void *argument)
 {

@@ -146,6 +146,9 @@ static void deadline_ends_a_wait_and_clears_the_mark(void **state)
     assert_false(brg__gate_wake(&gate, BRG__FUTEX_PRIVATE));
 }
 
+/* No stop of the thread between two looks ends such a spin. */
+#define SPIN_LONG_NS (UINT64_MAX / 4)
+
 static bool count_and_say(void *argument)
 {
     int *left = argument; /* looks until it is ready */
@@ -165,7 +168,7 @@ static void spinner_that_may_not_spin_looks_once(void **state)
 static void spinner_sees_an_answer(void **state)
 {
     (void)state;
-    brg__spinner spinner = {.max_ns = TEST_BOUND_NS, .budget_ns = TEST_BOUND_NS};
+    brg__spinner spinner = {.max_ns = SPIN_LONG_NS, .budget_ns = SPIN_LONG_NS};
     int looks = 1000;
     assert_true(brg__spinner_spin(&spinner, NULL, count_and_say, &looks));
     assert_int_equal(looks, 0);
@@ -180,7 +183,7 @@ static void spinner_does_not_spin_against_a_peer_on_its_cpu(void **state)
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-    brg__spinner spinner = {.max_ns = TEST_BOUND_NS, .budget_ns = TEST_BOUND_NS};
+    brg__spinner spinner = {.max_ns = SPIN_LONG_NS, .budget_ns = SPIN_LONG_NS};
     uint32_t here = cpu + 1, elsewhere = cpu + 2, unknown = 0;
     int looks = 1000;
     assert_false(brg__spinner_spin(&spinner, &here, count_and_say, &looks));

@@ -98,7 +98,7 @@ static void follow_each_other_on_a_worker(void **state)
     open_chain(&self, pool, chain_hook, NULL);
     chain_on(&self);
     while (atomic_load(&self.done) == 0)
-        assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+        assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
     assert_int_equal(atomic_load(&self.hooks), CHAIN);
     assert_int_equal(self.deepest, 1);
     brg__hooked_done(&self.hooked);

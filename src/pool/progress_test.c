@@ -52,12 +52,12 @@ static void begin(forgery *self, uint32_t window)
     memset(self, 0, sizeof(*self));
     if (brg_pool_create(&self->pool,
                         brg_pool_opts(.isolation = BRG_ISOLATION_PROCESS, .module = progress_module(), .workers_max = 1,
-                                      .grace_ns = BRG_SECONDS(60)),
+                                      .grace_ns = BRG_SECONDS(60), .start_timeout_ns = BRG_SECONDS(100000)),
                         &error) != BRG_OK)
         fail_msg("pool: %s", error.message);
     brg_task *warm = NULL;
     assert_int_equal(brg_pool_submit(self->pool, "count", NULL, NULL, &warm), BRG_OK);
-    assert_int_equal(brg_task_wait(warm, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(warm, BRG_FOREVER), BRG_OK);
     brg_task_unref(warm);
     if (window != UINT32_MAX) {
         assert_int_equal(
@@ -114,17 +114,17 @@ static int64_t pull(forgery *self)
 static void end(forgery *self)
 {
     brg_exit exit;
-    assert_int_equal(brg_worker_wait(self->worker, BRG_SECONDS(60), &exit), BRG_OK);
+    assert_int_equal(brg_worker_wait(self->worker, BRG_FOREVER, &exit), BRG_OK);
     assert_int_equal(exit.status, BRG_PROTOCOL);
     brg__worker_unref(self->worker);
     if (self->task != NULL) {
-        assert_int_equal(brg_task_wait(self->task, BRG_SECONDS(60)), BRG_OK);
+        assert_int_equal(brg_task_wait(self->task, BRG_FOREVER), BRG_OK);
         assert_int_equal(brg_task_result(self->task)->status, BRG_PROTOCOL);
         brg_task_unref(self->task);
     }
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit(self->pool, "count", NULL, NULL, &task), BRG_OK);
-    assert_int_equal(brg_task_wait(task, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(task, BRG_FOREVER), BRG_OK);
     assert_int_equal(brg_task_result(task)->status, BRG_OK);
     brg_task_unref(task);
     brg_pool_destroy(self->pool);
@@ -187,7 +187,7 @@ static void beyond_the_window(void **state)
     assert_int_equal(pull(&self), 11);
     assert_int_equal(pull(&self), 12);
     brg_value *value = NULL;
-    assert_int_equal(brg_task_progress(self.task, &value, BRG_SECONDS(60)), BRG_CLOSED);
+    assert_int_equal(brg_task_progress(self.task, &value, BRG_FOREVER), BRG_CLOSED);
     end(&self);
 }
 

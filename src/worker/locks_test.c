@@ -205,12 +205,27 @@ static void a_withdrawn_request_lets_those_behind_it_pass(void **state)
 {
     (void)state;
     brg_lock *held = take_shared("passing");
-    taker writer = {.name = "passing", .timeout_ns = BRG_MILLISECONDS(300)};
+    brg_token *token = NULL;
+    assert_int_equal(brg_token_create(&token, NULL), BRG_OK);
+    taker writer = {.name = "passing", .token = token};
     taker reader = {.name = "passing", .mode = BRG_LOCK_SHARED};
     taker_start_pending(&writer, 1);
-    taker_start(&reader);
+    taker_start_pending(&reader, 2);
+    brg_token_cancel(token);
     taker_join(&writer);
-    assert_int_equal(writer.status, BRG_TIMED_OUT);
+    assert_int_equal(writer.status, BRG_CANCELLED);
+    taker_join(&reader);
+    assert_int_equal(reader.status, BRG_OK);
+    taker_release(&reader);
+    brg_token_unref(token);
+    /* The same by time, which may be over before the reader comes. */
+    taker late = {.name = "passing", .timeout_ns = BRG_MILLISECONDS(100)};
+    reader = (taker){.name = "passing", .mode = BRG_LOCK_SHARED};
+    taker_start(&late);
+    fixture_until(query_count("pending") == 1 || taker_is_done(&late));
+    taker_start(&reader);
+    taker_join(&late);
+    assert_int_equal(late.status, BRG_TIMED_OUT);
     taker_join(&reader);
     assert_int_equal(reader.status, BRG_OK);
     taker_release(&reader);
