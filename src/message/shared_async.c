@@ -77,9 +77,18 @@ static void async_loop_detach(const brg_shared_wait *wait)
     brg__loop_detach(loop);
 }
 
+/* Who posted it, under the lock, may not be through with the loop yet; after this the loop may go. */
+static void async_await_poster(brg_shared_wait *wait)
+{
+    brg__lock_acquire(&wait->shared->async_lock);
+    brg__lock_release(&wait->shared->async_lock);
+}
+
 static void async_run(brg__completion *completion)
 {
     brg_shared_wait *wait = brg__container_of(completion, brg_shared_wait, completion);
+    if (wait->options.loop != NULL)
+        async_await_poster(wait);
     brg__loop_user_remove(&wait->loop_user);
     wait->options.done(wait->status, wait->options.user_data);
     if (wait->options.release != NULL)

@@ -230,6 +230,33 @@ static void each_wait_ends_once_whoever_comes_first(void **state)
     assert_int_equal(brg_loop_destroy(loop), BRG_OK);
 }
 
+static void notify_one(void *argument)
+{
+    uint32_t woken = 0;
+    brg_shared_notify(argument, 0, 1, &woken);
+    child_check(woken == 1);
+}
+
+/* Who notified may still be about to look whether the loop sleeps: ThreadSanitizer tells. */
+static void a_loop_may_go_when_its_waits_are_done(void **state)
+{
+    (void)state;
+    brg_shared *shared = make_shared(64);
+    for (int round = 0; round < 100; round++) {
+        brg_loop *loop = make_loop();
+        record all = {.done = 0};
+        note self = {.in = &all};
+        brg__thread thread;
+        assert_int_equal(wait_async(shared, loop, 0, 0, &self, NULL), BRG_OK);
+        assert_int_equal(brg__thread_start(&thread, "notifier", 0, notify_one, shared, NULL), BRG_OK);
+        while (all.done == 0)
+            brg_loop_dispatch(loop); /* without sleeping, so that it need not be woken */
+        assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+        brg__thread_join(&thread);
+    }
+    brg_shared_unref(shared);
+}
+
 /* ---- tokens ------------------------------------------------------------------------------------------------ */
 
 static brg_token *make_token(void)
@@ -352,6 +379,7 @@ int main(void)
         cmocka_unit_test(not_equal_and_bad_calls_start_nothing),
         cmocka_unit_test(deadlines_and_cancels_end_waits),
         cmocka_unit_test(each_wait_ends_once_whoever_comes_first),
+        cmocka_unit_test(a_loop_may_go_when_its_waits_are_done),
         cmocka_unit_test(a_token_is_cancelled_once),
         cmocka_unit_test(callbacks_follow_a_cancel_on_their_loop),
         cmocka_unit_test(a_destroyed_watch_is_released_and_frees_the_loop),
