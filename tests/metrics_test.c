@@ -388,7 +388,7 @@ static void it_is_read_while_workers_work_crash_and_come_back(void **state)
         brg_task *task = scenario_submit(pool, is_process && i % 400 == 0 ? "abort" : "noop", NULL, NULL);
         brg_task_unref(task);
     }
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
     other.is_over = true;
     assert_int_equal(pthread_join(thread, NULL), 0);
     check_sums(pool);
