@@ -197,7 +197,7 @@ static brg_status do_nothing(brg_context *context, void *argument)
 #define FAST 100000
 #define BLOCK 1024 /* the longest of which one is chosen: sampler.h */
 
-/* Few of many fast ones are timed, and stand for all: but for the last block, as nobody is idle, who would break one off. */
+/* Few of many fast ones are timed, and stand for all but the last block: nobody is idle, who would break one off. */
 static void samples_stand_for_all(void **state)
 {
     (void)state;

@@ -25,8 +25,8 @@ long watch_memory_kb(void);
 /* Looks again and again, up to a minute, until `holds`; what it returned last. For what ends soon after a call,
  * unseen. */
 bool watch_until(bool (*holds)(void *argument), void *argument);
-bool watch_until_files(int at_most);   /* scenario_open_files() */
-bool watch_until_threads(int at_most); /* watch_count_threads() */
+bool watch_until_files(int at_most);    /* scenario_open_files() */
+bool watch_until_threads(int at_most);  /* watch_count_threads() */
 bool watch_until_children(int at_most); /* watch_count_children() */
 
 /* Whether a sanitizer is in this build, and which: its memory is its own. */
