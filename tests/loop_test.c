@@ -168,7 +168,8 @@ static void uv_loop_waits_for_a_worker(void **state)
     recorder record = {.act = record_terminate_online};
     assert_int_equal(uv_loop_init(&uv), 0);
     assert_int_equal(brg_loop_create_uv(&record.loop, &uv, NULL, NULL), BRG_OK);
-    record_start(&record, scenario_isolation(state), NULL);
+    record_start(&record, scenario_isolation(state),
+                 brg_worker_opts(.start_timeout_ns = BRG_SECONDS(600), .grace_ns = BRG_SECONDS(600)));
     assert_int_equal(uv_run(&uv, UV_RUN_DEFAULT), 0);
     assert_string_equal(record.events, "ox");
     record_end(&record);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "crowd.h"
+#include "plug.h"
 
 static const brg_metrics_of_task *task_called(const brg_metrics *metrics, const char *name)
 {
@@ -48,7 +49,9 @@ static void check_sums(brg_pool *pool)
     assert_true(named[0] == seen->tasks_done && named[1] == seen->tasks_failed && named[2] == seen->tasks_cancelled);
     assert_true(named[3] == seen->tasks_timed_out && named[4] == seen->tasks_lost);
     assert_true(seen->wait.count == seen->run.count);
-    assert_true(seen->wait_recent.count == seen->run_recent.count && seen->run_recent.count <= seen->run.count);
+    assert_true(seen->run_recent.count <= seen->run.count);
+    if (seen->recent_ns == seen->uptime_ns) /* else one may have come in between when an old part was cut off */
+        assert_true(seen->wait_recent.count == seen->run.count && seen->run_recent.count == seen->run.count);
     assert_true(seen->busy_ns <= seen->available_ns && seen->utilization >= 0 && seen->utilization <= 1);
     brg_metrics_free(metrics);
 }
@@ -105,6 +108,7 @@ static void every_count_agrees(void **state)
     bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
     brg_pool *pool = scenario_pool(scenario_isolation(state),
                                    brg_pool_opts(.attempts_max = 3, .crash_limit = 9, .timing = true,
+                                                 .grace_ns = BRG_SECONDS(600),
                                                  .retry_on = BRG_RETRY_CRASH | BRG_RETRY_FAILED));
     brg_task *tasks[MIXED];
     tally counts = {0};
@@ -190,22 +194,29 @@ static brg_status do_nothing(brg_context *context, void *argument)
     return BRG_OK;
 }
 
-#define FAST 300000
+#define FAST 100000
+#define BLOCK 1024 /* the longest of which one is chosen: sampler.h */
 
-/* Few of many fast ones are timed, and stand for all. */
+/* Few of many fast ones are timed, and stand for all but the last block: nobody is idle, who would break one off. */
 static void samples_stand_for_all(void **state)
 {
     (void)state;
-    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .admission = BRG_ADMISSION_BLOCK));
-    for (int i = 0; i < FAST; i++)
+    plug busy = {0};
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 2, .queue_max = FAST));
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(brg_pool_call(pool, plug_task, &busy, NULL, NULL), BRG_OK);
+        plug_wait(&busy, i + 1);
+    }
+    for (int i = 2; i < FAST; i++)
         assert_int_equal(brg_pool_call(pool, do_nothing, NULL, NULL, NULL), BRG_OK);
+    plug_pull(&busy);
     assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
     check_sums(pool);
     brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
     const brg_metrics_of_task *functions = task_called(metrics, BRG_METRICS_FUNCTIONS);
     assert_true(seen->tasks_timed > 0 && seen->tasks_timed <= seen->run.count);
-    assert_true(seen->run.count > FAST / 10 * 9 && seen->run.count < FAST / 10 * 11);
+    assert_in_range(seen->run.count, FAST - BLOCK, FAST + BLOCK);
     assert_true(functions->done == FAST && functions->run.count == seen->run.count);
     assert_true(seen->throughput_peak > 0);
     brg_metrics_free(metrics);
@@ -377,7 +388,7 @@ static void it_is_read_while_workers_work_crash_and_come_back(void **state)
         brg_task *task = scenario_submit(pool, is_process && i % 400 == 0 ? "abort" : "noop", NULL, NULL);
         brg_task_unref(task);
     }
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, BRG_FOREVER), BRG_OK);
     other.is_over = true;
     assert_int_equal(pthread_join(thread, NULL), 0);
     check_sums(pool);

@@ -22,8 +22,11 @@ static brg_worker *names_start(brg_isolation isolation, brg_value *init_data)
 {
     brg_worker *worker = NULL;
     brg_error error;
-    brg_status status = brg_worker_create(
-        &worker, brg_worker_opts(.isolation = isolation, .module = names_module(), .init_data = init_data), &error);
+    brg_status status = brg_worker_create(&worker,
+                                          brg_worker_opts(.isolation = isolation, .module = names_module(),
+                                                          .init_data = init_data, .start_timeout_ns = BRG_SECONDS(600),
+                                                          .grace_ns = BRG_SECONDS(600)),
+                                          &error);
     if (status != BRG_OK)
         fail_msg("%s", error.message);
     return worker;
@@ -138,12 +141,7 @@ static void a_worker_that_waits_can_be_ended(void **state)
 {
     brg_lock *lock = NULL;
     assert_int_equal(brg_lock_acquire(&lock, "n", NULL, NULL), BRG_OK);
-    brg_worker *waiter = NULL;
-    assert_int_equal(brg_worker_create(&waiter,
-                                       brg_worker_opts(.isolation = scenario_isolation(state), .module = names_module(),
-                                                       .grace_ns = BRG_SECONDS(50)),
-                                       NULL),
-                     BRG_OK);
+    brg_worker *waiter = start(state);
     tell(waiter, command(is("acquire"), named("n"), brg_field_bool("announce", true)));
     assert_int_equal(take_field(hear(waiter), "number"), -1);
     locks_until("pending", 1);

@@ -2,7 +2,8 @@
 /* Workers and pools that workers make: they end with them, in all four combinations of isolations. */
 #include "scenario.h"
 
-#include <errno.h>
+#include "watch.h"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #define BOUND BRG_SECONDS(60)
+#define LONG BRG_SECONDS(600) /* what nobody is to run out of */
 
 static const char *world_module(void)
 {
@@ -23,9 +25,10 @@ static brg_worker *outer_create(brg_isolation isolation)
 {
     brg_worker *worker = NULL;
     brg_error error;
-    if (brg_worker_create(
-            &worker, brg_worker_opts(.module = world_module(), .isolation = isolation, .grace_ns = BRG_SECONDS(20)),
-            &error) != BRG_OK)
+    if (brg_worker_create(&worker,
+                          brg_worker_opts(.module = world_module(), .isolation = isolation, .start_timeout_ns = LONG,
+                                          .grace_ns = LONG),
+                          &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
     return worker;
 }
@@ -79,15 +82,18 @@ static void ends_with_it(brg_isolation outer, brg_isolation inner, bool in_loop)
         assert_int_equal(receive_int(worker, "ok"), 1);
     int64_t pid = receive_int(worker, "inner");
     assert_true(pid > 0);
+    int process = watch_process((pid_t)pid);
+    assert_true(process >= 0);
     assert_int_equal(brg_worker_terminate(worker), BRG_OK);
     brg_exit exit;
     assert_int_equal(brg_worker_wait(worker, BOUND, &exit), BRG_OK);
     assert_int_equal(exit.status, BRG_OK);
     if (inner == BRG_ISOLATION_PROCESS)
-        assert_true(kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+        assert_true(watch_is_reaped(process));
     if (!in_loop)
         read_end(fd, "321e"); /* its at-exit functions and worker_end ran */
     brg_worker_destroy(worker);
+    close(process);
     close(fd);
     unlink(path);
 }
@@ -111,25 +117,13 @@ static void inner_processes_die_with_a_killed_one(void **state)
     nest(worker, BRG_ISOLATION_PROCESS, false, NULL);
     brg_value_unref(receive(worker)); /* what the inner one said about itself */
     int64_t pid = receive_int(worker, "inner");
-    assert_int_equal(kill((pid_t)pid, 0), 0);
+    int process = watch_process((pid_t)pid);
+    assert_true(process >= 0);
     assert_int_equal(kill((pid_t)brg_worker_process_id(worker), SIGKILL), 0);
     brg_exit exit;
     assert_int_equal(brg_worker_wait(worker, BOUND, &exit), BRG_OK);
     assert_int_equal(exit.status, BRG_CRASHED);
-    /* Who reaps it, an orphan, is init's matter: gone or a zombie is dead. */
-    for (;;) {
-        char path[64], text[512] = "";
-        snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-        FILE *file = fopen(path, "r");
-        if (file == NULL)
-            break;
-        size_t size = fread(text, 1, sizeof(text) - 1, file);
-        fclose(file);
-        const char *close_name = size == 0 ? NULL : strrchr(text, ')');
-        if (close_name == NULL || close_name[2] == 'Z' || close_name[2] == 'X')
-            break;
-        sched_yield();
-    }
+    assert_true(watch_gone(process)); /* who reaps it, an orphan, is init's matter */
     brg_worker_destroy(worker);
 }
 
@@ -174,11 +168,11 @@ static brg_status outer_entry(brg_context *context, void *argument)
     family *own = argument;
     brg_loop *loop = brg_context_loop(context, NULL);
     if (loop == NULL ||
-        brg_worker_create(
-            &own->left,
-            brg_worker_opts(.entry = inner_entry, .loop = loop, .release = count_release, .user_data = &own->released),
-            NULL) != BRG_OK ||
-        brg_worker_create(&own->destroyed, brg_worker_opts(.entry = inner_entry), NULL) != BRG_OK)
+        brg_worker_create(&own->left,
+                          brg_worker_opts(.entry = inner_entry, .loop = loop, .grace_ns = LONG,
+                                          .release = count_release, .user_data = &own->released),
+                          NULL) != BRG_OK ||
+        brg_worker_create(&own->destroyed, brg_worker_opts(.entry = inner_entry, .grace_ns = LONG), NULL) != BRG_OK)
         return BRG_FAILED;
     brg_worker_destroy(own->destroyed);
     return BRG_OK;
@@ -211,7 +205,7 @@ static brg_status deaf_entry(brg_context *context, void *argument)
 {
     deserter *self = argument;
     (void)context;
-    if (brg_worker_create(&self->inner, brg_worker_opts(.entry = inner_entry), NULL) != BRG_OK)
+    if (brg_worker_create(&self->inner, brg_worker_opts(.entry = inner_entry, .grace_ns = LONG), NULL) != BRG_OK)
         return BRG_FAILED;
     int fd = open(self->gate.reach, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, "x", 1) != 1)

@@ -194,7 +194,7 @@ static void cancel_of_the_nested(void **state)
     (void)state;
     sem_t started;
     sem_init(&started, 0, 0);
-    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(600)));
     parent self = {.pool = pool, .child_call = wait_until_asked, .started = &started};
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit_call(pool, run_parent, &self, NULL, &task), BRG_OK);
@@ -227,7 +227,7 @@ static void cancel_of_the_waiting(void **state)
     (void)state;
     sem_t started;
     sem_init(&started, 0, 0);
-    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(100)));
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(600)));
     parent self = {.pool = pool, .child_call = finish_when_told, .started = &started};
     brg_task *task = NULL;
     assert_int_equal(brg_pool_submit_call(pool, run_parent, &self, NULL, &task), BRG_OK);

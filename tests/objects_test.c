@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "scenario.h"
+#include "watch.h"
 
 #define BOUND BRG_SECONDS(60)
 #define BUFFER_BYTES ((size_t)2 << 20)
@@ -17,7 +18,8 @@ static brg_pool *objects_pool(void **state, uint32_t attempts_max)
     snprintf(module, sizeof(module), "%s/objects.so", getenv("TEST_MODULE_DIR"));
     if (brg_pool_create(&pool,
                         brg_pool_opts(.isolation = scenario_isolation(state), .module = module, .workers_max = 2,
-                                      .attempts_max = attempts_max, .retry_on = BRG_RETRY_CRASH),
+                                      .attempts_max = attempts_max, .retry_on = BRG_RETRY_CRASH,
+                                      .start_timeout_ns = BRG_SECONDS(600)),
                         &error) != BRG_OK)
         fail_msg("%s", error.message);
     return pool;
@@ -134,6 +136,12 @@ static void check_marks(const brg_result *result, const void *before, brg_shared
     brg_port_destroy(port);
 }
 
+static bool no_port_is_open(void *argument)
+{
+    (void)argument;
+    return brg_ports_open() == 0;
+}
+
 static void every_object_goes_in_and_out(void **state)
 {
     brg_pool *pool = objects_pool(state, 1);
@@ -164,7 +172,7 @@ static void every_object_goes_in_and_out(void **state)
         close(ends[0]);
     }
     brg_pool_destroy(pool);
-    assert_int_equal(brg_ports_open(), 0);
+    assert_true(watch_until(no_port_is_open, NULL));
 }
 
 static void token_reaches_a_loop_that_computes(void **state)

@@ -13,7 +13,7 @@
 #include "scenario.h"
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND BRG_SECONDS(600) /* a thread that is stopped is no fault */
 #define CHANNELS 6
 #define WORKERS 4
 #define NUMBERS 150
@@ -80,8 +80,10 @@ static brg_worker *race_worker(int index)
     brg_worker *worker = NULL;
     snprintf(module, sizeof(module), "%s/wander.so", getenv("TEST_MODULE_DIR"));
     brg_isolation isolation = index % 2 == 0 ? BRG_ISOLATION_THREAD : BRG_ISOLATION_PROCESS;
-    if (brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = module, .grace_ns = BOUND),
-                          &error) != BRG_OK)
+    if (brg_worker_create(
+            &worker,
+            brg_worker_opts(.isolation = isolation, .module = module, .start_timeout_ns = BOUND, .grace_ns = BOUND),
+            &error) != BRG_OK)
         fail_msg("%s", error.message);
     return worker;
 }

@@ -2,9 +2,15 @@
 /* Progress of running tasks, to a loop and pulled; what holds it back, and what ends it. Heartbeats. */
 #include "scenario.h"
 
+#include "plug.h"
 #include "watch.h"
 
 #include <stdio.h>
+#include <time.h>
+
+#include "os/clock.h"
+#include "pool/pool.h"
+#include "worker/usage.h"
 
 static const char *progress_module(void)
 {
@@ -166,14 +172,14 @@ static void many_tasks_at_once_keep_their_order(void **state)
 static void a_callback_may_cancel_its_task(void **state)
 {
     brg_loop *loop;
-    brg_pool *pool = make_pool(state, &loop, (brg_pool_options){.size = sizeof(brg_pool_options)});
+    brg_pool *pool = make_pool(state, &loop,
+                               (brg_pool_options){.size = sizeof(brg_pool_options), .grace_ns = BRG_SECONDS(600)});
     listener heard = {.next = 0};
-    assert_int_equal(
-        brg_pool_submit(pool, "count", count_input(1 << 30, -1),
-                        brg_submit_opts(.on_progress = listen_progress, .done = listen_done, .user_data = &heard,
-                                        .progress_max = 4, .run_timeout_ns = BRG_SECONDS(60)),
-                        &heard.to_cancel),
-        BRG_OK);
+    assert_int_equal(brg_pool_submit(pool, "count", count_input(1 << 30, -1),
+                                     brg_submit_opts(.on_progress = listen_progress, .done = listen_done,
+                                                     .user_data = &heard, .progress_max = 4),
+                                     &heard.to_cancel),
+                     BRG_OK);
     brg_task *task = heard.to_cancel;
     assert_int_equal(brg_loop_run(loop), BRG_OK);
     assert_int_equal(heard.ends, 1);
@@ -189,7 +195,8 @@ static void destroy_ends_one_that_waits(void **state)
     scenario_gate gate;
     scenario_gate_open(&gate);
     brg_loop *loop;
-    brg_pool *pool = make_pool(state, &loop, (brg_pool_options){.size = sizeof(brg_pool_options)});
+    brg_pool *pool = make_pool(state, &loop,
+                               (brg_pool_options){.size = sizeof(brg_pool_options), .grace_ns = BRG_SECONDS(600)});
     listener heard = {.next = 0};
     assert_int_equal(brg_pool_submit(pool, "overflow", scenario_gate_input(&gate, false),
                                      brg_submit_opts(.on_progress = listen_progress, .done = listen_done,
@@ -271,7 +278,7 @@ static void cancel_reaches_one_that_waits_for_room(void **state)
     scenario_gate gate;
     scenario_gate_open(&gate);
     brg_pool *pool = make_pool(state, NULL,
-                               (brg_pool_options){.size = sizeof(brg_pool_options), .grace_ns = BRG_SECONDS(60)});
+                               (brg_pool_options){.size = sizeof(brg_pool_options), .grace_ns = BRG_SECONDS(600)});
     for (int round = 0; round < 10; round++) {
         brg_task *task = scenario_submit(pool, "overflow", scenario_gate_input(&gate, false),
                                          brg_submit_opts(.progress_max = 2));
@@ -466,16 +473,15 @@ static void an_abandoned_thread_speaks_to_nobody(void **state)
     scenario_gate gate, told;
     scenario_gate_open(&gate);
     scenario_gate_open(&told);
-    brg_pool *pool = make_pool(state, NULL,
-                               (brg_pool_options){.size = sizeof(brg_pool_options),
-                                                  .workers_max = 1,
-                                                  .grace_ns = BRG_MILLISECONDS(1),
-                                                  .run_timeout_ns = BRG_MILLISECONDS(20)});
+    brg_pool *pool = make_pool(
+        state, NULL,
+        (brg_pool_options){.size = sizeof(brg_pool_options), .workers_max = 1, .grace_ns = BRG_MILLISECONDS(1)});
     brg_task *task = scenario_submit(pool, "stubborn", stubborn_input(&gate, &told),
                                      brg_submit_opts(.progress_max = 8));
-    assert_int_equal(scenario_result(task)->state, BRG_TASK_TIMED_OUT);
+    assert_int_equal(pull(task), 0); /* from here on it hears nothing */
+    assert_int_equal(brg_task_cancel(task), BRG_OK);
+    assert_int_equal(scenario_result(task)->state, BRG_TASK_CANCELLED);
     assert_int_equal(brg_workers_lost(), 1);
-    assert_int_equal(pull(task), 0);
     pull_end(task);
     brg_task_unref(task);
     brg_pool_destroy(pool);
@@ -484,6 +490,19 @@ static void an_abandoned_thread_speaks_to_nobody(void **state)
     assert_true(watch_until(none_is_lost, NULL));
     scenario_gate_close(&gate);
     scenario_gate_close(&told);
+}
+
+/* Nothing but so many 0s; none of an attempt whose time was over before it came to speak. */
+static void pull_zeros(brg_task *task, int at_most)
+{
+    brg_value *value = NULL;
+    brg_status status;
+    while ((status = brg_task_progress(task, &value, BRG_SECONDS(60))) == BRG_OK) {
+        assert_int_equal(brg_view_get_int(brg_value_root(value), "n", -1), 0);
+        brg_value_unref(value);
+        assert_true(at_most-- > 0);
+    }
+    assert_int_equal(status, BRG_CLOSED);
 }
 
 /* The same while the next attempt runs, which is not disturbed. */
@@ -505,9 +524,7 @@ static void an_abandoned_thread_does_not_speak_for_another(void **state)
     scenario_gate_release(&gate); /* the first goes on */
     scenario_gate_reached(&told); /* it was refused */
     assert_int_equal(scenario_result(task)->state, BRG_TASK_TIMED_OUT);
-    assert_int_equal(pull(task), 0);
-    assert_int_equal(pull(task), 0);
-    pull_end(task);
+    pull_zeros(task, 2);
     brg_task_unref(task);
     brg_pool_destroy(pool);
     assert_true(watch_until(none_is_lost, NULL));
@@ -606,7 +623,7 @@ static void a_silent_task_times_out(void **state)
     brg_pool *pool = make_pool(state, NULL,
                                (brg_pool_options){.size = sizeof(brg_pool_options),
                                                   .heartbeat_ns = BRG_MILLISECONDS(20),
-                                                  .grace_ns = BRG_SECONDS(60)});
+                                                  .grace_ns = BRG_SECONDS(600)});
     for (int i = 0; i < 3; i++) {
         brg_task *task = scenario_submit(pool, "silent", NULL, NULL);
         const brg_result *result = scenario_result(task);
@@ -639,34 +656,138 @@ static void a_stubborn_silent_task_is_ended(void **state)
     if (scenario_isolation(state) == BRG_ISOLATION_THREAD)
         scenario_gate_release(&gate);
     assert_true(watch_until(none_is_lost, NULL));
+    assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.heartbeat_ns = BRG_SECONDS(600)), NULL), BRG_OK);
     scenario_expect(pool, "count", NULL, BRG_OK);
     brg_pool_destroy(pool);
     scenario_gate_close(&gate);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static brg_value *lively_input(const char *how, int64_t ms, uint64_t since, brg_shared *seen)
+{
+    brg_builder *builder = NULL;
+    brg_value *input = NULL;
+    assert_int_equal(brg_builder_create(&builder, NULL), BRG_OK);
+    brg_builder_map(builder);
+    brg_builder_key(builder, "how");
+    brg_builder_string(builder, how);
+    brg_builder_key(builder, "ms");
+    brg_builder_int(builder, ms);
+    brg_builder_key(builder, "since");
+    brg_builder_int(builder, (int64_t)since);
+    brg_builder_key(builder, "seen");
+    brg_builder_shared(builder, seen);
+    brg_builder_end(builder);
+    assert_int_equal(brg_builder_finish(builder, &input, NULL), BRG_OK);
+    brg_builder_destroy(builder);
+    return input;
+}
+
+#define BEAT BRG_SECONDS(1)
+
+/* Whether one that shows signs of life for so long lives: it does, unless it could not show any for a heartbeat. */
+static bool lively_lives(brg_pool *pool, const char *how, int64_t ms)
+{
+    brg_shared *seen = NULL;
+    uint64_t since = now_ns(), longest = 0, last = 0;
+    assert_int_equal(brg_shared_create(&seen, brg_shared_opts(.size_bytes = 64), NULL), BRG_OK);
+    brg_shared_store64(seen, 8, since);
+    brg_task *task = scenario_submit(pool, "lively", lively_input(how, ms, since, seen), NULL);
+    brg_status status = scenario_result(task)->status;
+    assert_int_equal(brg_shared_load64(seen, 0, &longest), BRG_OK);
+    assert_int_equal(brg_shared_load64(seen, 8, &last), BRG_OK);
+    assert_true(status == BRG_OK || (status == BRG_TIMED_OUT && (longest >= BEAT || now_ns() - last >= BEAT)));
+    brg_task_unref(task);
+    brg_shared_unref(seen);
+    return status == BRG_OK;
+}
+
 static void a_lively_task_lives(void **state)
 {
-    brg_pool *pool = make_pool(state, NULL,
-                               (brg_pool_options){.size = sizeof(brg_pool_options), .heartbeat_ns = BRG_SECONDS(1)});
-    scenario_expect(pool, "lively", how_input("beat", "ms", 2500), BRG_OK);
-    scenario_expect(pool, "lively", how_input("progress", "ms", 2500), BRG_OK);
+    brg_pool *pool = make_pool(
+        state, NULL,
+        (brg_pool_options){.size = sizeof(brg_pool_options), .heartbeat_ns = BEAT, .grace_ns = BRG_SECONDS(600)});
+    while (!lively_lives(pool, "beat", 2500))
+        ;
+    while (!lively_lives(pool, "progress", 2500))
+        ;
     brg_pool_destroy(pool);
 }
 
-/* Waiting until somebody listens is not the task's silence. */
+/* Whether the task waits for its owner, and was not taken for silent before that; or has ended. */
+static bool waits_or_has_ended(void *argument)
+{
+    const brg_task *task = argument;
+    brg_pool *pool = task->pool;
+    bool waits = false;
+    brg__pool_lock(pool);
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        const brg__slot *slot = pool->slots[i];
+        waits = waits || (slot->worker != NULL && slot->kill_ticket == 0 &&
+                          brg_load_relaxed(&slot->worker->usage->xbeats) % 2 != 0);
+    }
+    brg__pool_unlock(pool);
+    return waits || brg_task_get_state(task) >= BRG_TASK_DONE;
+}
+
+/* Waiting until somebody listens is not the task's silence. False: it was silent before or after that, as it was not
+ * given a processor. */
+static bool waiting_lives(brg_pool *pool)
+{
+    brg_task *task = scenario_submit(pool, "count", count_input(5, -1), brg_submit_opts(.progress_max = 2));
+    assert_true(watch_until(waits_or_has_ended, task));
+    if (brg_task_get_state(task) < BRG_TASK_DONE) {
+        while (!lively_lives(pool, "beat", 2500))
+            ;
+        assert_int_equal(brg_task_get_state(task), BRG_TASK_RUNNING);
+    }
+    brg_value *value = NULL;
+    int64_t next = 0;
+    for (; brg_task_progress(task, &value, BRG_SECONDS(60)) == BRG_OK; next++) {
+        assert_int_equal(brg_view_get_int(brg_value_root(value), "n", -1), next);
+        brg_value_unref(value);
+    }
+    brg_status status = scenario_result(task)->status;
+    assert_true((status == BRG_OK && next == 5) || status == BRG_TIMED_OUT);
+    brg_task_unref(task);
+    return status == BRG_OK;
+}
+
+/* Who looks may have been stopped since it read the clock: what it sees counts from when it sees it. */
+static void a_late_look_takes_nobody_for_silent(void **state)
+{
+    (void)state;
+    plug busy = {0};
+    brg_pool *pool = scenario_function_pool(brg_pool_opts(.workers_max = 1, .heartbeat_ns = BRG_SECONDS(600)));
+    plug_put(&busy, pool);
+    brg__pool_lock(pool);
+    brg__slot *slot = pool->slots[0];
+    uint64_t ticket = brg_load_acquire(&slot->xticket), now = brg__now();
+    brg__usage_beat(slot->worker->usage);
+    (void)brg__heartbeat_look_locked(slot, ticket, now > BRG_SECONDS(601) ? now - BRG_SECONDS(601) : 0);
+    (void)brg__heartbeat_look_locked(slot, ticket, now);
+    uint64_t asked = slot->kill_ticket;
+    brg__pool_unlock(pool);
+    assert_int_equal(asked, 0);
+    plug_pull(&busy);
+    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    brg_pool_destroy(pool);
+}
+
 static void one_that_waits_for_its_owner_lives(void **state)
 {
     brg_pool *pool = make_pool(
         state, NULL,
-        (brg_pool_options){.size = sizeof(brg_pool_options), .workers_max = 2, .heartbeat_ns = BRG_SECONDS(1)});
-    brg_task *task = scenario_submit(pool, "count", count_input(5, -1), brg_submit_opts(.progress_max = 2));
-    assert_int_equal(pull(task), 0);
-    scenario_expect(pool, "lively", how_input("beat", "ms", 3000), BRG_OK);
-    for (int64_t i = 1; i < 5; i++)
-        assert_int_equal(pull(task), i);
-    pull_end(task);
-    assert_int_equal(scenario_result(task)->status, BRG_OK);
-    brg_task_unref(task);
+        (brg_pool_options){
+            .size = sizeof(brg_pool_options), .workers_max = 2, .heartbeat_ns = BEAT, .grace_ns = BRG_SECONDS(600)});
+    while (!waiting_lives(pool))
+        ;
     brg_pool_destroy(pool);
 }
 
@@ -698,6 +819,7 @@ int main(void)
         SCENARIO_BOTH(a_stubborn_silent_task_is_ended),
         SCENARIO_BOTH(a_lively_task_lives),
         SCENARIO_BOTH(one_that_waits_for_its_owner_lives),
+        cmocka_unit_test(a_late_look_takes_nobody_for_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

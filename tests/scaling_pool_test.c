@@ -19,6 +19,7 @@ static brg_pool *load_pool(void **state, const brg_pool_options *options)
     brg_pool_options complete = *options;
     complete.module = load_module();
     complete.isolation = scenario_isolation(state);
+    complete.start_timeout_ns = BRG_SECONDS(600);
     brg_pool *pool = NULL;
     brg_error error;
     if (brg_pool_create(&pool, &complete, &error) != BRG_OK)

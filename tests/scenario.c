@@ -27,6 +27,8 @@ brg_pool *scenario_pool(brg_isolation isolation, const brg_pool_options *options
         complete.module = scenario_module();
     if (complete.workers_max == 0)
         complete.workers_max = 2;
+    if (complete.start_timeout_ns == 0) /* no start fails because the machine is slow */
+        complete.start_timeout_ns = BRG_SECONDS(600);
     if (brg_pool_create(&pool, &complete, &error) != BRG_OK)
         fail_msg("pool: %s", error.message);
     return pool;

@@ -32,6 +32,8 @@ bool watch_gone(int pidfd)
     return got == 1;
 }
 
+bool watch_is_reaped(int pidfd) { return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) != 0 && errno == ESRCH; }
+
 /* Name and parent of a process, from "PID (name) state parent ..."; false when it is gone. */
 static bool watch_read(pid_t pid, char name[64], pid_t *parent)
 {
@@ -118,6 +120,8 @@ bool watch_until(bool (*holds)(void *argument), void *argument)
 
 static bool watch_files_hold(void *argument) { return scenario_open_files() <= *(int *)argument; }
 static bool watch_threads_hold(void *argument) { return watch_count_threads() <= *(int *)argument; }
+static bool watch_children_hold(void *argument) { return watch_count_children() <= *(int *)argument; }
 
 bool watch_until_files(int at_most) { return watch_until(watch_files_hold, &at_most); }
 bool watch_until_threads(int at_most) { return watch_until(watch_threads_hold, &at_most); }
+bool watch_until_children(int at_most) { return watch_until(watch_children_hold, &at_most); }

@@ -10,6 +10,8 @@
 int watch_process(pid_t pid);
 /* Waits for that, up to a minute, and closes it. */
 bool watch_gone(int pidfd);
+/* Whether it has ended and its parent knows: nothing is left of it. */
+bool watch_is_reaped(int pidfd);
 
 /* The first child of this process with that name (as in /proc/PID/comm); 0: none. */
 pid_t watch_find_child(const char *name);
@@ -23,8 +25,9 @@ long watch_memory_kb(void);
 /* Looks again and again, up to a minute, until `holds`; what it returned last. For what ends soon after a call,
  * unseen. */
 bool watch_until(bool (*holds)(void *argument), void *argument);
-bool watch_until_files(int at_most);   /* scenario_open_files() */
-bool watch_until_threads(int at_most); /* watch_count_threads() */
+bool watch_until_files(int at_most);    /* scenario_open_files() */
+bool watch_until_threads(int at_most);  /* watch_count_threads() */
+bool watch_until_children(int at_most); /* watch_count_children() */
 
 /* Whether a sanitizer is in this build, and which: its memory is its own. */
 #if defined(__SANITIZE_ADDRESS__)

@@ -34,7 +34,7 @@ uint64_t brg__heartbeat_look_locked(brg__slot *slot, uint64_t ticket, uint64_t n
     if (slot->beat_ticket != ticket || slot->beats != beats || beats % 2 != 0) {
         slot->beat_ticket = ticket;
         slot->beats = beats;
-        slot->beat_at = now;
+        slot->beat_at = brg__now(); /* `now` may be long ago */
     }
     uint64_t due = brg__add_saturated(slot->beat_at, every);
     if (due > now)

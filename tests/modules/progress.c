@@ -159,26 +159,37 @@ static brg_status progress_stubborn(brg_context *context, const brg_value *input
     return status;
 }
 
-static uint64_t now_ms(void)
+static uint64_t now_ns(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-/* {"ms", "how": "beat" or "progress"}: shows signs of life for so long. */
+/*
+ * {"ms", "how": "beat" or "progress", "since": when it was submitted, "seen": SHARED}: shows signs of life for so long.
+ * In `seen` it keeps its longest silence, which is its machine's fault, and when its last sign began.
+ */
 static brg_status progress_lively(brg_context *context, const brg_value *input, brg_value **output)
 {
     (void)output;
     brg_view root = brg_value_root(input);
     bool beats = strcmp(brg_view_get_string(root, "how", "beat"), "beat") == 0;
-    uint64_t until = now_ms() + (uint64_t)brg_view_get_int(root, "ms", 0);
+    brg_shared *seen = brg_view_shared(brg_view_get(root, "seen"));
+    uint64_t until = now_ns() + (uint64_t)brg_view_get_int(root, "ms", 0) * 1000000;
+    uint64_t last = (uint64_t)brg_view_get_int(root, "since", 0), longest = 0;
     struct pollfd asked = {.fd = brg_context_cancel_fd(context), .events = POLLIN};
-    while (now_ms() < until && !brg_context_cancelled(context)) {
+    while (now_ns() < until && !brg_context_cancelled(context)) {
+        uint64_t begin = now_ns();
         if (beats)
             brg_context_heartbeat(context);
         else if (say(context, 0, 0, NULL) != BRG_OK)
             return BRG_FAILED;
+        uint64_t end = now_ns();
+        longest = end - last > longest ? end - last : longest;
+        last = begin;
+        brg_shared_store64(seen, 0, longest);
+        brg_shared_store64(seen, 8, last);
         poll(&asked, 1, 2);
     }
     return brg_context_cancelled(context) ? BRG_CANCELLED : BRG_OK;

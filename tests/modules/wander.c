@@ -33,7 +33,7 @@ static brg_status wander_reply(brg_context *context, brg_port **port, int64_t ch
     brg_builder_end(builder);
     status = brg_builder_finish(builder, &reply, NULL);
     brg_builder_destroy(builder);
-    if (status == BRG_OK && (status = brg_context_post(context, reply, BRG_SECONDS(60), NULL)) != BRG_OK)
+    if (status == BRG_OK && (status = brg_context_post(context, reply, BRG_SECONDS(600), NULL)) != BRG_OK)
         brg_value_unref(reply);
     return status;
 }
@@ -45,7 +45,7 @@ static brg_status wander_hear(brg_port *port, int64_t *left, int64_t *next, int6
     while (status == BRG_OK && (*left > 0 || brg_port_is_closed(port))) {
         brg_value *heard = NULL;
         int64_t number = -1;
-        status = brg_port_receive(port, &heard, BRG_SECONDS(60));
+        status = brg_port_receive(port, &heard, BRG_SECONDS(600));
         if (status == BRG_OK) {
             if (brg_view_int(brg_value_root(heard), &number) != BRG_OK || number < *next ||
                 (number > *next && !*is_cut))

@@ -189,6 +189,7 @@ static brg_status do_nest(brg_context *context, brg_view root)
     brg_status status = brg_worker_create(
         &state->inner,
         brg_worker_opts(.module = module, .loop = in_loop ? brg_context_loop(context, NULL) : NULL,
+                        .start_timeout_ns = BRG_SECONDS(600), .grace_ns = BRG_SECONDS(600),
                         .isolation = (brg_isolation)brg_view_get_int(root, "isolation", 0)),
         &error);
     if (status == BRG_OK)
@@ -214,6 +215,7 @@ static brg_status do_nest_pool(brg_context *context, brg_view root)
     brg_status status = brg_pool_create(
         &state->pool,
         brg_pool_opts(.module = brg_view_get_string(root, "module", NULL), .workers_max = 2,
+                      .start_timeout_ns = BRG_SECONDS(600), .grace_ns = BRG_SECONDS(600),
                       .isolation = (brg_isolation)brg_view_get_int(root, "isolation", 0)),
         &error);
     if (status != BRG_OK)
