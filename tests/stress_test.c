@@ -17,6 +17,7 @@
 #include "watch.h"
 
 #define BOUND BRG_SECONDS(60)
+#define PATIENT BRG_SECONDS(3600) /* a grace that nobody waits out */
 
 /* On any thread: cmocka's assertions are for the one that runs the tests. */
 #define MUST(condition, ...)                                                                                           \
@@ -317,7 +318,7 @@ static void round_play(brg_isolation isolation, unsigned seed)
                       .admission_timeout_ns = BRG_MICROSECONDS(1 + pick(&seed, 2000)),
                       .crash_limit = 1 + pick(&seed, 3), .retry_on = BRG_RETRY_CRASH | BRG_RETRY_FAILED,
                       .no_spin = pick(&seed, 3) == 0, .timing = pick(&seed, 2) == 0,
-                      .grace_ns = isolation == BRG_ISOLATION_THREAD ? BRG_SECONDS(60)
+                      .grace_ns = isolation == BRG_ISOLATION_THREAD ? PATIENT
                                                                     : BRG_MICROSECONDS(1 + pick(&seed, 4000))));
     for (int i = 0; i < SUBMITTERS; i++) {
         submitters[i] = (submitter){.round = &round, .seed = seed + 77u * (unsigned)i};
@@ -372,7 +373,8 @@ static void batch_play(brg_loop *loop)
         brg_error error;
         if (brg_worker_create(
                 &worker,
-                brg_worker_opts(.loop = loop, .entry = short_entry, .on_exit = count_exit, .user_data = &exits),
+                brg_worker_opts(.loop = loop, .entry = short_entry, .on_exit = count_exit, .user_data = &exits,
+                                .grace_ns = PATIENT),
                 &error) != BRG_OK)
             fail_msg("worker: %s", error.message);
         expected += i % 5 != 0;
