@@ -6,6 +6,7 @@
 #include "watch.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -14,7 +15,7 @@
 
 #include <brigade/trace.h>
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND BRG_SECONDS(240) /* of much work, on a machine that may be slow */
 
 static uint32_t random_state;
 
@@ -148,7 +149,7 @@ static void every_transition_is_told_in_order(void **state)
         brg_pool_opts(.loop = loop, .workers_max = 3,
                       .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TIMEOUT,
                       .retry_delay_ns = BRG_MICROSECONDS(100), .retry_jitter_percent = 100, .crash_limit = 3,
-                      .grace_ns = BRG_SECONDS(20), .recycle_tasks = 7, .restart_min_ns = 1,
+                      .grace_ns = LONG, .recycle_tasks = 7, .restart_min_ns = 1,
                       .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
     play(pool, loop, is_process, is_process ? (WATCH_SANITIZED ? 150 : 800) : (WATCH_SANITIZED ? 1500 : 8000));
     play_the_rest(pool);
@@ -363,7 +364,7 @@ static void a_batch_is_overdue(void **state)
     tale self = {.needs_all = true};
     brg_loop *loop = loop_new();
     brg_pool *pool = batch_pool(state, .loop = loop, .batch_size = 2, .run_timeout_ns = BRG_MILLISECONDS(5),
-                                .grace_ns = BRG_SECONDS(60),
+                                .grace_ns = LONG,
                                 .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self));
     brg_task *tasks[] = {submit(pool, "spin", 0), submit(pool, "spin", 1)};
     for (int i = 0; i < 2; i++)
@@ -448,6 +449,8 @@ static void what_happens_to_the_pool(void **state)
     assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.queue_max = 5), NULL), BRG_OK);
     assert_int_equal(brg_pool_configure(pool, scenario_int("n", 1), NULL), BRG_OK);
     assert_int_equal(brg_pool_drain(pool, 0), BRG_TIMED_OUT);
+    assert_int_equal(brg_pool_stop(pool, 0),
+                     BRG_TIMED_OUT); /* the three leave the queue at once, and do not come back */
     crowd_release(&here, 1);
     assert_int_equal(brg_pool_stop(pool, BOUND), BRG_OK);
     for (int i = 0; i < 3; i++)
@@ -508,7 +511,7 @@ static void what_finds_no_room_is_counted(void **state)
     for (int i = 0; i < tasks; i++)
         assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
     while (scenario_stats(pool).done != (uint64_t)tasks) /* nothing is delivered meanwhile */
-        ;
+        sched_yield();
     brg_pool_destroy(pool);
     uint64_t told = 0;
     for (int i = 0; i < BRG_EVENT_COUNT; i++)
@@ -538,8 +541,8 @@ static void room_comes_back(void **state)
             (void)brg_loop_dispatch(loop);
     }
     finish(loop, pool, &self);
-    assert_true(self.calls > 10); /* batches, and more than one */
-    assert_true(self.calls < self.counts[BRG_EVENT_TASK_SUBMITTED]);
+    assert_true(self.calls >= 200); /* batches: one in each turn, and the first of it has all that was submitted */
+    assert_true(self.largest >= 20);
     tale_free(&self);
 }
 

@@ -221,8 +221,7 @@ static void terminate_makes_the_descriptor_readable(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         bool early = i == 1;
-        brg_worker *worker = worker_create(
-            brg_worker_opts(.entry = cancel_fd_entry, .entry_argument = &early));
+        brg_worker *worker = worker_create(brg_worker_opts(.entry = cancel_fd_entry, .entry_argument = &early));
         if (!early)
             assert_int_equal(receive_int(worker, "n"), 1); /* it polls, or is about to */
         assert_int_equal(brg_worker_terminate(worker), BRG_OK);

@@ -364,9 +364,10 @@ static void pool_workers_may_have_loops(void **state)
     brg_loop *loop = NULL;
     int done = 0;
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .loop = loop, .no_spin = true, .grace_ns = PATIENT),
-                                     NULL),
-                     BRG_OK);
+    assert_int_equal(
+        brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .loop = loop, .no_spin = true, .grace_ns = PATIENT),
+                        NULL),
+        BRG_OK);
     assert_int_equal(brg_pool_call(pool, ticker_start, &self, count_done, &done), BRG_OK);
     for (int round = 1; round <= 5; round++) {
         int seen = __atomic_load_n(&self.xticks, __ATOMIC_SEQ_CST);
