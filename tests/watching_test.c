@@ -86,9 +86,11 @@ static brg_task *submit_any(brg_pool *pool, bool is_process, brg_task *before)
         return scenario_submit(pool, "fail", NULL, &options);
     case 1:
         return scenario_submit(pool, "flaky", scenario_int("until", 2), &options);
-    case 2:
+    case 2: /* few, and few of those that spin: where time is short, what ends them waits for it */
+        if (choose(4) != 0)
+            return scenario_submit(pool, "noop", NULL, &options);
         options.run_timeout_ns = BRG_MILLISECONDS(2);
-        return scenario_submit(pool, "spin_politely", NULL, &options);
+        return scenario_submit(pool, choose(8) == 0 ? "spin_politely" : "poll_politely", NULL, &options);
     case 3:
         return scenario_submit(pool, "no such task", NULL, &options);
     case 4:
