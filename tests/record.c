@@ -71,6 +71,10 @@ void record_start(recorder *record, brg_isolation isolation, const brg_worker_op
     complete.on_exit = record_exit;
     complete.release = record_release;
     complete.user_data = record;
+    if (complete.grace_ns == 0)
+        complete.grace_ns = RECORD_PATIENT;
+    if (complete.start_timeout_ns == 0)
+        complete.start_timeout_ns = RECORD_PATIENT;
     if (brg_worker_create(&record->worker, &complete, &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
 }

@@ -12,6 +12,9 @@
 #define RECORD_EXIT 'x'
 #define RECORD_RELEASE 'r'
 
+/* A time that nobody waits out: a worker that was not run for long is not deaf. */
+#define RECORD_PATIENT BRG_SECONDS(3600)
+
 typedef struct recorder {
     brg_loop *loop;
     brg_worker *worker;
@@ -26,7 +29,7 @@ typedef struct recorder {
 } recorder;
 
 /* Creates record->worker with the scenario module, unless `options` name another body, on record->loop, made if NULL.
- * */
+ * A start and an end take as long as they like, unless `options` says how long. */
 void record_start(recorder *record, brg_isolation isolation, const brg_worker_options *options);
 /* Runs the loop until nothing is out. */
 void record_run(recorder *record);

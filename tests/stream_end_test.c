@@ -160,12 +160,14 @@ static void retries_as_the_stage_says(void **state)
     brg_pool_destroy(pool);
 }
 
-/* Stages of tasks that take batches, which fail and succeed alone. */
+/* Stages of tasks that take batches, which fail and succeed alone. As many as fill whole batches: none waits longer. */
+enum { BATCH = 16, BATCHED = 63 * BATCH };
+
 static brg_status batch_source(brg_value **item, void **tag, void *user_data)
 {
     int *next = user_data;
     (void)tag;
-    if (*next == 1000)
+    if (*next == BATCHED)
         return BRG_CLOSED;
     *item = order(*next % 10 == 3 ? "fail" : "succeed", *next);
     (*next)++;
@@ -175,7 +177,7 @@ static brg_status batch_source(brg_value **item, void **tag, void *user_data)
 static void goes_in_batches(void **state)
 {
     int next = 0, good = 0, bad = 0;
-    brg_pool *pool = batch_pool(state, .workers_max = 2, .batch_size = 16, .batch_delay_ns = BRG_MILLISECONDS(1));
+    brg_pool *pool = batch_pool(state, .workers_max = 2, .batch_size = BATCH, .batch_delay_ns = LONG);
     brg_stream *stream = NULL;
     const brg_stream_options *options = brg_stream_opts(.pool = pool, .task = "work", .source = batch_source,
                                                         .user_data = &next, .rule = BRG_STREAM_COLLECT);
@@ -188,9 +190,9 @@ static void goes_in_batches(void **state)
         good += item.status == BRG_OK;
         bad += item.status != BRG_OK && i % 10 == 3;
     }
-    assert_int_equal(good, 900);
-    assert_int_equal(bad, 100);
-    assert_true(scenario_stats(pool).batches < 500);
+    assert_int_equal(bad, (BATCHED + 6) / 10);
+    assert_int_equal(good, BATCHED - bad);
+    assert_int_equal(scenario_stats(pool).batches, BATCHED / BATCH);
     brg_stream_destroy(stream);
     brg_pool_destroy(pool);
 }
@@ -214,6 +216,17 @@ static void loses_nothing_when_workers_die(void **state)
     brg_pool_destroy(pool);
 }
 
+/* How many different ones were killed, this one included. */
+static int kills_note(pid_t *killed, int count, pid_t pid)
+{
+    for (int i = 0; i < count; i++)
+        if (killed[i] == pid)
+            return count;
+    assert_true(count < 256);
+    killed[count] = pid;
+    return count + 1;
+}
+
 static void loses_nothing_when_workers_are_killed(void **state)
 {
     (void)state;
@@ -223,10 +236,12 @@ static void loses_nothing_when_workers_are_killed(void **state)
                                 BRG_STAGE(.pool = other, .task = "signed", .submit = &tries),
                                 BRG_STAGE(.pool = one, .task = "signed", .submit = &tries)};
     int count = WATCH_SANITIZED ? 500 : 3000, kills = 0;
+    pid_t killed[256];
     for (int unordered = 0; unordered < 2; unordered++) {
         streaming run = {.count = (uint64_t)count};
-        brg_stream *stream = streaming_create(
-            &run, brg_stream_opts(.stages = stages, .stage_count = 3, .unordered = unordered != 0));
+        /* Fewer in flight than there are between two kills: the next one hits a worker that came later. */
+        brg_stream *stream = streaming_create(&run, brg_stream_opts(.stages = stages, .stage_count = 3,
+                                                                    .unordered = unordered != 0, .in_flight_max = 16));
         char *seen = calloc((size_t)count, 1);
         brg_stream_item item;
         for (int i = 0; i < count; i++) {
@@ -239,8 +254,10 @@ static void loses_nothing_when_workers_are_killed(void **state)
             assert_int_equal(brg_view_get_int(root, "n", -1), item.index + 3 * STEP);
             seen[item.index] = 1;
             if (i % 37 == 36) {
-                kill((pid_t)brg_view_get_int(root, "pid", 0), SIGKILL); /* whatever it does just now, or did */
-                kills++;
+                pid_t pid = (pid_t)brg_view_get_int(root, "pid", 0);
+                assert_true(pid > 0);
+                kill(pid, SIGKILL); /* whatever it does just now, or did */
+                kills = kills_note(killed, kills, pid);
             }
         }
         assert_int_equal(brg_stream_next(stream, &item, BOUND), BRG_CLOSED);
@@ -248,7 +265,8 @@ static void loses_nothing_when_workers_are_killed(void **state)
         brg_stream_destroy(stream);
     }
     assert_true(kills > 10);
-    assert_true(scenario_stats(one).workers_crashed > 5);
+    assert_true(scenario_stats(one).workers_crashed + 2 >=
+                (uint64_t)kills); /* both of the last may not be missed yet */
     brg_pool_destroy(one);
     brg_pool_destroy(other);
 }

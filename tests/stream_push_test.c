@@ -524,7 +524,7 @@ static void holds_at_random(void **state)
     printf("BRG_TEST_SEED=%llu\n", (unsigned long long)seed);
     brg_pool *pools[] = {streaming_pool(BRG_ISOLATION_THREAD, 2), streaming_pool(BRG_ISOLATION_THREAD, 1),
                          streaming_pool(BRG_ISOLATION_PROCESS, 2)};
-    for (int i = 0; i < (WATCH_SANITIZED ? 150 : 1000); i++)
+    for (int i = 0; i < (WATCH_SANITIZED ? 150 : 400); i++)
         chance_once(pools, &seed);
     for (int i = 0; i < 3; i++)
         brg_pool_destroy(pools[i]);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 
 #include "streaming.h"
 
@@ -15,6 +16,17 @@ typedef struct filling {
     int rooms;
 } filling;
 
+/* Whether the thread that runs the tests sleeps: it waits for room then. */
+static bool main_sleeps(void)
+{
+    char text[256] = "";
+    FILE *file = fopen("/proc/self/stat", "re");
+    const char *end = file == NULL || fgets(text, sizeof(text), file) == NULL ? NULL : strrchr(text, ')');
+    if (file != NULL)
+        fclose(file);
+    return end != NULL && end[2] == 'S';
+}
+
 /* The first one stays until there is no room for another, and somebody waits for it: most likely. */
 static brg_status filling_stage(brg_context *context, const brg_value *input, brg_value **output, void *state)
 {
@@ -22,7 +34,7 @@ static brg_status filling_stage(brg_context *context, const brg_value *input, br
     (void)context;
     while (streaming_number(input) == 0 && atomic_load(&self->pushed) < PLACES - 1)
         sched_yield();
-    for (int i = 0; streaming_number(input) == 0 && i < 1000; i++)
+    for (int i = 0; streaming_number(input) == 0 && i < 100 && !main_sleeps(); i++)
         sched_yield();
     *output = brg_value_ref(input);
     return BRG_OK;

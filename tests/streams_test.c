@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define BOUND BRG_SECONDS(60)
+#define PATIENT BRG_SECONDS(3600) /* a grace that nobody waits out */
 
 static const char *world_module(void)
 {
@@ -73,7 +74,7 @@ static void capture_run(capture *self, void **state, int64_t lines, bool child, 
                           brg_worker_opts(.module = world_module(), .isolation = scenario_isolation(state),
                                           .loop = self->loop, .stdout_mode = BRG_STDIO_PIPE,
                                           .stderr_mode = BRG_STDIO_PIPE, .stdio_bytes_max = bytes_max,
-                                          .on_stdout = on_stdout, .on_stderr = on_stderr, .grace_ns = BRG_SECONDS(20),
+                                          .on_stdout = on_stdout, .on_stderr = on_stderr, .grace_ns = PATIENT,
                                           .on_message = end_after_printing, .on_exit = on_exit_seen, .user_data = self),
                           &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
@@ -135,7 +136,8 @@ static brg_worker *piped_worker(void **state, size_t bytes_max)
     if (brg_worker_create(&worker,
                           brg_worker_opts(.module = world_module(), .isolation = scenario_isolation(state),
                                           .stdin_mode = BRG_STDIO_PIPE, .stdout_mode = BRG_STDIO_PIPE,
-                                          .stderr_mode = BRG_STDIO_NULL, .stdio_bytes_max = bytes_max),
+                                          .stderr_mode = BRG_STDIO_NULL, .stdio_bytes_max = bytes_max,
+                                          .grace_ns = PATIENT),
                           &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
     return worker;

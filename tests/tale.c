@@ -124,6 +124,7 @@ void tale_listen(const brg_event *events, size_t count, uint64_t lost, void *use
     assert_true(count != 0 || lost != 0);
     self->calls++;
     self->lost += lost;
+    self->largest = count > self->largest ? count : self->largest;
     for (size_t i = 0; i < count; i++) {
         const brg_event *event = &events[i];
         assert_true((unsigned)event->type < BRG_EVENT_COUNT);

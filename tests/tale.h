@@ -25,7 +25,8 @@ typedef struct tale {
     size_t worker_count;
     uint64_t counts[BRG_EVENT_COUNT];
     uint64_t by_state[BRG_TASK_LOST + 1];
-    uint64_t lost, calls, last_ns;
+    uint64_t lost, calls;
+    size_t largest; /* the most events in one call */
     bool needs_all; /* nothing may be missing */
     bool is_over;
 } tale;

@@ -123,7 +123,7 @@ static void each_chunk_is_a_slice(void **state)
     uint64_t counted = 0;
     for (size_t count = 0; count < 5; count++)
         assert_int_equal(brg_parallel_for(pool, count * 1000, marks_count, &counted,
-                                          brg_flow_opts(.name = "count them", .chunk_max = 100), NULL),
+                                          brg_flow_opts(.name = "count them", .chunk_min = 10, .chunk_max = 100), NULL),
                          BRG_OK);
     assert_int_equal(counted, 10000);
     pieces *all = pieces_read(trace);

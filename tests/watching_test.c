@@ -5,7 +5,9 @@
 #include "tale.h"
 #include "watch.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -14,7 +16,7 @@
 
 #include <brigade/trace.h>
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND BRG_SECONDS(240) /* of much work, on a machine that may be slow */
 
 static uint32_t random_state;
 
@@ -85,9 +87,11 @@ static brg_task *submit_any(brg_pool *pool, bool is_process, brg_task *before)
         return scenario_submit(pool, "fail", NULL, &options);
     case 1:
         return scenario_submit(pool, "flaky", scenario_int("until", 2), &options);
-    case 2:
+    case 2: /* few, and few of those that spin: where time is short, what ends them waits for it */
+        if (choose(4) != 0)
+            return scenario_submit(pool, "noop", NULL, &options);
         options.run_timeout_ns = BRG_MILLISECONDS(2);
-        return scenario_submit(pool, "spin_politely", NULL, &options);
+        return scenario_submit(pool, choose(8) == 0 ? "spin_politely" : "poll_politely", NULL, &options);
     case 3:
         return scenario_submit(pool, "no such task", NULL, &options);
     case 4:
@@ -148,7 +152,7 @@ static void every_transition_is_told_in_order(void **state)
         brg_pool_opts(.loop = loop, .workers_max = 3,
                       .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TIMEOUT,
                       .retry_delay_ns = BRG_MICROSECONDS(100), .retry_jitter_percent = 100, .crash_limit = 3,
-                      .grace_ns = BRG_SECONDS(20), .recycle_tasks = 7, .restart_min_ns = 1,
+                      .grace_ns = LONG, .recycle_tasks = 7, .restart_min_ns = 1,
                       .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
     play(pool, loop, is_process, is_process ? (WATCH_SANITIZED ? 150 : 800) : (WATCH_SANITIZED ? 1500 : 8000));
     play_the_rest(pool);
@@ -363,7 +367,7 @@ static void a_batch_is_overdue(void **state)
     tale self = {.needs_all = true};
     brg_loop *loop = loop_new();
     brg_pool *pool = batch_pool(state, .loop = loop, .batch_size = 2, .run_timeout_ns = BRG_MILLISECONDS(5),
-                                .grace_ns = BRG_SECONDS(60),
+                                .grace_ns = LONG,
                                 .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self));
     brg_task *tasks[] = {submit(pool, "spin", 0), submit(pool, "spin", 1)};
     for (int i = 0; i < 2; i++)
@@ -448,6 +452,8 @@ static void what_happens_to_the_pool(void **state)
     assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.queue_max = 5), NULL), BRG_OK);
     assert_int_equal(brg_pool_configure(pool, scenario_int("n", 1), NULL), BRG_OK);
     assert_int_equal(brg_pool_drain(pool, 0), BRG_TIMED_OUT);
+    assert_int_equal(brg_pool_stop(pool, 0),
+                     BRG_TIMED_OUT); /* the three leave the queue at once, and do not come back */
     crowd_release(&here, 1);
     assert_int_equal(brg_pool_stop(pool, BOUND), BRG_OK);
     for (int i = 0; i < 3; i++)
@@ -508,7 +514,7 @@ static void what_finds_no_room_is_counted(void **state)
     for (int i = 0; i < tasks; i++)
         assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_OK);
     while (scenario_stats(pool).done != (uint64_t)tasks) /* nothing is delivered meanwhile */
-        ;
+        sched_yield();
     brg_pool_destroy(pool);
     uint64_t told = 0;
     for (int i = 0; i < BRG_EVENT_COUNT; i++)
@@ -538,8 +544,8 @@ static void room_comes_back(void **state)
             (void)brg_loop_dispatch(loop);
     }
     finish(loop, pool, &self);
-    assert_true(self.calls > 10); /* batches, and more than one */
-    assert_true(self.calls < self.counts[BRG_EVENT_TASK_SUBMITTED]);
+    assert_true(self.calls >= 200); /* batches: one in each turn, and the first of it has all that was submitted */
+    assert_true(self.largest >= 20);
     tale_free(&self);
 }
 
@@ -633,7 +639,7 @@ static void they_come_and_go_while_tasks_run(void **state)
     submitter work = {pool, false, WATCH_SANITIZED ? 3000 : 30000};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, keep_submitting, &work), 0);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 150; i++) {
         brg_watch *watches[3];
         for (int j = 0; j < 3; j++)
             assert_int_equal(brg_watch_create(&watches[j], pool,
@@ -699,6 +705,28 @@ static int forked_child(brg_pool *pool, brg_watch *watch, brg_trace *trace)
     return 0;
 }
 
+/* Whether all other threads of this program sleep: so none of them is in an allocation. */
+static bool others_sleep(void *argument)
+{
+    bool all = true;
+    DIR *directory = opendir("/proc/self/task");
+    (void)argument;
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL && all;) {
+        char path[300], text[256] = "";
+        snprintf(path, sizeof(path), "/proc/self/task/%s/stat", entry->d_name);
+        bool is_other = entry->d_name[0] != '.' && atoi(entry->d_name) != getpid();
+        FILE *file = is_other ? fopen(path, "re") : NULL;
+        if (file == NULL)
+            continue; /* no thread, ours, or gone by now */
+        const char *end = fgets(text, sizeof(text), file) == NULL ? NULL : strrchr(text, ')');
+        all = end == NULL || end[2] == 'S';
+        fclose(file);
+    }
+    closedir(directory);
+    return all;
+}
+
 static void a_forked_child_lets_go(void **state)
 {
     tale self = {.needs_all = true};
@@ -712,6 +740,7 @@ static void a_forked_child_lets_go(void **state)
                          brg_watch_opts(.mask = BRG_EVENTS_TASKS, .on_events = tale_listen, .user_data = &self), NULL),
         BRG_OK);
     scenario_expect(pool, "noop", NULL, BRG_OK);
+    (void)watch_until(others_sleep, NULL); /* sanitizers do not take their locks to the other side of a fork */
     pid_t child = fork();
     if (child == 0)
         _exit(forked_child(pool, watch, trace));

@@ -13,7 +13,7 @@
 #include "watch.h"
 
 #define BOUND BRG_SECONDS(60)
-#define PATIENT BRG_SECONDS(3600) /* a grace that nobody waits out */
+#define PATIENT RECORD_PATIENT
 
 static brg_worker *worker_create(brg_isolation isolation, const brg_worker_options *options)
 {
@@ -25,6 +25,9 @@ static brg_worker *worker_create(brg_isolation isolation, const brg_worker_optio
     complete.isolation = isolation;
     if (complete.entry == NULL)
         complete.module = scenario_module();
+    if (complete.grace_ns == 0)
+        complete.grace_ns = PATIENT;
+    complete.start_timeout_ns = PATIENT; /* some are held in their start */
     if (brg_worker_create(&worker, &complete, &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
     return worker;

@@ -227,6 +227,7 @@ static brg_worker *worker_without_loop(brg_isolation isolation, const brg_worker
     complete.isolation = isolation;
     if (complete.module == NULL && complete.entry == NULL && complete.linked_module == NULL)
         complete.module = scenario_module();
+    complete.grace_ns = complete.start_timeout_ns = RECORD_PATIENT;
     if (brg_worker_create(&worker, &complete, &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
     return worker;

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -11,9 +12,11 @@
 
 static brg_worker *worker_create(const brg_worker_options *options)
 {
+    brg_worker_options complete = *options;
     brg_worker *worker = NULL;
     brg_error error;
-    if (brg_worker_create(&worker, options, &error) != BRG_OK)
+    complete.grace_ns = complete.start_timeout_ns = RECORD_PATIENT;
+    if (brg_worker_create(&worker, &complete, &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
     return worker;
 }
@@ -103,7 +106,6 @@ static brg_status bounded_entry(brg_context *context, void *argument)
     brg_buffer *buffer = NULL;
     brg_builder *builder = NULL;
     brg_value *large = NULL;
-    (void)argument;
     ENTRY_CHECK(post_int(context, 0, 0, NULL) == BRG_OK);
     ENTRY_CHECK(post_int(context, 1, BRG_FOREVER, NULL) == BRG_OK);
     ENTRY_CHECK(post_int(context, 2, 0, &error) == BRG_FULL && error.status == BRG_FULL);
@@ -116,6 +118,7 @@ static brg_status bounded_entry(brg_context *context, void *argument)
     status = brg_context_post(context, large, BRG_FOREVER, &error); /* too large comes before full */
     brg_value_unref(large);
     ENTRY_CHECK(status == BRG_TOO_LARGE && strstr(error.message, "message_bytes_max") != NULL);
+    atomic_store((atomic_bool *)argument, true);                    /* from here on the owner takes them */
     ENTRY_CHECK(post_int(context, 2, BRG_FOREVER, NULL) == BRG_OK); /* room appears */
     return BRG_OK;
 }
@@ -123,9 +126,12 @@ static brg_status bounded_entry(brg_context *context, void *argument)
 static void bounds_hold_towards_the_owner(void **state)
 {
     (void)state;
-    brg_worker *worker = worker_create(
-        brg_worker_opts(.entry = bounded_entry, .mailbox_max = 2, .message_bytes_max = 1000));
+    atomic_bool is_full = false;
+    brg_worker *worker = worker_create(brg_worker_opts(.entry = bounded_entry, .entry_argument = &is_full,
+                                                       .mailbox_max = 2, .message_bytes_max = 1000));
     brg_value *message = NULL;
+    while (!atomic_load(&is_full) && brg_worker_wait(worker, 0, NULL) == BRG_TIMED_OUT) /* it may fail before */
+        sched_yield();
     assert_int_equal(brg_worker_wait(worker, BRG_MILLISECONDS(20), NULL), BRG_TIMED_OUT); /* it waits for us */
     for (int i = 0; i < 3; i++)
         assert_int_equal(receive_int(worker, "n"), i);
@@ -205,7 +211,7 @@ static brg_status cancel_fd_entry(brg_context *context, void *argument)
         ENTRY_CHECK(poll(&poller, 1, 0) == 0);
     }
     ENTRY_CHECK(post_int(context, 1, 0, NULL) == BRG_OK);
-    ENTRY_CHECK(poll(&poller, 1, 60000) == 1);
+    ENTRY_CHECK(poll(&poller, 1, -1) == 1);
     ENTRY_CHECK(brg_context_cancelled(context));
     return BRG_OK;
 }
@@ -215,8 +221,7 @@ static void terminate_makes_the_descriptor_readable(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         bool early = i == 1;
-        brg_worker *worker = worker_create(
-            brg_worker_opts(.entry = cancel_fd_entry, .entry_argument = &early, .grace_ns = BRG_SECONDS(3600)));
+        brg_worker *worker = worker_create(brg_worker_opts(.entry = cancel_fd_entry, .entry_argument = &early));
         if (!early)
             assert_int_equal(receive_int(worker, "n"), 1); /* it polls, or is about to */
         assert_int_equal(brg_worker_terminate(worker), BRG_OK);

@@ -14,6 +14,7 @@
 #include "worker/worker.h"
 
 #define BOUND BRG_SECONDS(60)
+#define PATIENT BRG_SECONDS(3600) /* a grace that nobody waits out */
 
 static const char *world_module(void)
 {
@@ -32,6 +33,7 @@ static brg_worker *worker_create(void **state, const brg_worker_options *options
         complete = *options;
     complete.module = world_module();
     complete.isolation = scenario_isolation(state);
+    complete.grace_ns = PATIENT;
     if (brg_worker_create(&worker, &complete, &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
     return worker;
@@ -311,12 +313,12 @@ static void loop_can_be_run_inside(void **state)
 
 static void run_ends_when_asked(void **state)
 {
-    brg_worker *worker = worker_create(state, brg_worker_opts(.grace_ns = BRG_SECONDS(50)));
+    brg_worker *worker = worker_create(state, NULL);
     brg_value_unref(ask_about(worker));
     post(worker, scenario_string("do", "run_for_ever"));
     assert_int_equal(brg_worker_terminate(worker), BRG_OK);
     brg_exit exit;
-    assert_int_equal(brg_worker_wait(worker, BRG_SECONDS(40), &exit), BRG_OK);
+    assert_int_equal(brg_worker_wait(worker, BOUND, &exit), BRG_OK);
     assert_int_equal(exit.status, BRG_OK);
     assert_int_equal(exit.signal, 0);
     brg_worker_destroy(worker);
@@ -362,8 +364,10 @@ static void pool_workers_may_have_loops(void **state)
     brg_loop *loop = NULL;
     int done = 0;
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .loop = loop, .no_spin = true), NULL),
-                     BRG_OK);
+    assert_int_equal(
+        brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .loop = loop, .no_spin = true, .grace_ns = PATIENT),
+                        NULL),
+        BRG_OK);
     assert_int_equal(brg_pool_call(pool, ticker_start, &self, count_done, &done), BRG_OK);
     for (int round = 1; round <= 5; round++) {
         int seen = __atomic_load_n(&self.xticks, __ATOMIC_SEQ_CST);

@@ -30,6 +30,7 @@ struct brg_loop {
     int event;
     bool held;              /* the adapter was told to keep the loop alive */
     bool refuses_runs;      /* a worker's, that is asked to end */
+    bool found_nothing;     /* the last dispatch: the descriptor may have been written late */
     brg__list users;        /* brg__loop_user */
     brg__completion *ready; /* taken from xposted, in order; owner thread */
     BRG__ALIGNED(64) brg__completion *xposted;
@@ -246,8 +247,10 @@ size_t brg_loop_dispatch(brg_loop *loop)
     if (BRG__UNLIKELY(loop_is_forked(loop)))
         return 0;
     size_t count = 0, limit = loop->options.batch_max;
-    if (brg_exchange_seq_cst(&loop->xarmed, 0u) == 0)
-        brg__event_clear(loop->event); /* somebody took the mark, so the descriptor was or will be written */
+    /* Somebody took the mark, so the descriptor was or will be written: where that came only after we had looked, it
+     * wakes us for nothing until we clear it. */
+    if (brg_exchange_seq_cst(&loop->xarmed, 0u) == 0 || loop->found_nothing)
+        brg__event_clear(loop->event);
     do {
         count += loop_run_ready(loop, limit - count);
         if (count >= limit) { /* let other I/O have its turn; the descriptor stays readable */
@@ -255,6 +258,7 @@ size_t brg_loop_dispatch(brg_loop *loop)
             break;
         }
     } while (loop_spin(loop) || !loop_arm(loop));
+    loop->found_nothing = count == 0;
     loop_update_hold(loop);
     if (brg_load_relaxed(&loop->xstop) != 0 && loop->adapter != NULL && loop->adapter->stop != NULL)
         loop->adapter->stop(loop);

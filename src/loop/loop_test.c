@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <brigade/uv.h>
 
@@ -229,6 +230,26 @@ static void notes_post(notebook *notes, int from, int to)
     }
 }
 
+/* Who posts may be stopped between taking the mark and writing: the wake-up comes when all is done. It is for nothing,
+ * once, and does not keep the owner awake until the next one. */
+static void a_late_wake_up_is_one(void **state)
+{
+    (void)state;
+    brg_loop *loop = NULL;
+    const uint64_t one = 1;
+    assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true), NULL), BRG_OK);
+    assert_int_equal(brg_loop_dispatch(loop), 0);
+    assert_int_equal(write(brg_loop_fd(loop), &one, sizeof(one)), sizeof(one));
+    assert_int_equal(brg_loop_dispatch(loop), 0);
+    assert_int_equal(brg_loop_dispatch(loop), 0);
+    assert_false(is_readable(loop));
+    brg_loop_stop(loop); /* the next is heard */
+    assert_true(is_readable(loop));
+    assert_int_equal(brg_loop_dispatch(loop), 0);
+    assert_false(is_readable(loop));
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
 static void dispatch_runs_batches(void **state)
 {
     (void)state;
@@ -432,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_post_to_each_kind_of_loop),
         cmocka_unit_test(no_wake_up_is_lost),
+        cmocka_unit_test(a_late_wake_up_is_one),
         cmocka_unit_test(dispatch_runs_batches),
         cmocka_unit_test(dispatch_inside_a_callback),
         cmocka_unit_test(destroy_is_refused_while_used),
