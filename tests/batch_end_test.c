@@ -62,6 +62,24 @@ static void a_run_timeout_is_its_owners(void **state)
     brg_pool_destroy(pool);
 }
 
+/* The others would get their time, but the pool was stopped meanwhile: it is that which ends them. */
+static void a_run_timeout_of_another_in_a_stopped_pool(void **state)
+{
+    brg_pool *pool = batch_pool(state, .batch_size = 2, .grace_ns = LONG);
+    scenario_gate gate;
+    scenario_gate_open(&gate);
+    brg_task *one = submit_meeting(pool, &gate, "silent", 1);
+    brg_task *late = scenario_submit(pool, "work", order("spin", 2),
+                                     brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(1)));
+    scenario_gate_reached(&gate);
+    (void)brg_pool_stop(pool, 0);
+    scenario_gate_release(&gate);
+    expect(late, BRG_TIMED_OUT);
+    expect(one, BRG_CANCELLED);
+    scenario_gate_close(&gate);
+    brg_pool_destroy(pool);
+}
+
 /* It does not listen: its worker is ended. A thread is abandoned, and goes on with what it has. */
 static void a_stuck_batch_times_out(void **state)
 {
@@ -357,6 +375,7 @@ int main(void)
         SCENARIO_PROCESS(a_crash_without_retry_ends_the_batch),
         SCENARIO_PROCESS(a_member_with_a_port_does_not_run_twice),
         SCENARIO_BOTH(a_run_timeout_is_its_owners),
+        SCENARIO_BOTH(a_run_timeout_of_another_in_a_stopped_pool),
         SCENARIO_BOTH(a_stuck_batch_times_out),
         SCENARIO_BOTH(a_failed_member_is_tried_again),
         SCENARIO_BOTH(admission_counts_members),

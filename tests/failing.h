@@ -10,6 +10,8 @@
 
 #include "scenario.h"
 
+#define FAILING_LONG BRG_SECONDS(1000) /* what no machine is too slow for: a run that hangs is ended before */
+
 typedef struct failing_scenario {
     const char *name;
     void (*run)(brg_isolation isolation);

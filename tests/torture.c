@@ -11,7 +11,7 @@
 #include "os/sys.h"
 #include "watch.h"
 
-#define TORTURE_RUN_SECONDS 100 /* far more than a run takes: a run that hangs is named, and ends the test */
+#define TORTURE_RUN_SECONDS 200 /* far more than a run takes: a run that hangs is named, and ends the test */
 
 static char torture_now[128];
 
@@ -105,6 +105,7 @@ static bool torture_cold(const torture_scenario *scenario, brg_isolation isolati
     if (pid == 0) {
         torture_in_child = true;
         bool fired = torture_once(scenario, isolation, entry, nth);
+        alarm(TORTURE_RUN_SECONDS);
         scenario->run(isolation); /* and the second try works */
         _exit(fired ? 0 : 1);
     }

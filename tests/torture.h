@@ -9,6 +9,10 @@
 
 #include "scenario.h"
 
+/* What a machine cannot be too slow for: a run that hangs is ended before. */
+#define TORTURE_LONG BRG_SECONDS(1000)
+#define TORTURE_PATIENCE .start_timeout_ns = TORTURE_LONG, .grace_ns = TORTURE_LONG
+
 typedef struct torture_scenario {
     const char *name;
     void (*run)(brg_isolation isolation);

@@ -40,11 +40,11 @@ static void group_work(brg_pool *pool, brg_group *group)
         accepted += failing_submit(pool, &tasks[i], names[i], failing_number(i),
                                    brg_submit_opts(.group = group, .priority = BRG_PRIORITY_HIGH), i == 1);
     brg_group_cancel(group);
-    failing_expect(brg_group_wait(group, BRG_SECONDS(60)) == BRG_OK, "a group does not settle");
+    failing_expect(brg_group_wait(group, FAILING_LONG) == BRG_OK, "a group does not settle");
     brg_group_get_counts(group, &counts);
     failing_expect(counts.submitted == accepted && counts.pending == 0, "a group counts what was refused");
     failing_expect(counts.done + counts.failed + counts.cancelled == accepted, "a group does not count an end");
-    failing_worked(brg_pool_wait_idle(pool, BRG_SECONDS(60)), NULL, "brg_pool_wait_idle");
+    failing_worked(brg_pool_wait_idle(pool, FAILING_LONG), NULL, "brg_pool_wait_idle");
     brg_group_unref(group);
     brg_pool_destroy(pool);
     failing_expect(told == is_told, "a group's function did not run once");

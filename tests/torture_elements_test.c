@@ -63,7 +63,7 @@ static void ranges_on_a_loop(brg_pool *pool)
                                                  brg_flow_opts(.chunk_max = 4, .done = note_done, .user_data = &self),
                                                  &error),
                                 &error, "brg_parallel_for");
-    failing_worked(brg_pool_wait_idle(pool, BRG_SECONDS(60)), NULL, "brg_pool_wait_idle");
+    failing_worked(brg_pool_wait_idle(pool, FAILING_LONG), NULL, "brg_pool_wait_idle");
     failing_expect(self.done == begun, "a flow did not end once");
     expect_counts(&self, false);
 }
@@ -251,7 +251,7 @@ static void values(brg_isolation isolation)
         bool begun = failing_worked(
             brg_map_values(pool, "pass", list, NULL, brg_flow_opts(.done = note_list, .user_data = &done), &error),
             &error, "brg_map_values");
-        failing_worked(brg_pool_wait_idle(pool, BRG_SECONDS(60)), NULL, "brg_pool_wait_idle");
+        failing_worked(brg_pool_wait_idle(pool, FAILING_LONG), NULL, "brg_pool_wait_idle");
         failing_expect(done == begun, "a flow did not end once");
         brg_pool_destroy(pool);
     }

@@ -43,7 +43,8 @@ static void stream_of_two_stages(brg_isolation isolation)
         torture_items items = {.made = 0};
         memset(&error, 0, sizeof(error));
         const brg_pool_options *options = brg_pool_opts(.isolation = isolation, .module = scenario_module(),
-                                                        .workers_max = 1, .restart_min_ns = 1, .breaker_failures = 4);
+                                                        .workers_max = 1, .restart_min_ns = 1, .breaker_failures = 4,
+                                                        TORTURE_PATIENCE);
         if (!torture_worked(brg_pool_create(&pool, options, &error), &error, "brg_pool_create"))
             return;
         const brg_stage stages[] = {BRG_STAGE(.pool = pool, .task = "echo"),
@@ -58,7 +59,7 @@ static void stream_of_two_stages(brg_isolation isolation)
             brg_stream_item item;
             brg_status status;
             int came = 0;
-            for (; (status = brg_stream_next(stream, &item, BRG_SECONDS(60))) == BRG_OK; came++) {
+            for (; (status = brg_stream_next(stream, &item, TORTURE_LONG)) == BRG_OK; came++) {
                 torture_expect(item.index == (uint64_t)came, "an item is out of its place");
                 torture_worked(item.status, item.error, "an item");
             }
@@ -179,12 +180,12 @@ static void flows(brg_isolation isolation)
     brg_pool *pool = NULL;
     brg_error error;
     memset(&error, 0, sizeof(error));
-    if (!torture_worked(
-            brg_pool_create(&pool,
-                            brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 2,
-                                          .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
-                            &error),
-            &error, "brg_pool_create"))
+    if (!torture_worked(brg_pool_create(&pool,
+                                        brg_pool_opts(.isolation = isolation, .module = scenario_module(),
+                                                      .workers_max = 2, .restart_min_ns = BRG_MILLISECONDS(1),
+                                                      .breaker_failures = 4, TORTURE_PATIENCE),
+                                        &error),
+                        &error, "brg_pool_create"))
         return;
     if (isolation == BRG_ISOLATION_THREAD)
         torture_arrays(pool);
@@ -224,16 +225,17 @@ static void flow_in_a_task(brg_isolation isolation)
         assert_int_equal(brg_token_create(&token, NULL), BRG_OK);
     call.token = token;
     torture_worked(brg_trace_create(&trace, NULL, &error), &error, "brg_trace_create");
-    if (torture_worked(brg_pool_create(&call.pool,
-                                       brg_pool_opts(.workers_max = 2, .trace = trace,
-                                                     .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
-                                       &error),
-                       &error, "brg_pool_create")) {
+    if (torture_worked(
+            brg_pool_create(&call.pool,
+                            brg_pool_opts(.workers_max = 2, .trace = trace, .restart_min_ns = BRG_MILLISECONDS(1),
+                                          .breaker_failures = 4, TORTURE_PATIENCE),
+                            &error),
+            &error, "brg_pool_create")) {
         brg_task *task = NULL;
         if (torture_worked(
                 brg_pool_submit_call(call.pool, torture_in_a_task, &call, brg_submit_opts(.error = &error), &task),
                 &error, "brg_pool_submit_call")) {
-            torture_expect(brg_task_wait(task, BRG_SECONDS(60)) == BRG_OK, "a task does not settle");
+            torture_expect(brg_task_wait(task, TORTURE_LONG) == BRG_OK, "a task does not settle");
             for (int i = 0; i < TORTURE_ELEMENTS; i++)
                 torture_expect(call.counts.xcounts[i] <= 1 && (call.status != BRG_OK || call.counts.xcounts[i] == 1),
                                "an element did not run once");

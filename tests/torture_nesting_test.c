@@ -202,7 +202,7 @@ static void read_progress(const failing_task *task)
     int64_t number, next = 0;
     for (;;) {
         brg_value *value = FAILING_UNTOUCHED;
-        brg_status status = brg_task_progress(task->task, &value, BRG_SECONDS(60));
+        brg_status status = brg_task_progress(task->task, &value, FAILING_LONG);
         failing_expect(status != BRG_TIMED_OUT && status != BRG_EMPTY, "a task's values do not end");
         if (!failing_worked(status, NULL, "brg_task_progress")) {
             failing_expect(value == FAILING_UNTOUCHED, "a failed look changed its output");
@@ -234,7 +234,7 @@ static void progress(brg_isolation isolation)
         for (int i = 1; i < TASKS; i += 4)
             if (tasks[i].task != NULL)
                 read_progress(&tasks[i]);
-        failing_worked(brg_pool_wait_idle(pool, BRG_SECONDS(60)), NULL, "brg_pool_wait_idle");
+        failing_worked(brg_pool_wait_idle(pool, FAILING_LONG), NULL, "brg_pool_wait_idle");
         brg_pool_destroy(pool);
         failing_ended(tasks, TASKS);
     }
@@ -266,7 +266,7 @@ static void with_end(brg_isolation isolation, brg_status (*end)(brg_pool *pool, 
         for (int i = 0; i < TASKS; i++)
             if (tasks[i].task != NULL)
                 (void)brg_task_cancel(tasks[i].task);
-        failing_worked(end(pool, BRG_SECONDS(60)), NULL, "the end of a pool");
+        failing_worked(end(pool, FAILING_LONG), NULL, "the end of a pool");
         brg_pool_destroy(pool);
         failing_ended(tasks, TASKS);
     }

@@ -89,7 +89,7 @@ static void read_items(items *self, const brg_stream_options *options)
     brg_stream_item item;
     brg_status status = BRG_CLOSED;
     if (self->stream != NULL) {
-        while ((status = brg_stream_next(self->stream, &item, BRG_SECONDS(60))) == BRG_OK || status == BRG_NO_MEMORY) {
+        while ((status = brg_stream_next(self->stream, &item, FAILING_LONG)) == BRG_OK || status == BRG_NO_MEMORY) {
             if (status == BRG_OK)
                 take_item(self, &item);
             else if (brg_stream_get_error(self->stream, NULL) != BRG_OK)
@@ -160,8 +160,7 @@ static void push_items(items *self)
     brg_error error = {.status = BRG_OK};
     for (int64_t i = 0; i < self->limit; i++) {
         brg_value *value = failing_number(i);
-        if (failing_worked(brg_stream_push(self->stream, value, self, BRG_SECONDS(60), &error), &error,
-                           "brg_stream_push"))
+        if (failing_worked(brg_stream_push(self->stream, value, self, FAILING_LONG, &error), &error, "brg_stream_push"))
             self->made++;
         else
             brg_value_unref(value);
@@ -261,7 +260,7 @@ static void pulled_and_stopped(brg_isolation isolation)
     if (self.stream != NULL) {
         brg_stream_item item;
         for (int i = 0; i < 4; i++)
-            if (brg_stream_next(self.stream, &item, BRG_SECONDS(60)) == BRG_OK)
+            if (brg_stream_next(self.stream, &item, FAILING_LONG) == BRG_OK)
                 take_item(&self, &item);
         (void)brg_pool_stop(pool, 0);
     }

@@ -137,7 +137,7 @@ static void with_admission(brg_isolation isolation, brg_admission admission)
         submit_all_kinds(pool, tasks, true);
         if (is_busy)
             (void)brg_task_cancel(first.task);
-        failing_worked(brg_pool_wait_idle(pool, BRG_SECONDS(60)), NULL, "brg_pool_wait_idle");
+        failing_worked(brg_pool_wait_idle(pool, FAILING_LONG), NULL, "brg_pool_wait_idle");
         brg_pool_destroy(pool);
         failing_ended(&first, 1);
         failing_ended(tasks, TASKS);

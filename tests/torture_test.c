@@ -60,7 +60,7 @@ static void torture_settled(torture_task *task)
 {
     if (task->submitted != BRG_OK)
         return;
-    torture_expect(brg_task_wait(task->task, BRG_SECONDS(60)) == BRG_OK, "a task does not settle");
+    torture_expect(brg_task_wait(task->task, TORTURE_LONG) == BRG_OK, "a task does not settle");
     const brg_result *result = brg_task_result(task->task);
     torture_expect(result != NULL, "a settled task has no result");
     torture_worked(result->status, result->error, "a task");
@@ -82,7 +82,8 @@ static void torture_pool(brg_isolation isolation, bool with_loop, bool by_functi
     brg_status status = brg_pool_create(&pool,
                                         brg_pool_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
                                                       .workers_max = 2, .init_data = init, .timing = true,
-                                                      .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+                                                      .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4,
+                                                      TORTURE_PATIENCE),
                                         &error);
     if (!torture_worked(status, &error, "brg_pool_create")) {
         torture_expect(pool == NULL, "a failed create gave a pool");
@@ -125,12 +126,12 @@ static void pool_whose_worker_crashes(brg_isolation isolation)
     if (isolation != BRG_ISOLATION_PROCESS)
         return;
     memset(&error, 0, sizeof(error));
-    if (!torture_worked(
-            brg_pool_create(&pool,
-                            brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 1,
-                                          .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
-                            &error),
-            &error, "brg_pool_create"))
+    if (!torture_worked(brg_pool_create(&pool,
+                                        brg_pool_opts(.isolation = isolation, .module = scenario_module(),
+                                                      .workers_max = 1, .restart_min_ns = BRG_MILLISECONDS(1),
+                                                      .breaker_failures = 4, TORTURE_PATIENCE),
+                                        &error),
+                        &error, "brg_pool_create"))
         return;
     static const char *const names[] = {"abort", "noop", "who"};
     for (int i = 0; i < 3; i++) {
@@ -180,7 +181,8 @@ static void pool_that_is_read(brg_isolation isolation)
                                        brg_pool_opts(.isolation = isolation, .module = scenario_module(),
                                                      .workers_max = 1, .loop = loop, .on_metrics = torture_count,
                                                      .user_data = &told, .metrics_interval_ns = BRG_MILLISECONDS(1),
-                                                     .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+                                                     .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4,
+                                                     TORTURE_PATIENCE),
                                        &error),
                        &error, "brg_pool_create")) {
         for (int i = 0; i < 2; i++) {
@@ -233,7 +235,7 @@ static void pool_that_is_watched(brg_isolation isolation)
         &pool,
         brg_pool_opts(.isolation = isolation, .module = scenario_module(), .loop = loop, .workers_max = 2,
                       .trace = trace, .watch = brg_watch_opts(.on_events = torture_see, .user_data = &is_closed),
-                      .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4),
+                      .restart_min_ns = BRG_MILLISECONDS(1), .breaker_failures = 4, TORTURE_PATIENCE),
         &error);
     if (torture_worked(status, &error, "brg_pool_create")) {
         torture_task task = {0};

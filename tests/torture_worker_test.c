@@ -21,18 +21,20 @@ static void worker_with_a_mailbox(brg_isolation isolation)
     brg_error error;
     memset(&error, 0, sizeof(error));
     if (!torture_worked(
-            brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = scenario_module()), &error),
+            brg_worker_create(&worker,
+                              brg_worker_opts(.isolation = isolation, TORTURE_PATIENCE, .module = scenario_module()),
+                              &error),
             &error, "brg_worker_create")) {
         torture_expect(worker == NULL, "a failed create gave a worker");
         return;
     }
-    bool online = torture_worked(brg_worker_wait_online(worker, BRG_SECONDS(60), &error), &error,
+    bool online = torture_worked(brg_worker_wait_online(worker, TORTURE_LONG, &error), &error,
                                  "brg_worker_wait_online");
     for (int i = 0; i < 3 && online; i++) {
         brg_value *message = NULL, *answer = NULL;
         if (!torture_worked(brg_value_map(&message, &error, brg_field_int("n", i)), &error, "brg_value_map"))
             continue;
-        if (!torture_worked(brg_worker_post(worker, message, BRG_SECONDS(60), &error), &error, "brg_worker_post")) {
+        if (!torture_worked(brg_worker_post(worker, message, TORTURE_LONG, &error), &error, "brg_worker_post")) {
             brg_value_unref(message);
             continue;
         }
@@ -95,16 +97,16 @@ static void worker_that_answers_on_a_loop(brg_isolation isolation)
         return;
     if (torture_worked(
             brg_worker_create(&worker,
-                              brg_worker_opts(.isolation = isolation, .module = scenario_module(), .loop = chat.loop,
-                                              .on_message = torture_message, .on_error = torture_error,
-                                              .on_exit = torture_exit, .user_data = &chat),
+                              brg_worker_opts(.isolation = isolation, TORTURE_PATIENCE, .module = scenario_module(),
+                                              .loop = chat.loop, .on_message = torture_message,
+                                              .on_error = torture_error, .on_exit = torture_exit, .user_data = &chat),
                               &error),
             &error, "brg_worker_create")) {
         for (int i = 0; i < 40; i++) {
             brg_value *message = NULL;
             if (!torture_worked(brg_value_map(&message, &error, brg_field_int("n", i)), &error, "brg_value_map"))
                 continue;
-            if (torture_worked(brg_worker_post(worker, message, BRG_SECONDS(60), &error), &error, "brg_worker_post"))
+            if (torture_worked(brg_worker_post(worker, message, TORTURE_LONG, &error), &error, "brg_worker_post"))
                 chat.outstanding++;
             else
                 brg_value_unref(message);
@@ -127,8 +129,8 @@ static void worker_with_a_loop(brg_isolation isolation)
         return;
     if (torture_worked(
             brg_worker_create(&worker,
-                              brg_worker_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
-                                              .on_exit = torture_exit_count, .user_data = &exits),
+                              brg_worker_opts(.isolation = isolation, TORTURE_PATIENCE, .module = scenario_module(),
+                                              .loop = loop, .on_exit = torture_exit_count, .user_data = &exits),
                               &error),
             &error, "brg_worker_create")) {
         torture_worked(brg_worker_terminate(worker), NULL, "brg_worker_terminate");

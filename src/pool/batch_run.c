@@ -6,7 +6,7 @@
  * has none, with the end of the batch. What ended a whole batch is not every member's fault, so those without an answer
  * that are worth another attempt get it alone. That counts as a worker they ended, but never as the last one before
  * they are poison: only one that ends its worker alone is. When the batch ran out of the time of one of them, the
- * others have not used theirs: they run again as if they had not.
+ * others have not used theirs: they run again as if they had not, or are cancelled where the pool was stopped since.
  */
 #include <string.h>
 
@@ -236,7 +236,8 @@ typedef struct batch_end {
     brg__settled *counts;
     brg__slot *slot; /* NULL: under the lock */
     uint64_t now;
-    bool was_late; /* the time of one of its members is over */
+    bool was_late;   /* the time of one of its members is over */
+    bool is_stopped; /* its pool is: nobody runs again */
 } batch_end;
 
 /* Its own time is over. */
@@ -307,6 +308,12 @@ static bool end_retries_locked(const batch_end *end, uint32_t index)
     return true;
 }
 
+/* Its batch ran out of another's time, and only the pool's end keeps it from running again. */
+static bool end_is_stopped(const batch_end *end, const brg_task *task)
+{
+    return end->outcome->status == BRG_TIMED_OUT && end->was_late && end->is_stopped && !end_is_late(end, task);
+}
+
 static void end_settle(const batch_end *end, uint32_t index)
 {
     brg_task *task = end->batch->members[index].task;
@@ -328,6 +335,9 @@ static void end_settle(const batch_end *end, uint32_t index)
         outcome.detail = entry->detail;
         entry->output = succeeded ? NULL : entry->output;
         entry->detail = NULL;
+    } else if (end_is_stopped(end, task)) {
+        outcome.status = BRG_CANCELLED;
+        outcome.error = NULL;
     } else if (end->outcome->detail != NULL) {
         outcome.detail = brg_value_ref(end->outcome->detail);
     }
@@ -338,6 +348,7 @@ static void end_settle(const batch_end *end, uint32_t index)
 static void end_detach_locked(batch_end *end)
 {
     brg__batch *batch = end->batch;
+    end->is_stopped = batch->pool->mode >= BRG__POOL_STOP;
     for (uint32_t i = 0; i < batch->count; i++) {
         brg_task *task = batch->members[i].task;
         if (task == NULL)

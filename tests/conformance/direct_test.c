@@ -221,10 +221,11 @@ static void failing_handler_of_the_program_is_reported(void **state)
 static void receiver_without_a_handler_is_reported(void **state)
 {
     brg_worker *deaf = NULL, *peer = peer_start(scenario_isolation(state), NULL);
-    assert_status(
-        brg_worker_create(&deaf, brg_worker_opts(.isolation = scenario_isolation(state), .module = scenario_module()),
-                          NULL),
-        BRG_OK);
+    assert_status(brg_worker_create(&deaf,
+                                    brg_worker_opts(.isolation = scenario_isolation(state), .module = scenario_module(),
+                                                    .start_timeout_ns = BOUND, .grace_ns = BOUND),
+                                    NULL),
+                  BRG_OK);
     assert_status(brg_worker_wait_online(deaf, BOUND, NULL), BRG_OK);
     assert_status(post(brg_worker_id(deaf), 0, BOUND, NULL), BRG_UNSUPPORTED);
     assert_status(peer_ask_status(peer, tell(brg_worker_id(deaf), 0)), BRG_UNSUPPORTED);

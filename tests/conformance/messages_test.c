@@ -80,7 +80,7 @@ static void worker_takes_messages_by_itself(void **state)
 
 static void taking_ends_when_the_worker_is_to_end(void **state)
 {
-    brg_worker *peer = peer_start(scenario_isolation(state), brg_worker_opts(.grace_ns = BOUND));
+    brg_worker *peer = peer_start(scenario_isolation(state), NULL);
     brg_exit end = {0};
     brg_value *answer = NULL;
     assert_status(brg_worker_wait_online(peer, BOUND, NULL), BRG_OK);
@@ -180,6 +180,7 @@ static void life_begin(life *seen, brg_isolation isolation, const brg_worker_opt
     assert_status(brg_loop_create(&seen->loop, NULL, NULL), BRG_OK);
     complete.loop = seen->loop;
     complete.isolation = isolation;
+    complete.start_timeout_ns = complete.grace_ns = BOUND;
     if (complete.module == NULL)
         complete.module = peer_module();
     complete.on_online = on_online;
@@ -306,7 +307,7 @@ static void terminate_ends_an_idle_worker(void **state)
 
 static void terminate_ends_a_busy_worker(void **state)
 {
-    brg_worker *peer = peer_start(scenario_isolation(state), brg_worker_opts(.grace_ns = BOUND));
+    brg_worker *peer = peer_start(scenario_isolation(state), NULL);
     brg_exit end = {0};
     peer_post(peer, peer_say("spin"));
     brg_value_unref(peer_answer(peer));

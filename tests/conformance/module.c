@@ -22,7 +22,7 @@ size_t call_slot(const conf_call *call, const char *key)
     return slot >= 0 && slot < PARTY_SLOTS ? (size_t)slot : 0;
 }
 
-uint64_t call_timeout(const conf_call *call) { return BRG_MILLISECONDS(call_int(call, "timeout_ms", 60000)); }
+uint64_t call_timeout(const conf_call *call) { return BRG_MILLISECONDS(call_int(call, "timeout_ms", 200000)); }
 
 void call_add_int(conf_call *call, const char *key, int64_t number)
 {

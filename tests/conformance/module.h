@@ -50,7 +50,7 @@ extern const conf_command party_name_commands[];
 extern const conf_command party_world_commands[];
 extern const conf_command party_nested_commands[];
 
-/* Arguments of a call, with defaults. "timeout_ms" missing: a minute. */
+/* Arguments of a call, with defaults. "timeout_ms" missing: a test's BOUND. */
 int64_t call_int(const conf_call *call, const char *key, int64_t otherwise);
 const char *call_string(const conf_call *call, const char *key);
 bool call_flag(const conf_call *call, const char *key);

@@ -13,7 +13,8 @@ static brg_status nested_start(conf_call *call)
     brg_status status = brg_worker_create(&call->party->inner,
                                           brg_worker_opts(.module = call_string(call, "module"),
                                                           .isolation = (brg_isolation)call_int(call, "isolation", 0),
-                                                          .init_data = init),
+                                                          .start_timeout_ns = call_timeout(call),
+                                                          .grace_ns = call_timeout(call), .init_data = init),
                                           &error);
     if (status != BRG_OK) {
         brg_value_unref(init);

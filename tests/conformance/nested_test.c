@@ -100,7 +100,7 @@ static int watch_inner(brg_worker *outer)
 static void expect_gone(int watch)
 {
     struct pollfd poller = {.fd = watch, .events = POLLIN};
-    assert_int_equal(poll(&poller, 1, 60000), 1);
+    assert_int_equal(poll(&poller, 1, 200000), 1);
     close(watch);
 }
 

@@ -29,6 +29,10 @@ brg_worker *peer_start(brg_isolation isolation, const brg_worker_options *option
         complete = *options;
     complete.isolation = isolation;
     complete.module = peer_module();
+    if (complete.start_timeout_ns == 0)
+        complete.start_timeout_ns = BOUND;
+    if (complete.grace_ns == 0)
+        complete.grace_ns = BOUND;
     if (brg_worker_create(&peer, &complete, &error) != BRG_OK)
         fail_msg("worker: %s", error.message);
     return peer;

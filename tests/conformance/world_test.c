@@ -261,13 +261,13 @@ static void output_comes_before_the_exit(void **state)
     brg_worker *worker = NULL;
     output seen = {.size = 0};
     assert_status(brg_loop_create(&loop, NULL, NULL), BRG_OK);
-    assert_status(
-        brg_worker_create(&worker,
-                          brg_worker_opts(.loop = loop, .isolation = scenario_isolation(state), .module = peer_module(),
-                                          .stdout_mode = BRG_STDIO_PIPE, .on_stdout = on_stdout,
-                                          .on_exit = on_exit_event, .grace_ns = BOUND, .user_data = &seen),
-                          NULL),
-        BRG_OK);
+    assert_status(brg_worker_create(&worker,
+                                    brg_worker_opts(.loop = loop, .isolation = scenario_isolation(state),
+                                                    .module = peer_module(), .stdout_mode = BRG_STDIO_PIPE,
+                                                    .on_stdout = on_stdout, .on_exit = on_exit_event,
+                                                    .start_timeout_ns = BOUND, .grace_ns = BOUND, .user_data = &seen),
+                                    NULL),
+                  BRG_OK);
     assert_status(brg_worker_wait_online(worker, BOUND, NULL), BRG_OK);
     peer_post(worker, peer_say("at_exit"));
     peer_post(worker, peer_say_int("receive", "count", 1)); /* in here it is asked to end */
@@ -382,7 +382,7 @@ static void cpu_time_has_its_limit(void **state)
     brg_exit end = {0};
     brg_worker *peer = peer_start(scenario_isolation(state), brg_worker_opts(.limits = {.cpu_seconds_max = 1}));
     peer_post(peer, peer_say_int("burn", "cpu_ms", 50000));
-    assert_status(brg_worker_wait(peer, BOUND, &end), BRG_OK);
+    assert_status(brg_worker_wait(peer, BRG_FOREVER, &end), BRG_OK); /* whenever it gets that second */
     assert_true(end.status != BRG_OK);
     assert_false(end.requested);
     brg_worker_destroy(peer);
@@ -401,7 +401,7 @@ static void usage_is_read_while_it_runs(void **state)
     assert_status(brg_worker_usage(peer, &after), BRG_OK);
     brg_usage_delta(&after, &before, &delta);
     assert_true(delta.cpu_ns >= BRG_MILLISECONDS(30));
-    assert_true(delta.busy_ns >= BRG_MILLISECONDS(30));
+    assert_true(delta.busy_ns >= BRG_MILLISECONDS(15)); /* of a clock that may go slower than that of the processor */
     assert_true(delta.messages >= 2);
     double share = brg_usage_utilization(&delta);
     assert_true(share > 0 && share <= 1);
@@ -429,7 +429,7 @@ static void timers_run_between_messages(void **state)
 static void open_timers_do_not_hinder_the_end(void **state)
 {
     brg_exit end = {.status = BRG_FAILED};
-    brg_worker *peer = peer_start(scenario_isolation(state), brg_worker_opts(.grace_ns = BOUND));
+    brg_worker *peer = peer_start(scenario_isolation(state), NULL);
     for (int i = 0; i < 10; i++)
         peer_post(peer, peer_say("timer"));
     assert_status(brg_worker_terminate(peer), BRG_OK);

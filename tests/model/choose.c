@@ -127,6 +127,7 @@ static void choose_ends(model_run *run, uint64_t *random)
     options->retry_delay_max_ns = BRG_MILLISECONDS(1);
     options->retry_jitter_percent = model_pick(random, 101);
     options->grace_ns = is_process ? BRG_MICROSECONDS(1 + model_pick(random, 4000)) : BRG_SECONDS(300);
+    options->start_timeout_ns = BRG_SECONDS(1000); /* none fails for want of a processor */
     options->timing = model_chance(random, 3);
     if (model_chance(random, 5)) {
         run->has_clocks = true;

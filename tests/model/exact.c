@@ -145,7 +145,7 @@ static void exact_new(exact_run *self)
     brg_submit_options options = {.priority = (brg_priority)model_pick(self->random, BANDS),
                                   .key = model_pick(self->random, 4)};
     if (model_chance(self->random, 2))
-        options.deadline_ns = BRG_SECONDS(1000 + model_pick(self->random, 8) * 100);
+        options.deadline_ns = BRG_SECONDS(10000 + model_pick(self->random, 8) * 1000); /* from now on, each */
     *one = (exact_task){.id = self->count + 1,
                         .key = (uint32_t)options.key,
                         .band = bands[options.priority],
@@ -295,6 +295,7 @@ static void exact_choose(exact_run *self)
     options->queue = queues[model_pick(self->random, 6)];
     options->placement = self->workers > 1 ? brg_placement_round_robin : brg_placement_pull;
     options->scaling = brg_scaling_fixed;
+    options->start_timeout_ns = BRG_SECONDS(1000);
     options->admission = admissions[model_pick(self->random, 3)];
     options->queue_max = self->queue_max;
     options->no_spin = model_chance(self->random, 2);

@@ -21,7 +21,7 @@
 #define MODEL_GROUPS 3
 #define MODEL_ACTORS 3
 #define MODEL_AFTER 3
-#define MODEL_BOUND BRG_SECONDS(50)
+#define MODEL_BOUND BRG_SECONDS(200)
 
 typedef enum model_kind {
     MODEL_WORK = 0,
@@ -137,8 +137,7 @@ _Noreturn void model_fail(const model_run *run, const char *file, int line, cons
     __attribute__((format(printf, 4, 5)));
 void model_print_order(const model_order *order);
 void model_print_unsettled(const model_run *run);
-void model_watch(
-    const model_run *run); /* it must come to its end, or the next be watched, within a minute; NULL: none */
+void model_watch(const model_run *run); /* it must come to its end, or the next be watched, in time; NULL: none */
 void model_watch_start(void);
 
 #define MODEL_MUST(run_, condition_, ...)                                                                              \

@@ -63,7 +63,7 @@ static brg_value *order_input(const model_order *order, uint32_t parts)
     brg_builder_key(builder, "until");
     brg_builder_int(builder, order->until);
     brg_builder_key(builder, "patience_ms"); /* nobody times what runs in its submitter */
-    brg_builder_int(builder, may_run_here ? 10 : 40000);
+    brg_builder_int(builder, may_run_here ? 10 : 1000000);
     brg_builder_key(builder, "parts");
     brg_builder_int(builder, parts);
     brg_builder_key(builder, "fails");

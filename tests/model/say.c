@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define NOTES 64
-#define RUN_SECONDS_MAX 60
+#define RUN_SECONDS_MAX 240
 
 static pthread_mutex_t notes_lock = PTHREAD_MUTEX_INITIALIZER;
 static char notes[NOTES][128];
