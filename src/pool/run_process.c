@@ -23,7 +23,7 @@
 #define AHEAD_NS 200000
 #define STRANDS_AHEAD 2                   /* strands a worker has in its ring, of which none are learned from */
 #define AHEAD_LOOK_NS BRG_MILLISECONDS(2) /* a first task this long may have kept others waiting */
-/* A worker that has answered all may not have let go of the last input's room yet: then no answer brings us back. */
+/* What was taken back from a worker lies in its ring until it comes there. Where nothing else does, no answer tells. */
 #define FULL_LOOK_NS BRG_MILLISECONDS(1)
 
 static brg__ahead *ahead_at(brg__slot *slot, uint32_t index)

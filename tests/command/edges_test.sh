@@ -110,15 +110,15 @@ terminal() {
 touch broken.jpg
 escape=$(printf '\033')
 if script -q -e -c true /dev/null </dev/null >/dev/null 2>&1; then
-    terminal 100 --blur 5 "$photo" broken.jpg
+    terminal 100 --blur 5 photos/photo-0000.jpg broken.jpg
     check "a terminal gets a bar" grep -q '\[[#.]*\] [0-9]* of 2' "$work/out"
     check "and colour" grep -q "$escape\[31m" "$work/out"
-    terminal 40 --blur 5 "$photo" broken.jpg
+    terminal 40 --blur 5 photos/photo-0000.jpg broken.jpg
     check "a narrow one no longer line" [ "$(sed "s/$escape\[[0-9]*[mK]//g" out | grep ' of 2, ' | awk 'length > 39' | wc -l)" -eq 0 ]
     check "and yet the counts" grep -q "[012] of 2, [01] failed\|[012] of 2, $escape\[31m1 failed" "$work/out"
-    NO_COLOR=1 terminal 100 --blur 5 "$photo" broken.jpg
+    NO_COLOR=1 terminal 100 --blur 5 photos/photo-0000.jpg broken.jpg
     check "NO_COLOR" [ "$(grep -c "$escape\[[0-9]*m" "$work/out")" -eq 0 ]
-    terminal 100 --quiet --blur 5 "$photo"
+    terminal 100 --quiet --blur 5 photos/photo-0000.jpg
     check "quiet on a terminal" [ ! -s "$work/out" ]
 fi
 

@@ -15,6 +15,7 @@ for needed in "$brigade" "$scenario" "$shim"; do
 done
 points=${MEMORY_POINTS:-6}
 tag=memory-test-$$
+cd "$work" || exit 1
 bound=200 # seconds: what takes longer hangs
 
 # failing ENVIRONMENT... -- ARGUMENT...: the command with its memory failing.
@@ -68,7 +69,7 @@ torture() {
     shift
     [ "${MEMORY_ONLY:-$what}" = "$what" ] || return 0
     program=brigade
-    failing FAIL_IN=brigade FAIL_REPORT="$work/count" -- "$@"
+    failing FAIL_IN=brigade FAIL_REPORT=count -- "$@"
     check "$what: well while memory is there" ended 0
     count=$(cat "$work/count")
     check "$what: it allocates" [ "$count" -gt 20 ]
@@ -107,7 +108,7 @@ fi
 if [ "${MEMORY_ONLY:-lines}" = lines ]; then
     run run "$scenario" echo -w 1 --isolation thread --ordered
     check "lines: as they came" prints_file "$work/in"
-    failing FAIL_IN=brigade FAIL_REPORT="$work/count" -- run "$scenario" echo -w 1 --isolation thread --ordered
+    failing FAIL_IN=brigade FAIL_REPORT=count -- run "$scenario" echo -w 1 --isolation thread --ordered
     count=$(cat "$work/count") at=$((count / 2)) status=0
     while [ "$status" -eq 0 ] && [ "$at" -le "$count" ]; do # some allocations can be done without
         failing FAIL_IN=brigade FAIL_AT="$at" -- run "$scenario" echo -w 1 --isolation thread --ordered
