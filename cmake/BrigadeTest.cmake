@@ -27,14 +27,7 @@ function(brigade_add_test_program name)
 endfunction()
 
 set(BRIGADE_TEST_ENVIRONMENT BRIGADE_WORKER=${BRIGADE_OUTPUT_DIR}/brigade-worker
-                             TEST_MODULE_DIR=${BRIGADE_TEST_MODULE_DIR})
-if(BRIGADE_SANITIZE STREQUAL "thread")
-    # What libvips and GLib do among themselves is locked by futexes that ThreadSanitizer cannot see.
-    list(APPEND BRIGADE_TEST_ENVIRONMENT TSAN_OPTIONS=ignore_noninstrumented_modules=1)
-elseif(BRIGADE_SANITIZE STREQUAL "address")
-    # A thread that is just ending when the leak check looks at it: its list of thread-local blocks is gone, the check dies.
-    list(APPEND BRIGADE_TEST_ENVIRONMENT ASAN_OPTIONS=intercept_tls_get_addr=0)
-endif()
+                             TEST_MODULE_DIR=${BRIGADE_TEST_MODULE_DIR} ${BRIGADE_SANITIZER_ENVIRONMENT})
 set(BRIGADE_TEST_ENVIRONMENT ${BRIGADE_TEST_ENVIRONMENT} CACHE INTERNAL "Of every test")
 
 # brigade_add_test(NAME COMMAND...): with the bound and the environment that every test has.

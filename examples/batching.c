@@ -37,7 +37,7 @@ int main(void)
     /* One that is not full goes when its first task waited so long. A few milliseconds as a rule. */
     const brg_pool_options *options = brg_pool_opts(.module = "./batching.so", .isolation = BRG_ISOLATION_PROCESS,
                                                     .workers_max = 1, .batch_size = 4,
-                                                    .batch_delay_ns = BRG_SECONDS(60));
+                                                    .batch_delay_ns = BRG_SECONDS(3600));
 
     must(brg_pool_create(&pool, options, &error), &error);
     for (int i = 0; i < TASKS; i++)

@@ -28,7 +28,7 @@ static brg_status trip(brg_worker *worker, brg_buffer **buffer, brg_error *error
     brg_builder_destroy(builder);
     if (status == BRG_OK && (status = brg_worker_post(worker, message, 0, error)) != BRG_OK)
         brg_value_unref(message); /* taken only on success */
-    if (status == BRG_OK && (status = brg_worker_receive(worker, &message, BRG_SECONDS(30))) != BRG_OK)
+    if (status == BRG_OK && (status = brg_worker_receive(worker, &message, BRG_FOREVER)) != BRG_OK)
         brg_error_set(error, status, "example", "the worker sent nothing back");
     if (status == BRG_OK) {
         *buffer = brg_buffer_ref(brg_view_buffer(brg_value_root(message)));

@@ -150,7 +150,7 @@ static brg_status report_news(brg_context *context, void *argument)
     brg_status status = brg_broadcast_open(&news, "news", NULL, NULL);
     if (status == BRG_OK)
         status = brg_value_string(&message, "soup is ready", NULL);
-    if (status == BRG_OK && (status = brg_broadcast_post(news, message, BRG_SECONDS(1), NULL)) != BRG_OK)
+    if (status == BRG_OK && (status = brg_broadcast_post(news, message, BRG_FOREVER, NULL)) != BRG_OK)
         brg_value_unref(message); /* taken only on success */
     brg_broadcast_close(news);
     return status == BRG_OK ? BRG_OK : brg_context_fail(context, 1, "no news: %s", brg_status_text(status));
@@ -179,9 +179,9 @@ static brg_status report_directly(brg_context *context, void *argument)
         brg_value_unref(good);
         return brg_context_fail(context, 1, "no memory");
     }
-    if (brg_worker_post_to(BRG_PROGRAM_ID, good, BRG_SECONDS(10), &error) != BRG_OK)
+    if (brg_worker_post_to(BRG_PROGRAM_ID, good, BRG_FOREVER, &error) != BRG_OK)
         brg_value_unref(good); /* taken only on success */
-    if (brg_worker_post_to(BRG_PROGRAM_ID, bad, BRG_SECONDS(10), &error) != BRG_OK) {
+    if (brg_worker_post_to(BRG_PROGRAM_ID, bad, BRG_FOREVER, &error) != BRG_OK) {
         printf("it heard: %s: %s\n", brg_status_name(error.status), error.message);
         brg_value_unref(bad);
     }

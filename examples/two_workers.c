@@ -35,7 +35,7 @@ static brg_status introduce(brg_worker *worker, brg_port **end, bool first, brg_
 static int report(brg_worker *worker)
 {
     brg_value *message = NULL;
-    if (brg_worker_receive(worker, &message, BRG_SECONDS(30)) != BRG_OK) {
+    if (brg_worker_receive(worker, &message, BRG_FOREVER) != BRG_OK) {
         fprintf(stderr, "%s said nothing\n", brg_worker_name(worker));
         return EXIT_FAILURE;
     }

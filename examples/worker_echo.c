@@ -43,7 +43,8 @@ static int run(brg_loop *loop, brg_isolation isolation, const char *name)
     brg_error error;
     brg_worker *worker = NULL;
     const brg_worker_options *options = brg_worker_opts(.loop = loop, .isolation = isolation, .module = "./echo.so",
-                                                        .name = name, .on_message = on_message, .on_exit = on_end);
+                                                        .name = name, .grace_ns = BRG_SECONDS(3600),
+                                                        .on_message = on_message, .on_exit = on_end);
     if (brg_worker_create(&worker, options, &error) != BRG_OK)
         return fail(&error);
     int code = post_hello(worker);

@@ -50,7 +50,7 @@ check "every option of the manual is there" prints_nothing
 
 # ---- working ---------------------------------------------------------------------------------------------------------
 for isolation in process thread; do
-    run image --resize 80x60 --isolation $isolation --workers 2 -o "$work/$isolation" "$work/photos"
+    picture --resize 80x60 --isolation $isolation --workers 2 -o "$work/$isolation" "$work/photos"
     check "$isolation: some failed" ended 1
     check "$isolation: the good ones are done" says "3 of 9 pictures done, 6 failed"
     check "$isolation: nothing on standard output" prints_nothing
@@ -65,42 +65,42 @@ done
 check "no colour in a pipe" [ "$(grep -c "$(printf '\033')" "$work/err")" -eq 0 ]
 check "both isolations give the same bytes" diff -rq "$work/process" "$work/thread"
 
-run image --resize 80x60 -o "$work/process" "$work/photos/photo-0000.jpg"
+picture --resize 80x60 -o "$work/process" "$work/photos/photo-0000.jpg"
 check "an existing result is kept" ended 1
 check "and said" says "exist"
-run image --resize 40x30 --overwrite -o "$work/process" "$work/photos/photo-0000.jpg"
+picture --resize 40x30 --overwrite -o "$work/process" "$work/photos/photo-0000.jpg"
 check "unless asked" ended 0
-run image --optimize --overwrite -o "$work/photos" "$work/photos/photo-0000.jpg"
+picture --optimize --overwrite -o "$work/photos" "$work/photos/photo-0000.jpg"
 check "an input is never replaced" says "its result would replace it"
-run image --thumbnail -o "$work/clash" "$work/photos/photo-0000.jpg" "$work/photos/photo-0000.jpg"
+picture --thumbnail -o "$work/clash" "$work/photos/photo-0000.jpg" "$work/photos/photo-0000.jpg"
 check "two results of one name" says "the same name as that of"
-run image --thumbnail -o "$work/none" "$work/photos/no-such.jpg"
+picture --thumbnail -o "$work/none" "$work/photos/no-such.jpg"
 check "a missing file" says "No such file"
 mkdir -p "$work/tree/below"
 cp "$work/photos/photo-0000.jpg" "$work/tree/below/a.jpg"
-run image --convert png --resize 60x -r -o "$work/deep/er" "$work/tree"
+picture --convert png --resize 60x -r -o "$work/deep/er" "$work/tree"
 check "directories of directories" [ -s "$work/deep/er/below/a.png" ]
 mkdir "$work/empty"
-run image --thumbnail -o "$work/none" "$work/empty"
+picture --thumbnail -o "$work/none" "$work/empty"
 check "an empty directory" says "no pictures there"
-run image --thumbnail --quiet -o "$work/quiet" "$work/photos/photo-0000.jpg"
+picture --thumbnail --quiet -o "$work/quiet" "$work/photos/photo-0000.jpg"
 check "quiet" says_nothing
-run image --thumbnail --module "$work/no.so" -o "$work/none" "$work/photos"
+picture --thumbnail --module "$work/no.so" -o "$work/none" "$work/photos"
 check "a missing module" ended 3
 cp "$build/tests/modules/scenario.so" "$work/other.so"
-run image --thumbnail --module "$work/other.so" -o "$work/none" "$work/photos/photo-0000.jpg"
+picture --thumbnail --module "$work/other.so" -o "$work/none" "$work/photos/photo-0000.jpg"
 check "another module" says "no task named"
 
 # The disk is full: a small file system where one may be made; else a limit on file sizes, which says the same to a writer.
 # (Process workers need no such limit: it counts their shared memory, too.)
 mkdir "$work/full"
 if mount -t tmpfs -o size=48k tmpfs "$work/full" 2>/dev/null; then
-    run image --resize 1000x -o "$work/full" "$work/photos/photo-0000.jpg" "$work/photos/photo-0001.jpg"
+    picture --resize 1000x -o "$work/full" "$work/photos/photo-0000.jpg" "$work/photos/photo-0001.jpg"
     reason="No space left on device"
     left=$(ls -A "$work/full" | wc -l)
-    umount "$work/full"
+    umount "$work/full" || umount -l "$work/full"
 else
-    (trap '' XFSZ; ulimit -f 4; exec "$brigade" image --isolation thread --resize 1000x -o "$work/full" \
+    (trap '' XFSZ; ulimit -f 4; exec "$brigade" image --timeout 1h --isolation thread --resize 1000x -o "$work/full" \
         "$work/photos/photo-0000.jpg" "$work/photos/photo-0001.jpg") >"$work/out" 2>"$work/err" </dev/null
     status=$?
     reason="File too large"
@@ -112,12 +112,12 @@ check "and leaves nothing behind" [ "$left" -eq 0 ]
 if [ "$(id -u)" -ne 0 ]; then
     cp "$work/photos/photo-0000.jpg" "$work/secret.jpg"
     chmod 0 "$work/secret.jpg"
-    run image --thumbnail -o "$work/none" "$work/secret.jpg"
+    picture --thumbnail -o "$work/none" "$work/secret.jpg"
     check "an unreadable file" says "Permission denied"
 fi
 
 # ---- for programs ---------------------------------------------------------------------------------------------------
-run image --thumbnail --json -o "$work/json" "$work/photos"
+picture --thumbnail --json -o "$work/json" "$work/photos"
 check "json: nothing on standard error" says_nothing
 check "json: sums" prints '"done": 3'
 check "json: failures with their reason" prints '"error": "'
@@ -125,12 +125,15 @@ check "json: results" prints '"format": "jpeg"'
 check "json: is one document" "$build/tests/bin/test_json_document" "$work/out"
 
 # ---- interrupted ----------------------------------------------------------------------------------------------------
-# Long work whose progress line says when it has begun.
-mkdir "$work/many"
-for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do ln "$work/photos/photo-0000.jpg" "$work/many/$n.jpg"; done
+# More work than there is time for, whose progress line says when it has begun: whoever waits, the interrupt comes before
+# the end.
+mkdir -p "$work/many/0"
+for n in $(seq 40); do ln "$work/photos/photo-0000.jpg" "$work/many/0/$n.jpg"; done
+for n in $(seq 99); do cp -al "$work/many/0" "$work/many/$n"; done
 for times in 1 2; do
     mkfifo "$work/line$times"
-    "$brigade" image --blur 60 --workers 2 --progress always -o "$work/interrupted$times" "$work/many" >"$work/out" 2>"$work/line$times" &
+    "$brigade" image --blur 20 --workers 2 --timeout 1h --progress always -r -o "$work/interrupted$times" "$work/many" \
+        >"$work/out" 2>"$work/line$times" &
     pid=$!
     {
         head -c 20 >/dev/null # the first of the progress line

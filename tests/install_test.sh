@@ -57,7 +57,7 @@ if [ -x "$build/brigade" ]; then
     base64 -d >"$work/picture.png" <<'PNG'
 iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mM4kWKEFTEMLQkAVkZXgUFSAJcAAAAASUVORK5CYII=
 PNG
-    "$prefix/bin/brigade" image --thumbnail -o "$work/thumbs" "$work/picture.png" >"$work/log" 2>&1 ||
+    "$prefix/bin/brigade" image --timeout 1h --thumbnail -o "$work/thumbs" "$work/picture.png" >"$work/log" 2>&1 ||
         { cat "$work/log"; fail "the installed command does not process a picture"; }
     [ -n "$(ls "$work/thumbs")" ] || fail "the installed command wrote no picture"
 fi

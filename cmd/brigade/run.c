@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -23,7 +24,8 @@
 #define RUN_BYTES_MAX ((size_t)64 << 20)
 #define RUN_KEPT_BYTES (16 << 20)
 #define RUN_PROGRESS_MS 100
-#define RUN_PATIENCE_MS 500 /* with standard output, after two interrupts */
+#define RUN_PATIENCE_MS 500   /* with standard output, after two interrupts */
+#define RUN_PATIENCE_MOST 240 /* so often with one that would take something: the thread that writes has no processor */
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
@@ -36,10 +38,23 @@ static void run_close_handle(uv_handle_t *handle, void *user_data)
 
 static void run_pass_on(run_state *run);
 
+static bool run_outputs_take_something(const run_state *run)
+{
+    struct pollfd outputs[] = {{.fd = STDOUT_FILENO, .events = POLLOUT},
+                               {.fd = STDERR_FILENO, .events = POLLOUT},
+                               {.fd = run->errors == NULL ? -1 : fileno(run->errors), .events = POLLOUT}};
+    return poll(outputs, 3, 0) >= 0 && outputs[0].revents != 0 && outputs[1].revents != 0 &&
+           (run->errors == NULL || outputs[2].revents != 0);
+}
+
 /* Nobody waits longer for a standard output that takes nothing. */
 static void run_lose_patience(uv_timer_t *timer)
 {
     run_state *run = timer->data;
+    if (run_outputs_take_something(run) && ++run->patience_tries < RUN_PATIENCE_MOST) {
+        uv_timer_start(timer, run_lose_patience, RUN_PATIENCE_MS, 0);
+        return;
+    }
     run->is_patience_over = true;
     run_pass_on(run);
 }

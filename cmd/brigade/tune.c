@@ -36,6 +36,8 @@ static bool tune_measure(tune_run *run)
     while (search_next(&run->search, &workers)) {
         measure_result result;
         run->at = workers;
+        if (load->tick != NULL)
+            load->tick(load->tick_state); /* a short round may be over before a tick */
         if (!measure_round(load, workers, run->options.round_ns, &result, &error))
             return load->interrupts > 0 || cli_complain("tune", "%s", error.message);
         if (result.tasks == 0)

@@ -29,7 +29,7 @@ static brg_status meet(brg_context *context, const brg_value *input, brg_value *
            counter = (size_t)brg_view_get_int(root, "counter", 0);
     if (shared == NULL || brg_shared_add32(shared, counter, 1, NULL) != BRG_OK)
         return brg_context_fail(context, 1, "\"memory\" must be shared memory with a counter in it");
-    brg_status status = brg_barrier_wait(shared, barrier, BRG_SECONDS(30), NULL);
+    brg_status status = brg_barrier_wait(shared, barrier, BRG_FOREVER, NULL);
     if (status != BRG_OK)
         return brg_context_fail(context, 2, "the barrier: %s", brg_status_text(status));
     uint32_t met = 0;
@@ -49,7 +49,7 @@ static brg_status tally(brg_context *context, const brg_value *input, brg_value 
     for (int64_t i = brg_view_get_int(root, "times", 0); i > 0; i--) {
         brg_error error;
         brg_lock *lock = NULL;
-        if (brg_lock_acquire(&lock, "tally", brg_lock_opts(.timeout_ns = BRG_SECONDS(30)), &error) != BRG_OK)
+        if (brg_lock_acquire(&lock, "tally", NULL, &error) != BRG_OK)
             return brg_context_fail(context, 2, "the lock: %s", error.message);
         int64_t before = *total;
         *total = before + 1;

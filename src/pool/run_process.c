@@ -23,6 +23,8 @@
 #define AHEAD_NS 200000
 #define STRANDS_AHEAD 2                   /* strands a worker has in its ring, of which none are learned from */
 #define AHEAD_LOOK_NS BRG_MILLISECONDS(2) /* a first task this long may have kept others waiting */
+/* What was taken back from a worker lies in its ring until it comes there. Where nothing else does, no answer tells. */
+#define FULL_LOOK_NS BRG_MILLISECONDS(1)
 
 static brg__ahead *ahead_at(brg__slot *slot, uint32_t index)
 {
@@ -140,6 +142,8 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     brg_status status = process_hand_over_locked(slot, task, ahead);
     if (status == BRG_FULL || status == BRG_CLOSED) { /* closed: it ends, as the pool will hear */
         brg__task_put_back_locked(pool, task);
+        if (status == BRG_FULL && brg__slot_head_locked(slot) == NULL)
+            brg__pool_timer_at(pool, brg__now() + FULL_LOOK_NS);
         return false;
     }
     if (status != BRG_OK) {

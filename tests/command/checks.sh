@@ -25,6 +25,8 @@ run() {
     status=0
     "$brigade" "$@" <"$work/in" >"$work/out" 2>"$work/err" || status=$?
 }
+# picture ARGUMENT...: pictures that are to be done, however slow the machine.
+picture() { run image --timeout 1h "$@"; }
 # The usage error with its advice, and nothing done.
 refuses() {
     advice=$1

@@ -3,6 +3,7 @@
 # The edges of the command: names, terminals, and what must never be lost. usage: edges_test.sh BUILD
 set -u
 build=$1
+umask 022
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -33,54 +34,54 @@ check "a size that no picture has" ended 2
 # ---- inputs are never lost -------------------------------------------------------------------------------------------
 mkdir both
 cp "$photo" both/a.jpg
-run image --resize 40x --convert png -o both both/a.jpg
+picture --resize 40x --convert png -o both both/a.jpg
 cp both/a.jpg before.jpg
-run image --thumbnail --overwrite -o both both
+picture --thumbnail --overwrite -o both both
 check "no result replaces another's input" cmp -s before.jpg both/a.jpg
 check "and says whose" says "its result would replace both/a.jpg"
 ln -s both elsewhere
-run image --thumbnail --overwrite -o elsewhere both/a.png both/a.jpg
+picture --thumbnail --overwrite -o elsewhere both/a.png both/a.jpg
 check "nor by another way there" cmp -s before.jpg both/a.jpg
 
 mkdir -p tree/sub
 cp "$photo" tree/sub
-run image --thumbnail -r -o tree/out tree
-run image --thumbnail --overwrite -r -o tree/out tree
+picture --thumbnail -r -o tree/out tree
+picture --thumbnail --overwrite -r -o tree/out tree
 check "earlier results are no input" says "1 of 1 pictures done"
 
 # ---- names -----------------------------------------------------------------------------------------------------------
 cp "$photo" "two words [1] %s.jpg"
 cp "$photo" -- "-q.jpg"
-run image --thumbnail -o names -- "two words [1] %s.jpg" -q.jpg
+picture --thumbnail -o names -- "two words [1] %s.jpg" -q.jpg
 check "odd names" ended 0
 check "are kept" [ -s "names/two words [1] %s.jpg" ]
 check "all of them" [ -s names/-q.jpg ]
 odd=$(printf 'caf\351.jpg')
 cp "$photo" "$odd"
-run image --thumbnail --json -o names "$odd" "$photo"
+picture --thumbnail --json -o names "$odd" "$photo"
 check "a name that is not UTF-8 fails alone" prints '"done": 1'
 check "with its reason" prints "is not UTF-8"
 check "in a whole document" document
 check "that names it" prints '"input": "caf'
 cp "$photo" apple.HEIC
-run image --resize 40x -o names apple.HEIC
+picture --resize 40x -o names apple.HEIC
 check "what cannot be written becomes JPEG" [ -s names/apple.jpg ]
 
 # ---- programs --------------------------------------------------------------------------------------------------------
 mkdir empty
-run image --thumbnail --json -o names empty
+picture --thumbnail --json -o names empty
 check "no picture, and yet a document" document
 check "ends with 1" ended 1
-"$brigade" image --thumbnail --json -o full "$photo" >/dev/full 2>"$work/err"
+"$brigade" image --timeout 1h --thumbnail --json -o full "$photo" >/dev/full 2>"$work/err"
 status=$?
 check "a document that nobody got is a failure" ended 1
 cp "$build/modules/image.so" here.so
-run image --thumbnail --module here.so -o module "$photo"
+picture --thumbnail --module here.so -o module "$photo"
 check "a module in the current directory" ended 0
 mkdir -p moved/bin moved/lib64/brigade/modules
 cp "$brigade" moved/bin && cp "$build/modules/image.so" moved/lib64/brigade/modules
-LD_LIBRARY_PATH=$build BRIGADE_WORKER=$build/brigade-worker moved/bin/brigade image --thumbnail -o moved/out "$photo" \
-    >"$work/out" 2>"$work/err"
+LD_LIBRARY_PATH=$build BRIGADE_WORKER=$build/brigade-worker moved/bin/brigade image --timeout 1h --thumbnail -o moved/out \
+    "$photo" >"$work/out" 2>"$work/err"
 status=$?
 check "a prefix that was moved" ended 0
 
@@ -89,9 +90,9 @@ if command -v setpriv >/dev/null && [ "$(id -u)" -eq 0 ]; then
     mkdir -m 777 nobody
     cp "$photo" secret.jpg
     chmod 600 secret.jpg
-    if setpriv --reuid=65534 --regid=65534 --clear-groups "$brigade" --version >/dev/null 2>&1; then
-        setpriv --reuid=65534 --regid=65534 --clear-groups "$brigade" image --thumbnail -o nobody "$photo" secret.jpg \
-            >"$work/out" 2>"$work/err"
+    as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+    if as_nobody "$brigade" --version >/dev/null 2>&1 && as_nobody test -r "$photo"; then
+        as_nobody "$brigade" image --timeout 1h --thumbnail -o nobody "$photo" secret.jpg >"$work/out" 2>"$work/err"
         check "an unreadable file" says "secret.jpg: cannot open: Permission denied"
         check "fails alone" says "1 of 2 pictures done, 1 failed"
     fi
@@ -103,21 +104,21 @@ terminal() {
     columns=$1
     shift
     rm -rf shown
-    script -q -e -c "stty cols $columns; exec '$brigade' image -o shown $*" /dev/null </dev/null 2>"$work/err" |
+    script -q -e -c "stty cols $columns; exec '$brigade' image --timeout 1h -o shown $*" /dev/null </dev/null 2>"$work/err" |
         tr '\r' '\n' >"$work/out"
 }
 touch broken.jpg
 escape=$(printf '\033')
 if script -q -e -c true /dev/null </dev/null >/dev/null 2>&1; then
-    terminal 100 --blur 5 "$photo" broken.jpg
+    terminal 100 --blur 5 photos/photo-0000.jpg broken.jpg
     check "a terminal gets a bar" grep -q '\[[#.]*\] [0-9]* of 2' "$work/out"
     check "and colour" grep -q "$escape\[31m" "$work/out"
-    terminal 40 --blur 5 "$photo" broken.jpg
+    terminal 40 --blur 5 photos/photo-0000.jpg broken.jpg
     check "a narrow one no longer line" [ "$(sed "s/$escape\[[0-9]*[mK]//g" out | grep ' of 2, ' | awk 'length > 39' | wc -l)" -eq 0 ]
     check "and yet the counts" grep -q "[012] of 2, [01] failed\|[012] of 2, $escape\[31m1 failed" "$work/out"
-    NO_COLOR=1 terminal 100 --blur 5 "$photo" broken.jpg
+    NO_COLOR=1 terminal 100 --blur 5 photos/photo-0000.jpg broken.jpg
     check "NO_COLOR" [ "$(grep -c "$escape\[[0-9]*m" "$work/out")" -eq 0 ]
-    terminal 100 --quiet --blur 5 "$photo"
+    terminal 100 --quiet --blur 5 photos/photo-0000.jpg
     check "quiet on a terminal" [ ! -s "$work/out" ]
 fi
 

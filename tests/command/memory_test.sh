@@ -15,7 +15,8 @@ for needed in "$brigade" "$scenario" "$shim"; do
 done
 points=${MEMORY_POINTS:-6}
 tag=memory-test-$$
-bound=60 # seconds: far more than a run takes
+cd "$work" || exit 1
+bound=200 # seconds: what takes longer hangs
 
 # failing ENVIRONMENT... -- ARGUMENT...: the command with its memory failing.
 failing() {
@@ -32,12 +33,11 @@ failing() {
     env FAIL_TAG=$tag LD_PRELOAD="$shim" $before timeout -s KILL $bound "$brigade" "$@" \
         <"$work/in" >"$work/out" 2>"$work/err" || status=$?
 }
-# Of the processes of this test, workers of a command that ended take a moment.
+# Of the processes of this test, workers of a command that ended take a moment, or what a stopped machine makes of it.
 nobody_is_left() {
-    tries=0
+    began=$(date +%s)
     while grep -lsz "FAIL_TAG=$tag" /proc/[0-9]*/environ >"$work/left" 2>/dev/null && [ -s "$work/left" ]; do
-        tries=$((tries + 1))
-        [ $tries -lt 2000 ] || return 1
+        [ $(($(date +%s) - began)) -lt $bound ] || return 1
     done
 }
 ends_well() {
@@ -69,7 +69,7 @@ torture() {
     shift
     [ "${MEMORY_ONLY:-$what}" = "$what" ] || return 0
     program=brigade
-    failing FAIL_IN=brigade FAIL_REPORT="$work/count" -- "$@"
+    failing FAIL_IN=brigade FAIL_REPORT=count -- "$@"
     check "$what: well while memory is there" ended 0
     count=$(cat "$work/count")
     check "$what: it allocates" [ "$count" -gt 20 ]
@@ -96,7 +96,7 @@ torture analyze-groups analyze -w 2 -g country --sum price --median price --dist
 torture analyze-rows analyze -w 2 --isolation thread --select name,price --sort price --limit 3 --json "$work/rows.csv"
 if [ -x "$build/photos" ] && [ -f "$build/modules/image.so" ]; then
     "$build/photos" --count 2 "$work/photos" >/dev/null || exit 1
-    torture image image --resize 80x60 -w 2 -o "$work/result" "$work/photos"
+    torture image image --timeout 1h --resize 80x60 -w 2 -o "$work/result" "$work/photos"
 fi
 
 # Of the workers, each of which fails at the same place, and those that are started for them.
@@ -108,14 +108,14 @@ fi
 if [ "${MEMORY_ONLY:-lines}" = lines ]; then
     run run "$scenario" echo -w 1 --isolation thread --ordered
     check "lines: as they came" prints_file "$work/in"
-    failing FAIL_IN=brigade FAIL_REPORT="$work/count" -- run "$scenario" echo -w 1 --isolation thread --ordered
-    at=$(($(cat "$work/count") / 2))
-    for at in $at $((at + 7)) $((at + 14)) $((at + 21)); do # some allocations can be done without
+    failing FAIL_IN=brigade FAIL_REPORT=count -- run "$scenario" echo -w 1 --isolation thread --ordered
+    count=$(cat "$work/count") at=$((count / 2)) status=0
+    while [ "$status" -eq 0 ] && [ "$at" -le "$count" ]; do # some allocations can be done without
         failing FAIL_IN=brigade FAIL_AT="$at" -- run "$scenario" echo -w 1 --isolation thread --ordered
-        [ "$status" -eq 0 ] || break
+        at=$((at + 7))
     done
     check "lines: one fails" ended 1
-    check "lines: and says why" says "out of memory"
+    check "lines: and says why" says "BRG_NO_MEMORY" # what for depends on who was where
     check "lines: it is no bad JSON" [ "$(grep -c "no JSON" "$work/err")" -eq 0 ]
     check "lines: all others are done" lines out 99
     failing FAIL_IN=brigade FAIL_AT=2 -- run "$scenario" echo --init '{"greeting":"hello"}'

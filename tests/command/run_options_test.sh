@@ -54,8 +54,8 @@ for isolation in thread process; do
 done
 takes --scaling load --workers-min 0 --grow-busy 50 --shrink-busy 10 --scaling-interval 10ms --idle-timeout 1s --warm-spares 1
 takes --scaling backlog --workers-min 2 --grow-queued 1
-takes --recycle-tasks 5 --recycle-age 1h --recycle-rss 4G --memory-max 4G --rss-max 4G --start-timeout 1m
-takes --seed 1 --timeout 1m --queue-timeout 1m --deadline 1m --grace 1s --heartbeat 1m
+takes --recycle-tasks 5 --recycle-age 1h --recycle-rss 4G --memory-max 4G --rss-max 4G --start-timeout 1h
+takes --seed 1 --timeout 1h --queue-timeout 1h --deadline 1h --grace 1s --heartbeat 1h
 takes --retries 2 --retry-on crash,timeout,failed,memory,transient --backoff exponential --retry-delay 1ms \
     --retry-delay-max 2ms --retry-jitter 50 --crash-limit 3
 takes --retries 1 --retry-on all --message-max 1M --line-max 1k --in-flight 2
@@ -68,7 +68,7 @@ echo '{"greeting":"from a file"}' >"$work/init"
 run run "$scenario" state --init @"$work/init" --isolation thread
 check "init data of a file" prints '"greeting":"from a file"'
 printf '{"n":4}\n{"n":5}\n' >"$work/in"
-run run "$modules/batch.so" work --batch-size 2 --ordered -w 1
+run run "$modules/batch.so" work --batch-size 2 --batch-delay 1h --ordered -w 1
 check "batches" prints '{"n":10,"count":2,"attempt":1}'
 
 # A full queue, when it is asked for: the one worker is held, one task waits, so the third is too much.
@@ -156,7 +156,7 @@ if script -q -e -c true /dev/null </dev/null >/dev/null 2>&1; then
         </dev/null >"$work/shown" 2>&1 &
     job=$!
     exec 3<"$work/shown"
-    tr '\r' '\n' <&3 | { grep -m 1 'in flight' && cat >"$work/out"; } >"$work/line" &
+    stdbuf -oL tr '\r' '\n' <&3 | { grep -m 1 'in flight' && cat >"$work/out"; } >"$work/line" &
     shower=$!
     while [ ! -s "$work/line" ]; do kill -0 $shower 2>/dev/null || break; done
     echo >"$work/hold"

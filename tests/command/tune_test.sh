@@ -114,9 +114,14 @@ refuses "auto, always or never" tune work spin --progress often
 for rule in drop-oldest drop-newest; do
     refuses "what is lost cannot be measured" tune work spin --admission $rule --queue-max 1
 done
-run tune "$modules/only_one.so" nothing --init "\"$work/one\"" --from 2 --to 2 --start-timeout 3s --crash-limit 1000
+run tune "$modules/only_one.so" nothing --init "\"$work/one\"" --from 2 --to 2 --start-timeout 10s --crash-limit 1000
 check "workers that never start: it does not wait for ever" ended 3
-check "and says how many there are" says "1 worker is online, not 2, and that has not got better for"
+# Which of the two it sees first depends on how late it looks.
+stuck() {
+    says "1 worker is online, not 2, and that has not got better for" ||
+        says "1 of 2 workers are there, and the others do not start"
+}
+check "and says how many there are" stuck
 run tune work fail
 check "a task that fails: nothing can be measured" ended 3
 check "and why" says "failed, as it was asked to"
@@ -136,10 +141,11 @@ status=$?
 check "a table that nobody got is a failure" ended 1
 
 # ---- interrupted -----------------------------------------------------------------------------------------------------
-# Its progress line says when it has begun.
+# Its progress line says when it has begun. 620 rounds of a second are more than there is time for: whoever waits, the
+# interrupt comes before the end.
 for isolation in thread process; do
     mkfifo "$work/line-$isolation"
-    "$brigade" tune work spin -i '{"us":50}' --isolation $isolation --round 20ms --rounds 31 --sweep --to 500 --progress always \
+    "$brigade" tune work spin -i '{"us":50}' --isolation $isolation --round 1s --rounds 31 --sweep --to 20 --progress always \
         >"$work/out" 2>"$work/line-$isolation" &
     pid=$!
     {

@@ -60,8 +60,8 @@ null' mix --isolation $isolation
     fails '{"us":1,"spin_percent":101}' "from 0 to 100" mix --isolation $isolation
     fails '{"bytes":0}' "from 1 to 1073741824" touch --isolation $isolation
     fails '7' "takes a string, bytes or a buffer" hash --isolation $isolation
-    fails '{"ms":600000}' "timed out" spin -t 20ms --isolation $isolation
-    fails '{"ms":600000}' "timed out" sleep -t 20ms --isolation $isolation
+    fails '{"ms":600000}' "timed out" spin -t 20ms --grace 1h --isolation $isolation
+    fails '{"ms":600000}' "timed out" sleep -t 20ms --grace 1h --isolation $isolation
 done
 gives '{"times":1}' 'null' crash --retries 1
 fails '{}' "SIGSEGV" crash

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker that finds the file of its init data there already never starts; the first one makes it. */
+/* A worker that finds the file of its init data locked never starts; the first one locks it, for as long as it lives. */
 #include <brigade/module.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 static brg_status only_one_start(brg_context *context)
@@ -15,10 +17,12 @@ static brg_status only_one_start(brg_context *context)
         return brg_context_fail(context, 0, "which file?");
     char path[4096] = "";
     memcpy(path, name, size < sizeof(path) ? size : sizeof(path) - 1);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    while (fd < 0)
+    static int file; /* open until the worker ends, and so is the lock held */
+    file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0)
+        return brg_context_fail(context, errno, "%s: %s", path, strerror(errno));
+    while (flock(file, LOCK_EX | LOCK_NB) != 0)
         pause();
-    close(fd);
     return BRG_OK;
 }
 
