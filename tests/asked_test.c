@@ -49,9 +49,8 @@ static void asked_in(brg_isolation isolation, const char *way)
     assert_int_equal(brg_loop_create(&a.loop, NULL, &error), BRG_OK);
     const brg_worker_options *options = brg_worker_opts(.loop = a.loop, .isolation = isolation, .module = module,
                                                         .grace_ns = SCENARIO_LONG, .start_timeout_ns = SCENARIO_LONG,
-                                                        .on_message = asked_message,
-                                                        .on_error = asked_error, .on_exit = asked_exit,
-                                                        .user_data = &a);
+                                                        .on_message = asked_message, .on_error = asked_error,
+                                                        .on_exit = asked_exit, .user_data = &a);
     if (brg_worker_create(&worker, options, &error) != BRG_OK)
         fail_msg("%s", error.message);
     assert_int_equal(brg_worker_post(worker, scenario_string("for", way), 0, &error), BRG_OK);

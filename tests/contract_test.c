@@ -99,8 +99,7 @@ static void destroy_delivers_what_is_out(void **state)
     scenario_gate gate;
     scenario_gate_open(&gate);
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
-    brg_pool *pool = scenario_pool(scenario_isolation(state),
-                                   brg_pool_opts(.loop = loop, .workers_max = 1));
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop, .workers_max = 1));
     call_record running = {0}, queued[10] = {{0}};
     assert_int_equal(brg_pool_submit(pool, "spin_politely", scenario_gate_input(&gate, false),
                                      brg_submit_opts(.done = count_call, .user_data = &running), NULL),
@@ -206,8 +205,7 @@ static void cancel_running_by(void **state, const char *name)
 {
     scenario_gate gate;
     scenario_gate_open(&gate);
-    brg_pool *pool = scenario_pool(scenario_isolation(state),
-                                   brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1));
     brg_task *task = scenario_submit(pool, name, scenario_gate_input(&gate, false), NULL);
     scenario_gate_reached(&gate);
     assert_int_equal(brg_task_cancel(task), BRG_OK);
@@ -226,8 +224,7 @@ static void cancelled_task_may_finish(void **state)
 {
     scenario_gate gate;
     scenario_gate_open(&gate);
-    brg_pool *pool = scenario_pool(scenario_isolation(state),
-                                   brg_pool_opts(.workers_max = 1));
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1));
     brg_task *task = scenario_submit(pool, "finish_anyway", scenario_gate_input(&gate, false), NULL);
     scenario_gate_reached(&gate);
     assert_int_equal(brg_task_cancel(task), BRG_OK);

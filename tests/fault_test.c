@@ -311,7 +311,7 @@ static void queue_timeout_holds_behind_a_long_task(void **state)
     (void)state;
     int let_go = 0;
     brg_task *task = NULL;
-    assert_int_equal(brg_pool_create(&behind_pool, brg_pool_opts(.workers_max = 1), NULL), BRG_OK);
+    behind_pool = scenario_function_pool(brg_pool_opts(.workers_max = 1));
     for (int i = 0; i < 5000; i++)
         assert_int_equal(brg_pool_call(behind_pool, behind_noop, NULL, NULL, NULL), BRG_OK);
     assert_int_equal(brg_pool_wait_idle(behind_pool, SCENARIO_BOUND), BRG_OK);
@@ -339,8 +339,7 @@ static void no_cancel_is_lost(void **state)
 {
     (void)state;
     brg_pool *pool = NULL;
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 2, .grace_ns = BRG_FOREVER), NULL),
-                     BRG_OK);
+    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 2, .grace_ns = BRG_FOREVER), NULL), BRG_OK);
     for (int i = 0; i < 20000; i++) {
         brg_task *task = NULL;
         assert_int_equal(brg_pool_submit_call(pool, until_cancelled, NULL, NULL, &task), BRG_OK);

@@ -84,8 +84,9 @@ static brg_worker *flat_worker(brg_isolation isolation)
     brg_error error;
     brg_worker *worker = NULL;
     snprintf(module, sizeof(module), "%s/objects.so", getenv("TEST_MODULE_DIR"));
-    if (brg_worker_create(&worker, brg_worker_opts(.isolation = isolation, .module = module, .grace_ns = SCENARIO_LONG,
-                                                   .start_timeout_ns = SCENARIO_LONG),
+    if (brg_worker_create(&worker,
+                          brg_worker_opts(.isolation = isolation, .module = module, .grace_ns = SCENARIO_LONG,
+                                          .start_timeout_ns = SCENARIO_LONG),
                           &error) != BRG_OK)
         fail_msg("%s", error.message);
     return worker;
