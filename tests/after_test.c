@@ -6,7 +6,7 @@
 
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define MANY (WATCH_SANITIZED ? 10000 : 100000)
 #define WIDE (WATCH_SANITIZED ? 2000 : 10000)
 

@@ -7,8 +7,6 @@
 
 #include "scenario.h"
 
-#define BOUND BRG_SECONDS(60)
-
 static const char *const ways[] = {"port",    "post",  "lock",  "shared32", "shared64",  "semaphore",
                                    "barrier", "latch", "token", "queue",    "condition", "broadcast"};
 
@@ -50,9 +48,9 @@ static void asked_in(brg_isolation isolation, const char *way)
     snprintf(module, sizeof(module), "%s/waiting.so", getenv("TEST_MODULE_DIR"));
     assert_int_equal(brg_loop_create(&a.loop, NULL, &error), BRG_OK);
     const brg_worker_options *options = brg_worker_opts(.loop = a.loop, .isolation = isolation, .module = module,
-                                                        .grace_ns = BOUND, .on_message = asked_message,
-                                                        .on_error = asked_error, .on_exit = asked_exit,
-                                                        .user_data = &a);
+                                                        .grace_ns = SCENARIO_LONG, .start_timeout_ns = SCENARIO_LONG,
+                                                        .on_message = asked_message, .on_error = asked_error,
+                                                        .on_exit = asked_exit, .user_data = &a);
     if (brg_worker_create(&worker, options, &error) != BRG_OK)
         fail_msg("%s", error.message);
     assert_int_equal(brg_worker_post(worker, scenario_string("for", way), 0, &error), BRG_OK);

@@ -12,7 +12,7 @@ static void a_full_batch_goes_at_once(void **state)
         tasks[i] = submit(pool, "double", i);
     for (int i = 0; i < 40; i++)
         expect_number(tasks[i], 2 * i, 4);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     brg_pool_stats stats = scenario_stats(pool);
     assert_int_equal(stats.batches, 10);
     assert_int_equal(stats.submitted, 40);
@@ -36,9 +36,11 @@ static void a_lone_task_goes_after_the_delay(void **state)
 
 static void a_batch_that_waits_for_a_worker_grows(void **state)
 {
-    brg_pool *pool = batch_pool(state, .batch_delay_ns = BRG_MILLISECONDS(1), .batch_size = 4);
+    brg_pool *pool = batch_pool(state, .batch_size = 4);
     busy other;
-    busy_begin(&other, pool);
+    busy_begin(&other, pool); /* its own batch waits until it is full */
+    brg_pool_options shorter = {.size = sizeof(shorter), .batch_delay_ns = BRG_MILLISECONDS(1)};
+    assert_int_equal(brg_pool_tune(pool, &shorter, NULL), BRG_OK);
     brg_task *tasks[3] = {submit(pool, "double", 1), NULL, NULL};
     if (scenario_isolation(state) == BRG_ISOLATION_THREAD) {
         brg_task *urgent = scenario_submit(pool, "work", order("double", 9),
@@ -118,7 +120,7 @@ static void a_batch_is_no_larger_than_a_message(void **state)
         assert_int_equal(brg_value_map(&input, NULL, brg_field_int("n", i), brg_field_string("text", text)), BRG_OK);
         tasks[i] = scenario_submit(pool, "work", input, NULL);
     }
-    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_drain(pool, SCENARIO_BOUND), BRG_OK);
     for (int i = 0; i < 6; i++)
         expect_number(tasks[i], 2 * i, scenario_isolation(state) == BRG_ISOLATION_PROCESS ? 2 : 3);
     brg_pool_destroy(pool);
@@ -228,7 +230,7 @@ static void objects_travel_in_batches(void **state)
         for (int i = 0; i < 2; i++) {
             brg_value *heard = NULL;
             int64_t number = 0;
-            assert_int_equal(brg_port_receive(ours[i], &heard, BRG_SECONDS(60)), BRG_OK);
+            assert_int_equal(brg_port_receive(ours[i], &heard, SCENARIO_BOUND), BRG_OK);
             assert_int_equal(brg_view_int(brg_value_root(heard), &number), BRG_OK);
             assert_int_equal(number, 10 + i);
             brg_value_unref(heard);

@@ -7,16 +7,13 @@
 
 #include "scenario.h"
 
-#define LONG BRG_SECONDS(3600)
+#define LONG SCENARIO_LONG
 
 static inline brg_pool *batch_pool_of(brg_isolation isolation, brg_pool_options options)
 {
     static char module[512];
-    brg_pool *pool = NULL;
-    brg_error error;
     snprintf(module, sizeof(module), "%s/batch.so", getenv("TEST_MODULE_DIR"));
     options.size = sizeof(options);
-    options.isolation = isolation;
     options.module = module;
     if (options.workers_max == 0)
         options.workers_max = 1;
@@ -24,9 +21,7 @@ static inline brg_pool *batch_pool_of(brg_isolation isolation, brg_pool_options 
         options.batch_size = 4;
     if (options.batch_delay_ns == 0)
         options.batch_delay_ns = LONG;
-    if (brg_pool_create(&pool, &options, &error) != BRG_OK)
-        fail_msg("pool: %s", error.message);
-    return pool;
+    return scenario_pool(isolation, &options);
 }
 #define batch_pool(state, ...) batch_pool_of(scenario_isolation(state), (brg_pool_options){__VA_ARGS__})
 

@@ -114,7 +114,7 @@ static void each_worker_has_what_was_given_last(void **state)
         assert_int_equal(all.seen[i], -1);
         assert_int_equal(all.hooks[i], 4);
     }
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     brg_pool_stats stats = scenario_stats(pool);
     assert_int_equal(stats.submitted, 4 * WORKERS); /* the library's own count for nobody */
     assert_int_equal(stats.done, 4 * WORKERS);
@@ -157,7 +157,7 @@ static void a_worker_of_no_pool_has_no_place(void **state)
     brg_worker *worker = NULL;
     assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.entry = ask_outside, .entry_argument = &asked), NULL),
                      BRG_OK);
-    assert_int_equal(brg_worker_wait(worker, BRG_SECONDS(60), NULL), BRG_OK);
+    assert_int_equal(brg_worker_wait(worker, SCENARIO_BOUND, NULL), BRG_OK);
     assert_true(asked);
     brg_worker_destroy(worker);
 }
@@ -241,7 +241,7 @@ static void at_any_time(void **state)
             assert_in_range(shown(tasks[i][j], "nth"), 1, 7);
             brg_task_unref(tasks[i][j]);
         }
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(scenario_stats(pool).done, ROUNDS * EACH);
     brg_pool_destroy(pool);
 }
@@ -255,16 +255,18 @@ static brg_value *bad_config(const char *how)
     return config;
 }
 
-static bool breaker_is_open(void *pool)
+/* Until the breaker opens, which ends what waits; it says why. */
+static brg_error wait_for_breaker(brg_pool *pool)
 {
     brg_error error = {.status = BRG_OK};
     brg_task *task = NULL;
-    brg_status status = brg_pool_submit(pool, "show", NULL, brg_submit_opts(.error = &error), &task);
-    brg_task_unref(task);
-    if (status != BRG_UNAVAILABLE)
-        return false;
-    assert_non_null(strstr(error.message, "this configuration is refused"));
-    return true;
+    brg_status status;
+    while ((status = brg_pool_submit(pool, "show", NULL, brg_submit_opts(.error = &error), &task)) == BRG_OK) {
+        assert_int_not_equal(scenario_result(task)->status, BRG_OK);
+        brg_task_unref(task);
+    }
+    assert_int_equal(status, BRG_UNAVAILABLE);
+    return error;
 }
 
 static bool works_again(void *pool)
@@ -287,7 +289,8 @@ static void a_refused_configuration_ends_the_worker(void **state)
     brg_pool *pool = configure_pool(state, brg_pool_opts(.restart_min_ns = 1, .breaker_open_ns = BRG_MILLISECONDS(20)));
     assert_true(watch_until(is_full_of_workers, pool));
     assert_int_equal(brg_pool_configure(pool, bad_config("fail"), NULL), BRG_OK);
-    assert_true(watch_until(breaker_is_open, pool)); /* no replacement takes it either */
+    brg_error error = wait_for_breaker(pool); /* no replacement takes it either */
+    assert_non_null(strstr(error.message, "this configuration is refused"));
     assert_true(watch_until(has_no_worker, pool));
     assert_true(scenario_stats(pool).workers_start_failed >= 5);
     configure_all(pool, 21);
@@ -301,11 +304,7 @@ static void a_crash_in_the_hook_is_one_of_the_worker(void **state)
         state, brg_pool_opts(.restart_min_ns = 1, .breaker_failures = 2, .breaker_open_ns = BRG_MILLISECONDS(20)));
     assert_true(watch_until(is_full_of_workers, pool));
     assert_int_equal(brg_pool_configure(pool, bad_config("crash"), NULL), BRG_OK);
-    brg_task *task = NULL;
-    while (brg_pool_submit(pool, "show", NULL, NULL, &task) == BRG_OK) { /* until the breaker opens */
-        assert_int_not_equal(scenario_result(task)->status, BRG_OK);
-        brg_task_unref(task);
-    }
+    (void)wait_for_breaker(pool);
     configure_all(pool, 21);
     assert_true(watch_until(works_again, pool));
     brg_pool_destroy(pool);
@@ -402,7 +401,7 @@ static void what_cannot_be_given_stays(void **state)
     assert_int_equal(shown(task, "hooks"), 0);
     brg_task_unref(task);
     assert_int_equal(brg_pool_submit(pool, "\001configure", NULL, NULL, NULL), BRG_INVALID); /* a name of the library */
-    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_drain(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(brg_pool_configure(pool, NULL, &error), BRG_CLOSED);
     assert_int_equal(brg_pool_submit_all(pool, "show", NULL, NULL, NULL), BRG_CLOSED);
     brg_pool_destroy(pool);
@@ -498,14 +497,14 @@ static void it_is_tried_again_there(void **state)
     for (int i = 0; i < 2; i++) {
         uint32_t count = 0;
         assert_int_equal(brg_pool_submit_all(pool, "fail", NULL, NULL, &count), BRG_OK);
-        assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+        assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
         assert_int_equal(scenario_stats(pool).failed, (unsigned)(i + 1) * WORKERS);
         assert_int_equal(scenario_stats(pool).retried, (unsigned)(i + 1) * 2 * WORKERS);
         assert_int_equal(brg_pool_tune(pool, brg_pool_opts(.retry_delay_ns = 1000), NULL), BRG_OK);
     }
     uint32_t count = 0;
     assert_int_equal(brg_pool_submit_all(pool, "nowhere", NULL, NULL, &count), BRG_OK);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(scenario_stats(pool).failed, 3 * WORKERS);
     brg_pool_destroy(pool);
 }
@@ -538,7 +537,7 @@ static void it_is_cancelled_with_the_rest(void **state)
                      BRG_OK);
     assert_int_equal(brg_pool_stop(pool, 0), BRG_TIMED_OUT);
     crowd_release(&here, WORKERS);
-    assert_int_equal(brg_pool_stop(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_stop(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(all.cancelled, WORKERS);
     assert_int_equal(tokened.cancelled, 2 * WORKERS);
     brg_token_unref(token);

@@ -99,8 +99,7 @@ static void destroy_delivers_what_is_out(void **state)
     scenario_gate gate;
     scenario_gate_open(&gate);
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
-    brg_pool *pool = scenario_pool(scenario_isolation(state),
-                                   brg_pool_opts(.loop = loop, .workers_max = 1, .grace_ns = BRG_SECONDS(20)));
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop, .workers_max = 1));
     call_record running = {0}, queued[10] = {{0}};
     assert_int_equal(brg_pool_submit(pool, "spin_politely", scenario_gate_input(&gate, false),
                                      brg_submit_opts(.done = count_call, .user_data = &running), NULL),
@@ -133,7 +132,7 @@ static void run_timeout_starts_with_the_task(void **state)
     scenario_gate_reached(&gate);
     brg_task *polite = scenario_submit(pool, "spin_politely", NULL,
                                        brg_submit_opts(.run_timeout_ns = BRG_MILLISECONDS(20)));
-    brg_task *after = scenario_submit(pool, "noop", NULL, brg_submit_opts(.run_timeout_ns = BRG_SECONDS(50)));
+    brg_task *after = scenario_submit(pool, "noop", NULL, brg_submit_opts(.run_timeout_ns = SCENARIO_LONG));
     /* However long it waits, it does not time out before it runs. */
     assert_int_equal(brg_task_wait(polite, BRG_MILLISECONDS(60)), BRG_TIMED_OUT);
     scenario_gate_release(&gate);
@@ -206,8 +205,7 @@ static void cancel_running_by(void **state, const char *name)
 {
     scenario_gate gate;
     scenario_gate_open(&gate);
-    brg_pool *pool = scenario_pool(scenario_isolation(state),
-                                   brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(30)));
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1));
     brg_task *task = scenario_submit(pool, name, scenario_gate_input(&gate, false), NULL);
     scenario_gate_reached(&gate);
     assert_int_equal(brg_task_cancel(task), BRG_OK);
@@ -226,8 +224,7 @@ static void cancelled_task_may_finish(void **state)
 {
     scenario_gate gate;
     scenario_gate_open(&gate);
-    brg_pool *pool = scenario_pool(scenario_isolation(state),
-                                   brg_pool_opts(.workers_max = 1, .grace_ns = BRG_SECONDS(30)));
+    brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.workers_max = 1));
     brg_task *task = scenario_submit(pool, "finish_anyway", scenario_gate_input(&gate, false), NULL);
     scenario_gate_reached(&gate);
     assert_int_equal(brg_task_cancel(task), BRG_OK);
@@ -455,7 +452,7 @@ static void drain_finishes_everything(void **state)
     brg_task *tasks[300];
     for (int i = 0; i < 300; i++)
         tasks[i] = scenario_submit(pool, "noop", NULL, NULL);
-    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_drain(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(brg_pool_submit(pool, "noop", NULL, NULL, NULL), BRG_CLOSED);
     for (int i = 0; i < 300; i++) {
         assert_int_equal(brg_task_result(tasks[i])->status, BRG_OK);
@@ -480,7 +477,7 @@ static void stop_cancels_the_queue_only(void **state)
     assert_int_equal(scenario_result(queued)->status, BRG_CANCELLED);
     assert_int_equal(brg_task_get_state(running), BRG_TASK_RUNNING);
     scenario_gate_release(&gate);
-    assert_int_equal(brg_pool_stop(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_stop(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(scenario_result(running)->status, BRG_OK);
     brg_task_unref(running);
     brg_task_unref(queued);
@@ -565,7 +562,7 @@ static void functions_run_as_tasks(void **state)
     assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 2), NULL), BRG_OK);
     for (int i = 0; i < 20000; i++)
         assert_int_equal(brg_pool_call(pool, call_sum, &count, NULL, NULL), BRG_OK);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(count, 20000);
     brg_task *task = NULL, *waiter = NULL;
     assert_int_equal(brg_pool_submit_call(pool, call_fail, NULL, NULL, &task), BRG_OK);

@@ -34,13 +34,13 @@ static inline void crowd_close(crowd *self)
 
 static inline brg_value *crowd_input(const crowd *self) { return scenario_gate_input(&self->gate, true); }
 
-/* Until so many more are there, at most a minute. */
+/* Until so many more are there, at most some minutes. */
 static inline void crowd_wait(const crowd *self, int count)
 {
     for (int i = 0; i < count; i++) {
         char byte;
         struct pollfd poller = {.fd = self->reach, .events = POLLIN};
-        assert_int_equal(poll(&poller, 1, 60000), 1);
+        assert_int_equal(poll(&poller, 1, (int)(SCENARIO_BOUND / 1000000)), 1);
         assert_int_equal(read(self->reach, &byte, 1), 1);
     }
 }

@@ -213,7 +213,7 @@ static void act_when_full(brg_pool *pool, uint64_t waiting, void *user_data)
     assert_int_equal(brg_pool_submit(pool, "show", NULL, NULL, NULL), BRG_OK);
     assert_int_equal(scenario_stats(pool).queued, waiting + 1);
     crowd_release(self->here, 1);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     (void)brg_loop_dispatch(self->loop); /* an event inside an event */
     assert_string_equal(self->levels, "FD");
 }
@@ -276,7 +276,7 @@ static void in_turn_under_load(void **state)
     } while (stats.submitted + atomic_load(&rejected) < 2 + SUBMITTERS * SUBMITS);
     for (int i = 0; i < SUBMITTERS; i++)
         pthread_join(threads[i], NULL);
-    assert_int_equal(brg_pool_wait_idle(self.pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(self.pool, SCENARIO_BOUND), BRG_OK);
     assert_false(brg_pool_is_full(self.pool));
     (void)brg_loop_dispatch(self.loop);
     assert_int_equal(self.level_count % 2, 0); /* drained at last */

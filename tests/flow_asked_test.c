@@ -5,8 +5,8 @@
 
 #include "plug.h"
 
-#define BOUND BRG_SECONDS(60)
-#define POLL_MS 60000
+#define BOUND SCENARIO_BOUND
+#define POLL_MS ((int)(SCENARIO_BOUND / 1000000))
 
 typedef enum way { FROM_OUTSIDE, FROM_A_TASK, IN_THE_BACKGROUND, WAYS } way;
 

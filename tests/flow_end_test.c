@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 
 /* ---- what ends them ---------------------------------------------------------------------------------------------- */
 

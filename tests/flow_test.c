@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 
 /* ---- every index once -------------------------------------------------------------------------------------------- */
 

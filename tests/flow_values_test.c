@@ -9,20 +9,15 @@
 
 #include "base/random.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 
 static brg_pool *make_pool(void **state, const brg_pool_options *given)
 {
     char module[512];
-    brg_pool *pool = NULL;
-    brg_error error;
     snprintf(module, sizeof(module), "%s/flow.so", getenv("TEST_MODULE_DIR"));
     brg_pool_options options = *given;
-    options.isolation = scenario_isolation(state);
     options.module = module;
-    if (brg_pool_create(&pool, &options, &error) != BRG_OK)
-        fail_msg("pool: %s", error.message);
-    return pool;
+    return scenario_pool(scenario_isolation(state), &options);
 }
 
 /* 0 to count - 1, with a map that does `what` at `where`. */

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 
 static brg_task *start_call(brg_pool *pool, brg_call_fn call, void *argument)
 {
@@ -347,6 +347,7 @@ static void wait_for_lost(size_t count)
 /* Both its worker and the one that runs its fork are given up. */
 static void start_deaf(brg_pool *pool, deaf *d)
 {
+    wait_for_lost(0); /* of those before */
     *d = (deaf){.after = {.n = 12}};
     brg_task *task = start_call(pool, deaf_task, d);
     plug_wait(&d->plug, 1);

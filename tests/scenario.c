@@ -15,11 +15,23 @@ const char *scenario_module(void)
     return path;
 }
 
+/* Nobody is ended because the machine stood still, where the test did not ask for it. */
+static brg_pool *scenario_create(brg_pool_options *options)
+{
+    brg_pool *pool = NULL;
+    brg_error error;
+    if (options->grace_ns == 0)
+        options->grace_ns = SCENARIO_LONG;
+    if (options->start_timeout_ns == 0)
+        options->start_timeout_ns = SCENARIO_LONG;
+    if (brg_pool_create(&pool, options, &error) != BRG_OK)
+        fail_msg("pool: %s", error.message);
+    return pool;
+}
+
 brg_pool *scenario_pool(brg_isolation isolation, const brg_pool_options *options)
 {
     brg_pool_options complete = {.size = sizeof(complete)};
-    brg_pool *pool = NULL;
-    brg_error error;
     if (options != NULL)
         complete = *options;
     complete.isolation = isolation;
@@ -27,20 +39,13 @@ brg_pool *scenario_pool(brg_isolation isolation, const brg_pool_options *options
         complete.module = scenario_module();
     if (complete.workers_max == 0)
         complete.workers_max = 2;
-    if (complete.start_timeout_ns == 0) /* no start fails because the machine is slow */
-        complete.start_timeout_ns = BRG_SECONDS(600);
-    if (brg_pool_create(&pool, &complete, &error) != BRG_OK)
-        fail_msg("pool: %s", error.message);
-    return pool;
+    return scenario_create(&complete);
 }
 
 brg_pool *scenario_function_pool(const brg_pool_options *options)
 {
-    brg_pool *pool = NULL;
-    brg_error error;
-    if (brg_pool_create(&pool, options, &error) != BRG_OK)
-        fail_msg("pool: %s", error.message);
-    return pool;
+    brg_pool_options complete = *options;
+    return scenario_create(&complete);
 }
 
 brg_task *scenario_submit(brg_pool *pool, const char *name, brg_value *input, const brg_submit_options *options)
@@ -54,7 +59,7 @@ brg_task *scenario_submit(brg_pool *pool, const char *name, brg_value *input, co
 
 const brg_result *scenario_result(brg_task *task)
 {
-    assert_int_equal(brg_task_wait(task, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(task, SCENARIO_BOUND), BRG_OK);
     const brg_result *result = brg_task_result(task);
     assert_non_null(result);
     return result;

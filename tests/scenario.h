@@ -26,15 +26,21 @@
     }
 #define SCENARIO_BOTH(test) SCENARIO_THREAD(test), SCENARIO_PROCESS(test)
 
+/* How long a test waits for what comes for certain, on whatever machine: only what hangs takes as long. */
+#define SCENARIO_BOUND BRG_SECONDS(240)
+/* For times that must not run out: a thread or process may stand still for longer than any default. */
+#define SCENARIO_LONG BRG_SECONDS(3600)
+
 static inline brg_isolation scenario_isolation(void **state) { return (brg_isolation)(intptr_t)*state; }
 
 /* Where the scenario module lies. */
 const char *scenario_module(void);
 
-/* A pool on the scenario module; fails the test when it cannot be made. `options` is completed and may be NULL. */
+/* A pool on the scenario module; fails the test when it cannot be made. `options` is completed and may be NULL: who is
+ * asked to end, and who starts, has an hour, unless it says otherwise. */
 brg_pool *scenario_pool(brg_isolation isolation, const brg_pool_options *options);
 
-/* A pool of threads for functions; fails the test when it cannot be made. */
+/* A pool of threads for functions; likewise. */
 brg_pool *scenario_function_pool(const brg_pool_options *options);
 
 /* Submits, fails the test when that fails. `input` is taken. */

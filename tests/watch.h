@@ -8,7 +8,7 @@
 
 /* A descriptor that becomes readable when the process ends; -1 when it is gone already. */
 int watch_process(pid_t pid);
-/* Waits for that, up to a minute, and closes it. */
+/* Waits for that, up to some minutes, and closes it. */
 bool watch_gone(int pidfd);
 /* Whether it has ended and its parent knows: nothing is left of it. */
 bool watch_is_reaped(int pidfd);
@@ -22,7 +22,7 @@ int watch_count_children(void);
 int watch_count_threads(void);
 long watch_memory_kb(void);
 
-/* Looks again and again, up to a minute, until `holds`; what it returned last. For what ends soon after a call,
+/* Looks again and again, up to some minutes, until `holds`; what it returned last. For what ends soon after a call,
  * unseen. */
 bool watch_until(bool (*holds)(void *argument), void *argument);
 bool watch_until_files(int at_most);    /* scenario_open_files() */

@@ -10,9 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static void meet(const brg_value *input)
+/* Says how many there are in its batch. */
+static void meet(const brg_value *input, uint32_t count)
 {
-    char byte = 'x';
+    char byte = (char)('0' + count % 10);
     const char *reach = brg_view_get_string(brg_value_root(input), "reach", NULL);
     const char *hold = brg_view_get_string(brg_value_root(input), "hold", NULL);
     int fd = reach == NULL ? -1 : open(reach, O_WRONLY | O_CLOEXEC);
@@ -118,7 +119,7 @@ static brg_status batch_work(brg_context *context, brg_batch *batch)
     brg_status status = BRG_OK;
     for (uint32_t i = 0; i < brg_batch_count(batch); i++)
         if (brg_batch_input(batch, i) != NULL)
-            meet(brg_batch_input(batch, i));
+            meet(brg_batch_input(batch, i), brg_batch_count(batch));
     for (uint32_t i = 0; i < brg_batch_count(batch); i++) {
         if (says(brg_batch_input(batch, i), "whole"))
             status = brg_context_fail(context, 7, "the whole batch");
