@@ -105,7 +105,26 @@ check "select and limit" gives name '"Müller, Hans"' '"two' 'lines"'
 run -s price,country --top 2:price --where 'price >= 0' small.csv
 check "top rows" gives price,country 100,DE 20,FR
 run -s price --sort price --limit 9 small.csv
-check "numbers, then text, then nothing" gives price 3 10.5 20 100 x ''
+check "numbers, then text, then nothing" gives price 3 10.5 20 100 x '""'
+printf 'a,b\n,1\nx,2\n,3\n' >holes.csv
+run -s a holes.csv
+check "an empty cell alone in its row is quoted" gives a '""' x '""'
+cp out alone.csv
+run alone.csv
+check "  so that it is read again" cmp -s out alone.csv
+run --top 3:b -s a holes.csv
+check "  also of rows that were kept" gives a '""' x '""'
+run --sort b:desc -s a holes.csv
+check "  and of sorted ones" gives a '""' x '""'
+run -s a,b holes.csv
+check "  not beside others" cmp -s out holes.csv
+printf '""\n1\n' >in
+run
+check "  also as a title" cmp -s out in
+run --no-header -s 1 --where '$1 != 1'
+check "  and where that is data" gives '""'
+run -g a --count -f csv holes.csv
+check "  not where a group is counted" gives a,count x,1 ,2
 run -s name,price --json small.csv
 check "rows as JSON" "$build/tests/bin/test_json_document" out
 
@@ -139,7 +158,7 @@ echo a,b >header.csv
 run --count -f csv header.csv
 check "a header alone" gives count 0
 run --sum a -f csv header.csv
-check "sums of nothing" gives 'sum(a)' ''
+check "sums of nothing" gives 'sum(a)' '""'
 printf 'b,a\n' >other.csv
 run --count header.csv other.csv
 check "another header" says 'other.csv: its column 1 is "b", that of the first input is "a"'
