@@ -83,12 +83,11 @@ static analyze_cell print_measure(const analyze_options *options, const analyze_
         return print_percentile(options, result, owner, measure->percent, cell);
     if (cell->count == 0)
         return (analyze_cell){NULL, 0, true};
-    double sum = group_total(cell);
     switch (measure->kind) {
     case MEASURE_SUM:
-        return print_number(sum);
+        return print_number(analyze_cell_sum(cell));
     case MEASURE_MEAN:
-        return print_number(sum / (double)cell->count);
+        return print_number(analyze_cell_mean(cell));
     case MEASURE_MIN:
         return print_number(cell->low);
     default:

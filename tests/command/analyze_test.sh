@@ -181,9 +181,17 @@ for size in 3k 64k 1M; do
 done
 printf 'a\n1e308\n1e308\n-1\n' >in
 run --sum a --mean a -f csv
-check "sums that no double holds" gives "sum(a),mean(a)" inf,inf
+check "sums that no double holds, and their mean" gives "sum(a),mean(a)" inf,6.666666666666666e+307
 run --sum a -f json
 check "  are null in JSON" gives "[" '{"sum(a)":null}' "]"
+printf 'a\n1e308\n1e308\n1e308\n-1e308\n-1e308\n-1e308\n7\n' >far.csv
+for isolation in thread process; do
+    run --sum a --mean a --median a --exact -f csv --isolation $isolation --chunk 9 far.csv
+    check "sums that come back, $isolation" gives "sum(a),mean(a),p50(a)" 7,1,7
+done
+printf 'a\n-1e308\n1e308\n' >in
+run -p 0,50,75,100:a --exact -f csv
+check "between numbers that are far apart" gives "p0(a),p50(a),p75(a),p100(a)" -1e+308,0,5e+307,1e+308
 printf 'a,b\n1,2\n3,%0200d\n5,6\n7,%0200d\n9,10\n' 0 0 >long.csv
 cp long.csv in
 for size in 10 300 64k; do
