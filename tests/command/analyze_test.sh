@@ -324,6 +324,38 @@ wait $killer 2>/dev/null
 exec 3>&-
 check "an interrupt ends it with 130" ended 130
 check "without a result" [ ! -s out ]
+
+# unread NAME ARGUMENT...: interrupted when it has begun to write and nobody reads the rest. One signal is enough: it is
+# listened to since before the first byte. (Not with a sanitizer, which may keep a signal until after the next write.)
+unread() {
+    name=$1
+    shift
+    rm -f unread
+    mkfifo unread
+    "$brigade" analyze "$@" big.csv >unread 2>err &
+    pid=$!
+    exec 4<unread
+    head -c 1 <&4 >out
+    if [ -f "$build/tests/bin/interrupting.so" ]; then
+        kill -TERM $pid
+        killer=
+    else
+        (while kill -TERM $pid; do :; done) 2>/dev/null &
+        killer=$!
+    fi
+    wait $pid
+    status=$?
+    [ -n "$killer" ] && kill "$killer" 2>/dev/null && wait "$killer" 2>/dev/null
+    exec 4<&-
+    check "$name that nobody reads: interrupted" ended 130
+    check "  and nothing is said" says_nothing
+}
+unread "rows"
+unread "rows, on threads" --isolation thread
+unread "rows as JSON" --json -s id,note,country
+unread "groups" -g id --count -f csv
+unread "a table" -g id --count
+
 "$brigade" analyze --count small.csv >/dev/full 2>err
 status=$?
 check "a result that nobody got is a failure" ended 1
