@@ -117,6 +117,11 @@ done
 run tune "$modules/only_one.so" nothing --init "\"$work/one\"" --from 2 --to 2 --start-timeout 3s --crash-limit 1000
 check "workers that never start: it does not wait for ever" ended 3
 check "and says how many there are" says "1 worker is online, not 2, and that has not got better for"
+for good in 1 5; do # the first try, and then none; some more
+    run tune "$modules/tiring.so" work -i $good --isolation thread --to 1 --start-timeout 2s
+    check "tasks that hang after $good: it does not wait for ever" ended 3
+    check "and says so" says "no task has ended for"
+done
 run tune work fail
 check "a task that fails: nothing can be measured" ended 3
 check "and why" says "failed, as it was asked to"
