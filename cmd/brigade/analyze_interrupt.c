@@ -25,13 +25,13 @@ static void interrupt_taken(int number)
     (void)number;
     int error = errno;
     analyze_stop = 1;
+    if (interrupt_null >= 0) /* also at the end: sanitizers flush what is left */
+        (void)dup2(interrupt_null, STDOUT_FILENO);
     if (interrupt_wake == NULL) {
         if (interrupt_clears != 0)
             (void)!write(STDERR_FILENO, clear, sizeof(clear) - 1);
         _exit(CLI_INTERRUPTED);
     }
-    if (interrupt_null >= 0)
-        (void)dup2(interrupt_null, STDOUT_FILENO);
     uv_async_send(interrupt_wake);
     errno = error;
 }
