@@ -23,13 +23,7 @@
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 
-static void run_interrupted(uv_signal_t *handle, int number)
-{
-    (void)number;
-    analyze_run *run = handle->data;
-    run->interrupted = true;
-    analyze_end(run);
-}
+static void run_interrupted(uv_async_t *handle) { analyze_end(handle->data); }
 
 static void run_tick(uv_timer_t *timer)
 {
@@ -39,16 +33,13 @@ static void run_tick(uv_timer_t *timer)
 
 static void run_watch(analyze_run *run)
 {
-    uv_signal_init(&run->uv, &run->interrupt);
-    uv_signal_init(&run->uv, &run->terminate);
     uv_timer_init(&run->uv, &run->timer);
-    run->interrupt.data = run->terminate.data = run->timer.data = run;
-    uv_signal_start(&run->interrupt, run_interrupted, SIGINT);
-    uv_signal_start(&run->terminate, run_interrupted, SIGTERM);
+    uv_async_init(&run->uv, &run->interrupt, run_interrupted);
+    run->interrupt.data = run->timer.data = run;
+    analyze_interrupt_begin(&run->interrupt);
     if (run->shows_progress)
         uv_timer_start(&run->timer, run_tick, ANALYZE_PROGRESS_MS, ANALYZE_PROGRESS_MS);
     uv_unref((uv_handle_t *)&run->interrupt);
-    uv_unref((uv_handle_t *)&run->terminate);
     uv_unref((uv_handle_t *)&run->timer);
 }
 
@@ -110,12 +101,7 @@ static bool run_execute(analyze_run *run, const char *module)
         brg_value_unref(piece->output);
         brg_buffer_unref(piece->block);
     }
-    if (run->plan.sorted)
-        analyze_sort_hold_signals();
-    if (good) { /* an interrupt while the workers ended waits in the loop */
-        uv_ref((uv_handle_t *)&run->interrupt);
-        uv_run(&run->uv, UV_RUN_NOWAIT);
-    }
+    analyze_interrupt_loop_over(run->shows_progress);
     uv_walk(&run->uv, run_close_handle, NULL);
     uv_run(&run->uv, UV_RUN_DEFAULT);
     uv_loop_close(&run->uv);
@@ -183,7 +169,7 @@ static bool run_prepare(analyze_run *run)
 
 static int run_finish(analyze_run *run, uint64_t ended_ns)
 {
-    if (run->interrupted)
+    if (analyze_stop != 0)
         return CLI_INTERRUPTED;
     if (run->failed)
         return run->cannot_run ? CLI_CANNOT_RUN : CLI_SOME_FAILED;
@@ -194,8 +180,6 @@ static int run_finish(analyze_run *run, uint64_t ended_ns)
     bool good = run->plan.sorted ? analyze_sort_print(run)
                 : run->plan.rows ? analyze_print_rows_end(&run->printer, &run->result)
                                  : analyze_print_groups(&run->options, &run->result);
-    if (run->interrupted)
-        return CLI_INTERRUPTED;
     if (!good && !run->plan.sorted)
         cli_complain("analyze", "standard output could not be written: %s", strerror(errno));
     if (run->plan.sorted)

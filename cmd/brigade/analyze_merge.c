@@ -253,7 +253,9 @@ static bool merge_piece(analyze_run *run, analyze_piece *piece)
     run->expected = partial.end;
     run->speed.malformed = run->result.malformed;
     analyze_judge(run, outcome);
-    if (!run->ended && run->result.row != NULL && ferror(stdout)) {
+    if (!run->ended && analyze_stop != 0) {
+        analyze_end(run);
+    } else if (!run->ended && run->result.row != NULL && ferror(stdout)) {
         cli_complain("analyze", "standard output could not be written: %s", strerror(errno));
         analyze_fail(run);
     }

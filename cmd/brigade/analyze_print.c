@@ -83,12 +83,11 @@ static analyze_cell print_measure(const analyze_options *options, const analyze_
         return print_percentile(options, result, owner, measure->percent, cell);
     if (cell->count == 0)
         return (analyze_cell){NULL, 0, true};
-    double sum = group_total(cell);
     switch (measure->kind) {
     case MEASURE_SUM:
-        return print_number(sum);
+        return print_number(analyze_cell_sum(cell));
     case MEASURE_MEAN:
-        return print_number(sum / (double)cell->count);
+        return print_number(analyze_cell_mean(cell));
     case MEASURE_MIN:
         return print_number(cell->low);
     default:
@@ -166,8 +165,11 @@ static bool print_sort(const analyze_options *options, print_sorter *sorter, siz
 
 /* ---- printing ---------------------------------------------------------------------------------------------------- */
 
+/* An empty cell alone in its row is quoted: an empty line is no row for those who read it. */
 static void print_line_csv(const analyze_cell *cells, size_t columns, char delimiter)
 {
+    if (columns == 1 && cells[0].size == 0)
+        fputs_unlocked("\"\"", stdout);
     for (size_t i = 0; i < columns; i++) {
         if (i != 0)
             putchar_unlocked(delimiter);
@@ -283,14 +285,13 @@ void analyze_print_rows_begin(analyze_row_printer *printer)
         putchar_unlocked('[');
     if (format != ANALYZE_PRINT_CSV || printer->options->no_header)
         return;
-    for (uint32_t i = 0; i < printer->plan->select_count; i++) {
-        analyze_cell title = print_title(printer, i);
-        if (i != 0)
-            putchar_unlocked(printer->options->delimiter);
-        analyze_put_csv(title.text, title.size, printer->options->delimiter);
-        free(title.text);
-    }
-    putchar_unlocked('\n');
+    analyze_cell titles[ANALYZE_SLOTS_MAX];
+    uint32_t columns = printer->plan->select_count;
+    for (uint32_t i = 0; i < columns; i++)
+        titles[i] = print_title(printer, i);
+    print_line_csv(titles, columns, printer->options->delimiter);
+    for (uint32_t i = 0; i < columns; i++)
+        free(titles[i].text);
 }
 
 void analyze_print_row(const char *record, uint32_t size, void *user_data)

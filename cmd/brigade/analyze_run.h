@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The run of `brigade analyze`: as a whole (analyze.c), its pieces (analyze_merge.c), values (analyze_values.c), streams (analyze_stream.c),
- * sorted rows (analyze_sort.c). */
+ * sorted rows (analyze_sort.c), and what interrupts it (analyze_interrupt.c). */
 #ifndef BRIGADE_ANALYZE_RUN_H
 #define BRIGADE_ANALYZE_RUN_H
 
@@ -59,11 +59,11 @@ struct analyze_run {
     analyze_stream stream;
     analyze_reader border; /* of streams: finds where rows end */
     uv_loop_t uv;
-    uv_signal_t interrupt, terminate;
+    uv_async_t interrupt;
     uv_timer_t timer;
     brg_loop *loop;
     brg_pool *pool;
-    bool shows_progress, ended, failed, interrupted, cannot_run;
+    bool shows_progress, ended, failed, cannot_run;
 };
 
 /* Submits a piece, with its block where it has one, which is taken. False after it printed an error. */
@@ -89,10 +89,15 @@ void analyze_submit_more(analyze_run *run);
 
 /* analyze_sort.c: rows that are sorted without a limit. */
 void analyze_sort_begin(analyze_run *run);
-/* SIGINT and SIGTERM wait, from before the loop lets go of them until analyze_sort_print. */
-void analyze_sort_hold_signals(void);
-/* Merges and writes all rows. False after it printed an error, or with run->interrupted. */
+/* Merges and writes all rows. False after it printed an error. */
 bool analyze_sort_print(analyze_run *run);
+
+/* analyze_interrupt.c: not 0: SIGINT or SIGTERM came while the loop ran. What is written from then on nobody gets. */
+extern volatile sig_atomic_t analyze_stop;
+/* From now on they make the loop call `wake`. */
+void analyze_interrupt_begin(uv_async_t *wake);
+/* From now on they end the program, with its progress line where it shows one. */
+void analyze_interrupt_loop_over(bool shows_progress);
 
 /* Reads and submits what can be had now. False: the stream ended. */
 bool analyze_stream_more(analyze_run *run);

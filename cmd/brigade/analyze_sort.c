@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sorted rows without a limit: workers sort the rows of their piece, and their runs are put together here. While pieces
- * come signals are the loop's; when all are there and the loop is over, a handler here only sets a flag, which everything
- * that takes long looks at, and interrupts a write that waits for its reader.
+ * Sorted rows without a limit: workers sort the rows of their piece, and their runs are put together here: while pieces
+ * come what is more than the memory, all the rest when the loop is over.
  */
 #include <errno.h>
 #include <stdio_ext.h>
@@ -13,14 +12,6 @@
 
 #define SORT_LOOK 1024u /* rows between two looks at the clock */
 #define SORT_PROGRESS_NS BRG_MILLISECONDS(100)
-
-static volatile sig_atomic_t sort_stop;
-
-static void sort_interrupted(int number)
-{
-    (void)number;
-    sort_stop = 1;
-}
 
 static bool sort_explain(const analyze_run *run, sorter_outcome outcome)
 {
@@ -53,6 +44,8 @@ static bool sort_take_run(const char *records, size_t size, void *user_data)
 {
     analyze_run *run = user_data;
     sorter_outcome outcome = analyze_sorter_add(&run->sorter, records, size);
+    if (outcome == SORTER_STOPPED)
+        return false;
     return outcome == SORTER_DONE || sort_explain(run, outcome);
 }
 
@@ -61,30 +54,10 @@ void analyze_sort_begin(analyze_run *run)
     const char *directory = getenv("TMPDIR");
     analyze_sorter_init(&run->sorter, run->options.sort_memory, run->plan.limit,
                         directory != NULL && directory[0] != '\0' ? directory : "/tmp");
-    run->sorter.stop = &sort_stop;
+    run->sorter.stop = &analyze_stop;
     run->result.run = sort_take_run;
     run->result.user_data = run;
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like others */
-}
-
-static void sort_block(int how)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    pthread_sigmask(how, &set, NULL);
-}
-
-void analyze_sort_hold_signals(void) { sort_block(SIG_BLOCK); }
-
-static void sort_take_signals(void)
-{
-    struct sigaction action = {.sa_handler = sort_interrupted}; /* no SA_RESTART: a write ends */
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sort_block(SIG_UNBLOCK);
 }
 
 typedef struct sort_output {
@@ -109,27 +82,23 @@ static bool sort_put(const char *record, size_t size, void *user_data)
     analyze_print_row(fields, (uint32_t)(record + size - fields), &output->run->printer);
     if (++output->rows % SORT_LOOK == 0 && output->run->shows_progress)
         sort_draw(output);
-    return sort_stop == 0 && !ferror_unlocked(stdout);
+    return !ferror_unlocked(stdout);
 }
 
 bool analyze_sort_print(analyze_run *run)
 {
     sort_output output = {.run = run};
-    sort_take_signals();
     sorter_outcome outcome = analyze_sorter_finish(&run->sorter, sort_put, &output);
     int error = errno;
     if (run->shows_progress)
         analyze_clear_progress();
     bool good = outcome == SORTER_DONE && analyze_print_rows_end(&run->printer, &run->result);
     error = outcome == SORTER_DONE ? errno : error;
-    if (sort_stop != 0) {
-        run->interrupted = true;
-        __fpurge(stdout); /* its reader may never come */
-    } else if (outcome != SORTER_DONE && outcome != SORTER_STOPPED) {
+    if (outcome != SORTER_DONE && outcome != SORTER_STOPPED) {
         sort_explain(run, outcome);
     } else if (!good) {
         cli_complain("analyze", "standard output could not be written: %s", strerror(error));
         __fpurge(stdout);
     }
-    return good && sort_stop == 0;
+    return good;
 }

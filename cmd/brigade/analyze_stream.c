@@ -194,7 +194,7 @@ static int stream_read(analyze_run *run)
     analyze_stream *stream = &run->stream;
     analyze_source *source = &run->sources[run->source];
     struct pollfd ready = {.fd = source->fd, .events = POLLIN};
-    if (stream->poll != NULL && poll(&ready, 1, 0) == 0) {
+    if (stream->poll != NULL && poll(&ready, 1, 0) <= 0) {
         if (!stream->polling)
             uv_poll_start(stream->poll, UV_READABLE | UV_DISCONNECT, stream_readable);
         stream->polling = true;

@@ -69,6 +69,8 @@ static void measure_done(const brg_result *result, void *user_data)
             self->refused = true;
     }
     self->run_ns += ((double)result->run_ns - self->run_ns) / (self->settled < 64 ? (double)self->settled : 64);
+    if (result->run_ns > self->longest_ns)
+        self->longest_ns = result->run_ns;
     if (self->is_counting && result->status == BRG_OK) {
         histogram_add(&self->times, result->run_ns);
         if (self->seats != NULL) {
@@ -248,14 +250,27 @@ static bool measure_wait(measure *self, uint32_t workers)
     return true;
 }
 
+/* A turn while tasks run; false also when none has ended for too long. */
+static bool measure_go_on(measure *self)
+{
+    if (!measure_turn(self))
+        return false;
+    if (!self->was_late)
+        return true;
+    self->was_late = false;
+    return patience_lasts_results(&self->patience, self->settled, MEASURE_RUNS * self->longest_ns, self->command,
+                                  &self->first_error);
+}
+
 /* And each had time for a first task. */
 static bool measure_settle(measure *self, uint32_t workers, uint64_t ns)
 {
     if (!measure_wait(self, workers))
         return false;
     uint64_t started = cli_now_ns(), settled = self->settled;
+    patience_begin_results(&self->patience, settled);
     while (cli_now_ns() - started < ns / MEASURE_WARM_PART || self->settled - settled < workers)
-        if (!measure_turn(self))
+        if (!measure_go_on(self))
             return false;
     return true;
 }
@@ -292,7 +307,7 @@ static bool measure_window(measure *self, uint32_t workers, uint64_t ns, measure
     self->is_counting = true;
     bool good = true;
     while (good && (now - started < ns || self->times.count + self->failed - failed < least)) {
-        good = measure_turn(self);
+        good = measure_go_on(self);
         now = cli_now_ns();
     }
     self->is_counting = false;

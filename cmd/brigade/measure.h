@@ -34,7 +34,8 @@ typedef struct measure {
     uint64_t settled, failed;
     brg_error first_error; /* of the tasks; BRG_OK: none failed */
     double run_ns;         /* running mean */
-    patience patience;     /* with workers that start */
+    uint64_t longest_ns;   /* run of a task */
+    patience patience;     /* with workers that start, and tasks that end */
     histogram times;       /* of the tasks that were counted in this round */
     struct measure_seats *seats;
     uint64_t first_ns, last_ns; /* completions */

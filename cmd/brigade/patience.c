@@ -7,10 +7,16 @@
 #define PATIENCE_STARTS 3                 /* so many times what a start may take are too long */
 #define PATIENCE_FAILURES 5
 
+/* What is as good as no bound counts nothing. */
+static uint64_t patience_bounded(uint64_t ns) { return ns > BRG_SECONDS(100000) ? 0 : ns; }
+
 patience patience_of(const brg_pool_options *pool)
 {
     uint64_t start_ns = pool->start_timeout_ns;
+    uint64_t attempt_ns = patience_bounded(pool->run_timeout_ns) + patience_bounded(pool->retry_delay_ns) +
+                          patience_bounded(pool->retry_delay_max_ns);
     return (patience){.start_ns = start_ns == 0 || start_ns > BRG_SECONDS(3600) ? PATIENCE_START_NS : start_ns,
+                      .tasks_ns = attempt_ns * (pool->attempts_max == 0 ? 1 : pool->attempts_max),
                       .failures_max = pool->breaker_failures == 0 ? PATIENCE_FAILURES : pool->breaker_failures};
 }
 
@@ -42,6 +48,26 @@ bool patience_lasts(patience *self, const brg_pool_stats *stats, uint32_t wanted
                       "%llu worker%s online, not %u, and that has not got better for %.3g s: do they hang when they "
                       "start? --start-timeout says how long one may take",
                       (unsigned long long)online, online == 1 ? " is" : "s are", wanted, (double)most / 1e9);
+        return false;
+    }
+    return true;
+}
+
+void patience_begin_results(patience *self, uint64_t settled)
+{
+    self->settled = settled;
+    self->since_ns = cli_now_ns();
+}
+
+bool patience_lasts_results(patience *self, uint64_t settled, uint64_t tasks_ns, const char *command, brg_error *error)
+{
+    uint64_t now = cli_now_ns(), most = PATIENCE_STARTS * self->start_ns + self->tasks_ns + tasks_ns;
+    if (settled != self->settled) {
+        patience_begin_results(self, settled);
+    } else if (now - self->since_ns > most) {
+        brg_error_set(error, BRG_TIMED_OUT, command,
+                      "no task has ended for %.3g s: do they hang? --timeout says how long one may run",
+                      (double)most / 1e9);
         return false;
     }
     return true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How long a command waits for the workers of its pool: as long as they come nearer to the number that is wanted. */
+/* How long a command waits for the workers of its pool: as long as they come nearer to the number that is wanted; and for
+ * results: as long as there are some. */
 #ifndef BRIGADE_PATIENCE_H
 #define BRIGADE_PATIENCE_H
 
@@ -8,7 +9,8 @@
 typedef struct patience {
     uint64_t start_ns;     /* that a worker may take to start */
     uint32_t failures_max; /* failed starts that are too many: those that open the breaker */
-    uint64_t nearest, since_ns, failures;
+    uint64_t tasks_ns;     /* that a task may take at least, with all its attempts, before its timeout ends it */
+    uint64_t nearest, since_ns, failures, settled;
 } patience;
 
 /* That of a pool with these options. */
@@ -21,5 +23,8 @@ void patience_begin(patience *self, uint64_t failures);
  */
 bool patience_lasts(patience *self, const brg_pool_stats *stats, uint32_t wanted, uint64_t tasks_ns,
                     const char *command, brg_error *error);
+/* The same for results; `settled`: how many there were and are, `tasks_ns`: what else one may take. */
+void patience_begin_results(patience *self, uint64_t settled);
+bool patience_lasts_results(patience *self, uint64_t settled, uint64_t tasks_ns, const char *command, brg_error *error);
 
 #endif

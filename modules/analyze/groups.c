@@ -37,6 +37,43 @@ uint64_t analyze_hash(const char *data, size_t size)
     return analyze_mix(hash ^ hash_word(data, left), hash_b) ^ analyze_mix(hash, hash_a);
 }
 
+/* ---- sums ------------------------------------------------------------------------------------------------------ */
+
+void analyze_cell_over(group_cell *cell, double over)
+{
+    double error = 0;
+    cell->over = group_two_sum(cell->over, over, &error);
+    cell->error += error * 0x1p64;
+}
+
+/* TwoSum itself can overflow where a summand is the greatest of all doubles; its error says nothing then. */
+static double cell_error(const group_cell *cell) { return isfinite(cell->error) ? cell->error : 0; }
+
+/* Times 2^-64. */
+static double cell_scaled(const group_cell *cell)
+{
+    double error = 0, sum = group_two_sum(cell->over, cell->sum * 0x1p-64, &error);
+    return sum + (error + cell_error(cell) * 0x1p-64);
+}
+
+double analyze_cell_sum(const group_cell *cell)
+{
+    if (cell->over == 0)
+        return cell->sum + cell_error(cell);
+    double error = 0, sum = group_two_sum(cell->over, cell->sum * 0x1p-64, &error);
+    /* It may be small again: less is lost than if it were scaled as a whole. */
+    return sum * 0x1p64 + (error * 0x1p64 + cell_error(cell));
+}
+
+double analyze_cell_mean(const group_cell *cell)
+{
+    double sum = analyze_cell_sum(cell);
+    if (isfinite(sum))
+        return sum / (double)cell->count;
+    double mean = cell_scaled(cell) / (double)cell->count * 0x1p64;
+    return mean < cell->low ? cell->low : mean > cell->high ? cell->high : mean;
+}
+
 void analyze_cell_merge(group_cell *cell, const group_cell *other)
 {
     if (other->count == 0)
@@ -50,6 +87,8 @@ void analyze_cell_merge(group_cell *cell, const group_cell *other)
     cell->high = other->high > cell->high ? other->high : cell->high;
     group_sum(cell, other->sum);
     cell->error += other->error;
+    if (other->over != 0)
+        analyze_cell_over(cell, other->over);
 }
 
 /* ---- groups ---------------------------------------------------------------------------------------------------- */
@@ -266,11 +305,9 @@ bool analyze_tallies_add(tally_table *tallies, uint32_t owner, uint64_t value, u
 double analyze_number_of_word(uint64_t word, bool sketch)
 {
     uint64_t bits = word >> 63 != 0 ? word & ~(UINT64_C(1) << 63) : ~word;
-    double low, high;
-    memcpy(&low, &bits, sizeof(low));
-    if (!sketch || low == 0)
-        return low;
-    uint64_t next = bits + (UINT64_C(1) << ANALYZE_SKETCH_BITS);
-    memcpy(&high, &next, sizeof(high));
-    return (bits & ~(UINT64_C(1) << 63)) >= UINT64_C(0x7fe) << 52 ? low : low + (high - low) / 2;
+    if (sketch && bits << 1 != 0)
+        bits |= UINT64_C(1) << (ANALYZE_SKETCH_BITS - 1);
+    double number;
+    memcpy(&number, &bits, sizeof(number));
+    return number;
 }

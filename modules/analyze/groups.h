@@ -14,25 +14,42 @@
 /*
  * A sum with its rounding errors kept apart (Knuth's TwoSum; Ogita, Rump and Oishi, "Accurate sum and dot product",
  * SIAM J. Sci. Comput. 2005): as if added with twice the digits. In chunk order the result is the same bit for bit,
- * however many workers there are.
+ * however many workers there are. Where the sum so far leaves the doubles it is put into `over`, and the next begins:
+ * so means are right, and so are sums that come back.
  */
 typedef struct group_cell {
     uint64_t count;
     double sum, error, low, high;
+    double over; /* times 2^64; 0 in almost all */
 } group_cell;
+
+/* a + b; what was rounded off is added to `error`. */
+static inline double group_two_sum(double a, double b, double *error)
+{
+    double sum = a + b, part = sum - a;
+    *error += (a - (sum - part)) + (b - part);
+    return sum;
+}
+
+/* Adds to the part that no double holds. */
+void analyze_cell_over(group_cell *cell, double over);
 
 static inline void group_sum(group_cell *cell, double number)
 {
-    double sum = cell->sum + number, part = sum - cell->sum;
-    cell->error += (cell->sum - (sum - part)) + (number - part);
-    cell->sum = sum;
+    double error = cell->error, sum = group_two_sum(cell->sum, number, &error);
+    if (__builtin_expect(isfinite(sum), 1)) {
+        cell->sum = sum;
+        cell->error = error;
+        return;
+    }
+    analyze_cell_over(cell, cell->sum * 0x1p-64);
+    cell->sum = number;
 }
 
-/* A sum that left the doubles is infinite; its errors say nothing then. */
-static inline double group_total(const group_cell *cell)
-{
-    return isfinite(cell->sum) && isfinite(cell->error) ? cell->sum + cell->error : cell->sum;
-}
+/* Infinite where no double holds it. */
+double analyze_cell_sum(const group_cell *cell);
+/* A cell with numbers has one, whatever their sum is. */
+double analyze_cell_mean(const group_cell *cell);
 
 static inline void group_add(group_cell *cell, double number)
 {

@@ -78,11 +78,16 @@ static sorter_outcome sorter_open(analyze_sorter *sorter)
         sorter->error = ENAMETOOLONG;
         return SORTER_DIRECTORY;
     }
+    sigset_t all, before; /* it has a name for a moment: no signal may end the program then */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     sorter->fd = mkostemp(name, O_CLOEXEC);
     if (sorter->fd < 0)
-        return sorter_fail(sorter, SORTER_DIRECTORY);
-    unlink(name);
-    return SORTER_DONE;
+        (void)sorter_fail(sorter, SORTER_DIRECTORY);
+    else
+        unlink(name);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return sorter->fd >= 0 ? SORTER_DONE : SORTER_DIRECTORY;
 }
 
 static bool sorter_flush(analyze_sorter *sorter)

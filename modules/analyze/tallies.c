@@ -224,5 +224,8 @@ double analyze_percentile(const tally_entry *entries, size_t count, bool sketch,
     if (rank == whole)
         return low;
     double high = tallies_at(entries, count, sketch, (uint64_t)whole + 1);
-    return low + (high - low) * (rank - whole);
+    double part = rank - whole, between = low + (high - low) * part;
+    if (!isfinite(high - low)) /* one is below 0, the other above: nothing overflows here */
+        between = low * (1 - part) + high * part;
+    return between < high ? between : high;
 }

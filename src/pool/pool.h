@@ -88,6 +88,7 @@ struct brg__slot {
     uint64_t beat_ticket, beat_at; /* heartbeat.c: what was seen of it last, and when */
     uint32_t beats;
     uint64_t ahead_since; /* process: when the head started, to take back what waits behind a long one */
+    bool is_stuffed;      /* it has no task, and its ring has no room: the worker has not yet passed those taken back */
 
     /* Process workers: sent tasks, oldest first. */
     brg__ahead ahead[BRG__AHEAD_MAX];

@@ -172,10 +172,14 @@ void brg__pool_wake_next_locked(brg_pool *pool)
         (brg_load_relaxed(&pool->team.xsearching) != 0 || ready_is_brief_locked(pool)))
         return;
     brg__slot *slot = brg__slot_of(brg__schedule_idle_for(&pool->schedule));
-    if (slot != NULL)
+    while (slot != NULL) {
         brg__pool_wake_slot_locked(pool, slot);
-    else if (BRG__UNLIKELY(pool->may_hint && pool->schedule.xlane_count > 1) &&
-             brg__schedule_misses(&pool->schedule, UINT64_MAX, NULL))
+        if (BRG__LIKELY(!slot->is_stuffed))
+            return;
+        slot = brg__slot_of(brg__schedule_idle_for(&pool->schedule)); /* it is idle no more, and took nothing */
+    }
+    if (BRG__UNLIKELY(pool->may_hint && pool->schedule.xlane_count > 1) &&
+        brg__schedule_misses(&pool->schedule, UINT64_MAX, NULL))
         brg__pool_hint_locked(pool); /* those that are idle have other tags */
 }
 

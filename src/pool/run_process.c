@@ -23,8 +23,6 @@
 #define AHEAD_NS 200000
 #define STRANDS_AHEAD 2                   /* strands a worker has in its ring, of which none are learned from */
 #define AHEAD_LOOK_NS BRG_MILLISECONDS(2) /* a first task this long may have kept others waiting */
-/* What was taken back from a worker lies in its ring until it comes there. Where nothing else does, no answer tells. */
-#define FULL_LOOK_NS BRG_MILLISECONDS(1)
 
 static brg__ahead *ahead_at(brg__slot *slot, uint32_t index)
 {
@@ -97,7 +95,14 @@ static void process_idle_locked(brg__slot *slot)
 {
     brg__seat_hold(&slot->seat, slot->ahead_count);
     brg__slot_set_idle_locked(slot, slot->online && !slot->ending && !slot->retiring && slot->xparked == 0 &&
-                                        slot->ahead_count == 0);
+                                        slot->ahead_count == 0 && !slot->is_stuffed);
+}
+
+/* No reply will come that makes it look again: the timer does. */
+static void process_stuffed_locked(brg__slot *slot)
+{
+    slot->is_stuffed = true;
+    brg__pool_timer_at(slot->pool, brg__now() + AHEAD_LOOK_NS);
 }
 
 /* How many tasks the slot should have. */
@@ -142,8 +147,8 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     brg_status status = process_hand_over_locked(slot, task, ahead);
     if (status == BRG_FULL || status == BRG_CLOSED) { /* closed: it ends, as the pool will hear */
         brg__task_put_back_locked(pool, task);
-        if (status == BRG_FULL && brg__slot_head_locked(slot) == NULL)
-            brg__pool_timer_at(pool, brg__now() + FULL_LOOK_NS);
+        if (BRG__UNLIKELY(status == BRG_FULL && brg__slot_head_locked(slot) == NULL))
+            process_stuffed_locked(slot);
         return false;
     }
     if (status != BRG_OK) {
@@ -179,6 +184,7 @@ void brg__slot_feed_locked(brg__slot *slot)
         brg__slot_park_locked(slot);
     }
     uint32_t depth = process_depth_locked(pool, slot), before = slot->ahead_count;
+    slot->is_stuffed = false;
     while (slot->ahead_count < depth) {
         brg_task *task = brg__task_take_locked(pool, slot);
         bool is_strand = task != NULL && brg__task_is_strand(task);

@@ -166,10 +166,12 @@ static void supervise_pump(brg_pool *pool, uint64_t now)
     }
 }
 
-/* Tasks that wait in a worker's ring behind a long one go to idle workers. */
+/* Tasks that wait in a worker's ring behind a long one go to idle workers; there may be room in it again. */
 static uint64_t supervise_ahead_locked(brg__slot *slot, uint64_t now)
 {
     brg_pool *pool = slot->pool;
+    if (BRG__UNLIKELY(slot->is_stuffed))
+        brg__slot_feed_locked(slot);
     if (!brg__pool_has_processes(pool) || slot->worker == NULL || slot->ending || slot->ahead_count < 2)
         return UINT64_MAX;
     if (slot->ahead_since + AHEAD_LONG_NS > now)

@@ -419,6 +419,7 @@ static void workers_leave_seat_locked(brg__slot *slot)
     brg__seat_close(&pool->schedule, &slot->seat, 0);
     slot->online = false;
     slot->ending = true;
+    slot->is_stuffed = false;
 }
 
 /* A worker that came online and ended by itself without a task: its place waits longer each time. */

@@ -105,7 +105,26 @@ check "select and limit" gives name '"Müller, Hans"' '"two' 'lines"'
 run -s price,country --top 2:price --where 'price >= 0' small.csv
 check "top rows" gives price,country 100,DE 20,FR
 run -s price --sort price --limit 9 small.csv
-check "numbers, then text, then nothing" gives price 3 10.5 20 100 x ''
+check "numbers, then text, then nothing" gives price 3 10.5 20 100 x '""'
+printf 'a,b\n,1\nx,2\n,3\n' >holes.csv
+run -s a holes.csv
+check "an empty cell alone in its row is quoted" gives a '""' x '""'
+cp out alone.csv
+run alone.csv
+check "  so that it is read again" cmp -s out alone.csv
+run --top 3:b -s a holes.csv
+check "  also of rows that were kept" gives a '""' x '""'
+run --sort b:desc -s a holes.csv
+check "  and of sorted ones" gives a '""' x '""'
+run -s a,b holes.csv
+check "  not beside others" cmp -s out holes.csv
+printf '""\n1\n' >in
+run
+check "  also as a title" cmp -s out in
+run --no-header -s 1 --where '$1 != 1'
+check "  and where that is data" gives '""'
+run -g a --count -f csv holes.csv
+check "  not where a group is counted" gives a,count x,1 ,2
 run -s name,price --json small.csv
 check "rows as JSON" "$build/tests/bin/test_json_document" out
 
@@ -139,7 +158,7 @@ echo a,b >header.csv
 run --count -f csv header.csv
 check "a header alone" gives count 0
 run --sum a -f csv header.csv
-check "sums of nothing" gives 'sum(a)' ''
+check "sums of nothing" gives 'sum(a)' '""'
 printf 'b,a\n' >other.csv
 run --count header.csv other.csv
 check "another header" says 'other.csv: its column 1 is "b", that of the first input is "a"'
@@ -162,9 +181,17 @@ for size in 3k 64k 1M; do
 done
 printf 'a\n1e308\n1e308\n-1\n' >in
 run --sum a --mean a -f csv
-check "sums that no double holds" gives "sum(a),mean(a)" inf,inf
+check "sums that no double holds, and their mean" gives "sum(a),mean(a)" inf,6.666666666666666e+307
 run --sum a -f json
 check "  are null in JSON" gives "[" '{"sum(a)":null}' "]"
+printf 'a\n1e308\n1e308\n1e308\n-1e308\n-1e308\n-1e308\n7\n' >far.csv
+for isolation in thread process; do
+    run --sum a --mean a --median a --exact -f csv --isolation $isolation --chunk 9 far.csv
+    check "sums that come back, $isolation" gives "sum(a),mean(a),p50(a)" 7,1,7
+done
+printf 'a\n-1e308\n1e308\n' >in
+run -p 0,50,75,100:a --exact -f csv
+check "between numbers that are far apart" gives "p0(a),p50(a),p75(a),p100(a)" -1e+308,0,5e+307,1e+308
 printf 'a,b\n1,2\n3,%0200d\n5,6\n7,%0200d\n9,10\n' 0 0 >long.csv
 cp long.csv in
 for size in 10 300 64k; do
@@ -299,6 +326,38 @@ wait $killer 2>/dev/null
 exec 3>&-
 check "an interrupt ends it with 130" ended 130
 check "without a result" [ ! -s out ]
+
+# unread NAME ARGUMENT...: interrupted when it has begun to write and nobody reads the rest. One signal is enough: it is
+# listened to since before the first byte. (Not with a sanitizer, which may keep a signal until after the next write.)
+unread() {
+    name=$1
+    shift
+    rm -f unread
+    mkfifo unread
+    "$brigade" analyze "$@" big.csv >unread 2>err &
+    pid=$!
+    exec 4<unread
+    head -c 1 <&4 >out
+    if [ -f "$build/tests/bin/interrupting.so" ]; then
+        kill -TERM $pid
+        killer=
+    else
+        (while kill -TERM $pid; do :; done) 2>/dev/null &
+        killer=$!
+    fi
+    wait $pid
+    status=$?
+    [ -n "$killer" ] && kill "$killer" 2>/dev/null && wait "$killer" 2>/dev/null
+    exec 4<&-
+    check "$name that nobody reads: interrupted" ended 130
+    check "  and nothing is said" says_nothing
+}
+unread "rows"
+unread "rows, on threads" --isolation thread
+unread "rows as JSON" --json -s id,note,country
+unread "groups" -g id --count -f csv
+unread "a table" -g id --count
+
 "$brigade" analyze --count small.csv >/dev/full 2>err
 status=$?
 check "a result that nobody got is a failure" ended 1

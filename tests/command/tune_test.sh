@@ -122,6 +122,11 @@ stuck() {
         says "1 of 2 workers are there, and the others do not start"
 }
 check "and says how many there are" stuck
+for good in 1 5; do # the first try, and then none; some more
+    run tune "$modules/tiring.so" work -i $good --isolation thread --to 1 --start-timeout 5s
+    check "tasks that hang after $good: it does not wait for ever" ended 3
+    check "and says so" says "no task has ended for"
+done
 run tune work fail
 check "a task that fails: nothing can be measured" ended 3
 check "and why" says "failed, as it was asked to"
