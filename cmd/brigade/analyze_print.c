@@ -285,7 +285,7 @@ void analyze_print_rows_begin(analyze_row_printer *printer)
         putchar_unlocked('[');
     if (format != ANALYZE_PRINT_CSV || printer->options->no_header)
         return;
-    analyze_cell titles[ANALYZE_SLOTS_MAX];
+    analyze_cell titles[ANALYZE_SLOTS_MAX] = {{.text = NULL}};
     uint32_t columns = printer->plan->select_count;
     for (uint32_t i = 0; i < columns; i++)
         titles[i] = print_title(printer, i);
