@@ -9,7 +9,7 @@
 #include "scenario.h"
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define STEP 1000000
 #define MANY (WATCH_SANITIZED ? 500 : 3000)
 
