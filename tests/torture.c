@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "message/region.h"
 #include "os/fault.h"
 #include "os/sys.h"
 #include "watch.h"
