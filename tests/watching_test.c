@@ -11,7 +11,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <brigade/trace.h>
@@ -30,7 +29,7 @@ static int seed_print(void **state)
 {
     (void)state;
     const char *given = getenv("BRIGADE_TEST_SEED");
-    random_state = given != NULL ? (uint32_t)strtoul(given, NULL, 0) : (uint32_t)(uintptr_t)&state ^ (uint32_t)clock();
+    random_state = given != NULL ? (uint32_t)strtoul(given, NULL, 0) : 1; /* the same choices each time */
     fprintf(stderr, "BRIGADE_TEST_SEED=%u\n", random_state);
     return 0;
 }
