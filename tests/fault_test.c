@@ -2,6 +2,7 @@
 /* The design's table of faults: tasks that crash, never end, take all memory, or lie to their owner. */
 #include "crowd.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -353,6 +354,32 @@ static void no_cancel_is_lost(void **state)
     brg_pool_destroy(pool);
 }
 
+static brg_status until_asked(brg_context *context, void *argument)
+{
+    (void)argument;
+    while (!brg_context_cancelled(context))
+        sched_yield();
+    return BRG_CANCELLED;
+}
+
+/* Also where its grace is over between its return and its settling. */
+static void no_timeout_is_forgotten(void **state)
+{
+    (void)state;
+    brg_pool *pool = NULL;
+    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .grace_ns = 1), NULL), BRG_OK);
+    for (int i = 0; i < 1000; i++) {
+        brg_task *task = NULL;
+        assert_int_equal(brg_pool_submit_call(pool, until_asked, NULL,
+                                              brg_submit_opts(.run_timeout_ns = BRG_MICROSECONDS(20)), &task),
+                         BRG_OK);
+        assert_int_equal(scenario_result(task)->status, BRG_TIMED_OUT);
+        brg_task_unref(task);
+    }
+    brg_pool_destroy(pool);
+    assert_true(watch_until(nobody_is_lost, NULL));
+}
+
 static void no_kill_is_lost(void **state)
 {
     (void)state;
@@ -614,6 +641,7 @@ int main(void)
         cmocka_unit_test(thread_that_hangs_in_start_is_abandoned),
         cmocka_unit_test(queue_timeout_holds_behind_a_long_task),
         cmocka_unit_test(no_cancel_is_lost),
+        cmocka_unit_test(no_timeout_is_forgotten),
         cmocka_unit_test(no_kill_is_lost),
         cmocka_unit_test(leaking_task_ends_at_the_limit),
         cmocka_unit_test(garbage_is_a_protocol_error),
