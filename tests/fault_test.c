@@ -368,7 +368,7 @@ static void no_timeout_is_forgotten(void **state)
     (void)state;
     brg_pool *pool = NULL;
     assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .grace_ns = 1), NULL), BRG_OK);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < (WATCH_SANITIZED ? 100 : 300); i++) {
         brg_task *task = NULL;
         assert_int_equal(brg_pool_submit_call(pool, until_asked, NULL,
                                               brg_submit_opts(.run_timeout_ns = BRG_MICROSECONDS(20)), &task),
