@@ -2,6 +2,7 @@
 /* The design's table of faults: tasks that crash, never end, take all memory, or lie to their owner. */
 #include "crowd.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -353,6 +354,32 @@ static void no_cancel_is_lost(void **state)
     brg_pool_destroy(pool);
 }
 
+static brg_status until_asked(brg_context *context, void *argument)
+{
+    (void)argument;
+    while (!brg_context_cancelled(context))
+        sched_yield();
+    return BRG_CANCELLED;
+}
+
+/* Also where its grace is over between its return and its settling. */
+static void no_timeout_is_forgotten(void **state)
+{
+    (void)state;
+    brg_pool *pool = NULL;
+    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .grace_ns = 1), NULL), BRG_OK);
+    for (int i = 0; i < (WATCH_SANITIZED ? 100 : 300); i++) {
+        brg_task *task = NULL;
+        assert_int_equal(brg_pool_submit_call(pool, until_asked, NULL,
+                                              brg_submit_opts(.run_timeout_ns = BRG_MICROSECONDS(20)), &task),
+                         BRG_OK);
+        assert_int_equal(scenario_result(task)->status, BRG_TIMED_OUT);
+        brg_task_unref(task);
+    }
+    brg_pool_destroy(pool);
+    assert_true(watch_until(nobody_is_lost, NULL));
+}
+
 static void no_kill_is_lost(void **state)
 {
     (void)state;
@@ -561,10 +588,7 @@ static void killed_from_outside(void **state)
 static bool no_template_is_left(void *argument)
 {
     (void)argument;
-    pid_t template = watch_find_child("brigade-tmpl");
-    if (template > 0)
-        (void)kill(template, SIGKILL);
-    return template == 0;
+    return !watch_kill_child("brigade-tmpl");
 }
 
 static void killed_template_harms_no_work(void **state)
@@ -599,9 +623,7 @@ static void killed_template_delays_starts_only(void **state)
         brg_pool *pool = scenario_pool(BRG_ISOLATION_PROCESS, brg_pool_opts(.workers_max = 4, .breaker_failures = 100,
                                                                             .restart_min_ns = BRG_MILLISECONDS(1),
                                                                             .restart_max_ns = BRG_MILLISECONDS(5)));
-        pid_t template = watch_find_child("brigade-tmpl");
-        if (template > 0)
-            kill(template, SIGKILL);
+        (void)watch_kill_child("brigade-tmpl");
         scenario_expect(pool, "noop", NULL, BRG_OK);
         brg_pool_destroy(pool);
     }
@@ -619,6 +641,7 @@ int main(void)
         cmocka_unit_test(thread_that_hangs_in_start_is_abandoned),
         cmocka_unit_test(queue_timeout_holds_behind_a_long_task),
         cmocka_unit_test(no_cancel_is_lost),
+        cmocka_unit_test(no_timeout_is_forgotten),
         cmocka_unit_test(no_kill_is_lost),
         cmocka_unit_test(leaking_task_ends_at_the_limit),
         cmocka_unit_test(garbage_is_a_protocol_error),

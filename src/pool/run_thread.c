@@ -188,26 +188,41 @@ static void run_clock(brg_pool *pool, brg__slot *slot, brg_task *task)
     }
 }
 
-/* How the task ended for its owner, when it was asked to end while it ran. */
-static brg_status run_verdict(brg_pool *pool, brg__slot *slot, brg_task *task, brg_status status)
+/* Whether it was: of the worker's end hears the task it runs too. */
+static bool run_was_asked(const brg_context *context, const brg_task *task)
+{
+    uint64_t cancel = brg_load_relaxed(context->xcancel);
+    return BRG__UNLIKELY(cancel == task->ticket || cancel == UINT64_MAX);
+}
+
+/* Why the task was asked to end, while it is still shown as running: from then on the end of its grace forgets it. */
+static brg_status run_asked(brg_pool *pool, const brg__slot *slot, const brg_task *task)
 {
     brg__pool_lock(pool);
-    bool asked = slot->kill_ticket == task->ticket;
-    if (asked) {
-        if (slot->kill_why == BRG_TIMED_OUT || status != BRG_OK)
-            status = slot->kill_why;
+    brg_status why = slot->kill_ticket == task->ticket ? slot->kill_why : BRG_OK;
+    brg__pool_unlock(pool);
+    return why;
+}
+
+/* How the task ended for its owner, when it was asked to end while it ran. */
+static brg_status run_verdict(brg_pool *pool, brg__slot *slot, brg_task *task, brg_status status, brg_status asked)
+{
+    brg__pool_lock(pool);
+    if (slot->kill_ticket == task->ticket) {
+        asked = slot->kill_why;
         slot->kill_at = UINT64_MAX;
         slot->kill_ticket = 0;
     }
     brg__pool_unlock(pool);
-    return status;
+    return asked == BRG_TIMED_OUT || (asked != BRG_OK && status != BRG_OK) ? asked : status;
 }
 
-static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_context *context, brg__outcome *outcome)
+static void run_settle(brg_pool *pool, brg__slot *slot, brg_task *task, brg_context *context, brg__outcome *outcome,
+                       brg_status asked)
 {
     brg_status ended = outcome->status;
-    if (BRG__UNLIKELY(brg_load_relaxed(context->xcancel) == task->ticket))
-        outcome->status = run_verdict(pool, slot, task, outcome->status);
+    if (run_was_asked(context, task))
+        outcome->status = run_verdict(pool, slot, task, outcome->status, asked);
     if (BRG__UNLIKELY(outcome->status != BRG_OK)) {
         outcome->error = outcome->status == ended ? &context->failure
                                                   : brg__heartbeat_error(slot, task->ticket, outcome->status);
@@ -309,12 +324,15 @@ bool brg__run_one(brg_pool *pool, brg_worker *worker, brg__slot *slot, brg_conte
         outcome.run_ns = brg__now() - task->started_ns;
     if (outcome.output != NULL)
         run_check_output(pool, context, &outcome);
+    brg_status asked = BRG_OK;
+    if (run_was_asked(context, task))
+        asked = run_asked(pool, slot, task);
     brg_store_release(&slot->xticket, (uint64_t)0);
     uint64_t hand = brg_load_relaxed(&slot->xhand);
     if (slot->depth == 0 && brg__hand_next(hand) == brg__hand_end(hand) &&
         context->loop == NULL)    /* else its loop is next */
         search_begin(pool, slot); /* who waits for this result may submit the next task at once: we look already */
-    run_settle(pool, slot, task, context, &outcome);
+    run_settle(pool, slot, task, context, &outcome, asked);
     if (BRG__UNLIKELY(outcome.batch != NULL))
         brg__batch_unref(outcome.batch);
     brg__context_end(context);
