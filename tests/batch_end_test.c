@@ -375,7 +375,7 @@ static void a_batch_cannot_wait_for_itself(void **state)
     brg_pool *pool = NULL;
     assert_int_equal(brg_pool_create(&pool,
                                      brg_pool_opts(.linked_module = &own_module, .workers_max = 1, .batch_size = 2,
-                                                   .batch_delay_ns = LONG),
+                                                   .batch_delay_ns = LONG, .grace_ns = LONG),
                                      NULL),
                      BRG_OK);
     own_member = scenario_submit(pool, "own", NULL, NULL);

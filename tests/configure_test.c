@@ -155,8 +155,10 @@ static void a_worker_of_no_pool_has_no_place(void **state)
     (void)state;
     bool asked = false;
     brg_worker *worker = NULL;
-    assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.entry = ask_outside, .entry_argument = &asked), NULL),
-                     BRG_OK);
+    assert_int_equal(
+        brg_worker_create(
+            &worker, brg_worker_opts(.entry = ask_outside, .entry_argument = &asked, .grace_ns = SCENARIO_LONG), NULL),
+        BRG_OK);
     assert_int_equal(brg_worker_wait(worker, SCENARIO_BOUND, NULL), BRG_OK);
     assert_true(asked);
     brg_worker_destroy(worker);
@@ -430,7 +432,9 @@ static void an_old_module_has_no_hook(void **state)
                                    .tasks = tasks,
                                    .configure = never_called};
     brg_pool *pool = NULL;
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.linked_module = &old, .workers_max = 1), NULL), BRG_OK);
+    assert_int_equal(
+        brg_pool_create(&pool, brg_pool_opts(.linked_module = &old, .workers_max = 1, .grace_ns = SCENARIO_LONG), NULL),
+        BRG_OK);
     configure_all(pool, 4);
     scenario_expect(pool, "note", NULL, BRG_OK);
     brg_pool_destroy(pool);

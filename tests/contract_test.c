@@ -559,7 +559,7 @@ static void functions_run_as_tasks(void **state)
     (void)state;
     brg_pool *pool = NULL;
     long count = 0;
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 2), NULL), BRG_OK);
+    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 2, .grace_ns = SCENARIO_LONG), NULL), BRG_OK);
     for (int i = 0; i < 20000; i++)
         assert_int_equal(brg_pool_call(pool, call_sum, &count, NULL, NULL), BRG_OK);
     assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
@@ -573,7 +573,7 @@ static void functions_run_as_tasks(void **state)
     brg_pool_destroy(pool);
 
     /* A task that waits for another of its pool runs it: it does not hang. */
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1), NULL), BRG_OK);
+    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = 1, .grace_ns = SCENARIO_LONG), NULL), BRG_OK);
     assert_int_equal(brg_pool_submit_call(pool, call_wait_behind, pool, NULL, &waiter), BRG_OK);
     assert_int_equal(scenario_result(waiter)->status, BRG_OK);
     brg_task_unref(waiter);

@@ -561,10 +561,7 @@ static void killed_from_outside(void **state)
 static bool no_template_is_left(void *argument)
 {
     (void)argument;
-    pid_t template = watch_find_child("brigade-tmpl");
-    if (template > 0)
-        (void)kill(template, SIGKILL);
-    return template == 0;
+    return !watch_kill_child("brigade-tmpl");
 }
 
 static void killed_template_harms_no_work(void **state)
@@ -599,9 +596,7 @@ static void killed_template_delays_starts_only(void **state)
         brg_pool *pool = scenario_pool(BRG_ISOLATION_PROCESS, brg_pool_opts(.workers_max = 4, .breaker_failures = 100,
                                                                             .restart_min_ns = BRG_MILLISECONDS(1),
                                                                             .restart_max_ns = BRG_MILLISECONDS(5)));
-        pid_t template = watch_find_child("brigade-tmpl");
-        if (template > 0)
-            kill(template, SIGKILL);
+        (void)watch_kill_child("brigade-tmpl");
         scenario_expect(pool, "noop", NULL, BRG_OK);
         brg_pool_destroy(pool);
     }

@@ -168,8 +168,10 @@ static void a_worker_without_a_pool_runs_it_in_place(void **state)
     (void)state;
     fib_call call = {.n = 15};
     brg_worker *worker = NULL;
-    assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.entry = fib_task, .entry_argument = &call), NULL),
-                     BRG_OK);
+    assert_int_equal(
+        brg_worker_create(&worker,
+                          brg_worker_opts(.entry = fib_task, .entry_argument = &call, .grace_ns = SCENARIO_LONG), NULL),
+        BRG_OK);
     assert_int_equal(brg_worker_wait(worker, BOUND, NULL), BRG_OK);
     assert_int_equal(call.result, 610);
     brg_worker_destroy(worker);

@@ -10,8 +10,8 @@
 
 #include <brigade/uv.h>
 
-#define BOUND BRG_SECONDS(60)
-#define BOUND_MS 60000
+#define BOUND SCENARIO_BOUND
+#define BOUND_MS ((int)(SCENARIO_BOUND / 1000000))
 #define SUBMITTERS 4
 #define SUBMITS 300
 

@@ -6,7 +6,7 @@
 
 #include "crowd.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 
 /* ---- functions of streams ---------------------------------------------------------------------------------------- */
 
@@ -145,7 +145,7 @@ static void a_worker_shows_that_it_runs_a_piece(void **state)
     brg_value_unref(items);
     while (!crowd_is_there(&here)) {
         struct pollfd either[] = {{.fd = here.reach, .events = POLLIN}, {.fd = brg_loop_fd(loop), .events = POLLIN}};
-        assert_true(poll(either, 2, 60000) > 0);
+        assert_true(poll(either, 2, (int)(SCENARIO_BOUND / 1000000)) > 0);
         (void)brg_loop_dispatch(loop);
     }
     crowd_wait(&here, 1);

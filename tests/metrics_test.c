@@ -25,7 +25,7 @@ static uint64_t settled_of(const brg_metrics_of_pool *pool)
 /* Every sum that must hold once all is settled. */
 static void check_sums(brg_pool *pool)
 {
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)),
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND),
                      BRG_OK); /* who sees a result may be ahead of the counts */
     brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
@@ -116,7 +116,7 @@ static void every_count_agrees(void **state)
         tasks[i] = submit_mixed(pool, i, is_process);
     for (int i = 0; i < MIXED; i++)
         tally_add(&counts, tasks[i]);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     check_sums(pool);
     brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
@@ -170,7 +170,7 @@ static void times_are_those_of_the_results(void **state)
     }
     qsort(run, TIMED, sizeof(run[0]), compare_u64);
     qsort(wait, TIMED, sizeof(wait[0]), compare_u64);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_pool *seen = brg_metrics_pool(metrics);
     assert_true(seen->run.count == TIMED && seen->run.sum_ns == sum && seen->run.mean_ns == sum / TIMED);
@@ -316,7 +316,7 @@ static void no_two_names_look_alike(void **state)
     brg_pool *pool = scenario_pool(scenario_isolation(state), NULL);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         scenario_expect(pool, names[i], NULL, i == 0 ? BRG_OK : BRG_NOT_FOUND);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     brg_metrics *metrics = scenario_metrics(pool);
     const brg_metrics_of_task *task;
     for (size_t i = 0; (task = brg_metrics_task(metrics, i)) != NULL; i++)
@@ -469,7 +469,7 @@ static void it_is_told_on_the_loop(void **state)
     brg_task_unref(task);
     while (heard.count < 5 || heard.submitted == 0) {
         struct pollfd ready = {.fd = brg_loop_fd(loop), .events = POLLIN};
-        assert_int_equal(poll(&ready, 1, 60000), 1);
+        assert_int_equal(poll(&ready, 1, (int)(SCENARIO_BOUND / 1000000)), 1);
         (void)brg_loop_dispatch(loop);
     }
     assert_true(heard.submitted == 1);

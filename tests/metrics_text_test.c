@@ -279,7 +279,7 @@ static void buckets_count_what_is_below_their_bounds(void **state)
         run[i] = scenario_result(task)->run_ns;
         brg_task_unref(task);
     }
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     const brg_metrics *metrics = scenario_metrics(pool);
     char *text = NULL;
     size_t size = 0;

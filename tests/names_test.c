@@ -8,7 +8,7 @@
 #include <brigade/direct.h>
 #include <brigade/locks.h>
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 
 static const char *names_module(void)
 {

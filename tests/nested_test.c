@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define LONG BRG_SECONDS(600) /* what nobody is to run out of */
 
 static const char *world_module(void)
@@ -184,7 +184,9 @@ static void handles_are_the_makers(void **state)
     (void)state;
     family own = {.released = 0};
     brg_worker *worker = NULL;
-    assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.entry = outer_entry, .entry_argument = &own), NULL),
+    assert_int_equal(brg_worker_create(&worker,
+                                       brg_worker_opts(.entry = outer_entry, .entry_argument = &own, .grace_ns = LONG),
+                                       NULL),
                      BRG_OK);
     brg_exit exit;
     assert_int_equal(brg_worker_wait(worker, BOUND, &exit), BRG_OK);

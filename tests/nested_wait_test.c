@@ -36,7 +36,7 @@ static brg_status fib_task(brg_context *context, void *argument)
 static const brg_result *run_call(brg_pool *pool, brg_call_fn call, void *argument, brg_task **task)
 {
     assert_int_equal(brg_pool_submit_call(pool, call, argument, NULL, task), BRG_OK);
-    assert_int_equal(brg_task_wait(*task, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(*task, SCENARIO_BOUND), BRG_OK);
     return brg_task_result(*task);
 }
 
@@ -93,15 +93,15 @@ static void circles_are_found(void **state)
     b.xother = a.self;
     sem_post(&go);
     sem_post(&go);
-    assert_int_equal(brg_task_wait(a.self, BRG_SECONDS(60)), BRG_OK);
-    assert_int_equal(brg_task_wait(b.self, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(a.self, SCENARIO_BOUND), BRG_OK);
+    assert_int_equal(brg_task_wait(b.self, SCENARIO_BOUND), BRG_OK);
     assert_true(a.status == BRG_DEADLOCK || b.status == BRG_DEADLOCK);
     assert_true(a.status == BRG_OK || b.status == BRG_OK); /* one lets go, the other gets its answer */
     circle c = {.go = &go, .status = BRG_OK};
     assert_int_equal(brg_pool_submit_call(pool, wait_for_other, &c, NULL, &c.self), BRG_OK);
     c.xother = c.self;
     sem_post(&go);
-    assert_int_equal(brg_task_wait(c.self, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(c.self, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(c.status, BRG_DEADLOCK);
     brg_task_unref(a.self);
     brg_task_unref(b.self);
@@ -200,7 +200,7 @@ static void cancel_of_the_nested(void **state)
     assert_int_equal(brg_pool_submit_call(pool, run_parent, &self, NULL, &task), BRG_OK);
     sem_wait(&started);
     assert_int_equal(brg_task_cancel(self.child), BRG_OK);
-    assert_int_equal(brg_task_wait(task, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(task, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(brg_task_result(task)->status, BRG_OK);
     assert_int_equal(self.waited, BRG_OK);
     assert_int_equal(self.child_status, BRG_CANCELLED);
@@ -234,7 +234,7 @@ static void cancel_of_the_waiting(void **state)
     sem_wait(&started);
     assert_int_equal(brg_task_cancel(task), BRG_OK);
     self.child_saw = true;
-    assert_int_equal(brg_task_wait(task, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(task, SCENARIO_BOUND), BRG_OK);
     assert_true(self.parent_saw);
     assert_int_equal(self.child_status, BRG_OK);
     brg_task_unref(self.child);
@@ -284,7 +284,7 @@ static void abandoned_in_a_nested_task(void **state)
     assert_int_equal(brg_pool_submit_call(pool, wait_for_stuck, &self, NULL, &task), BRG_OK);
     sem_wait(&started);
     assert_int_equal(brg_task_cancel(task), BRG_OK);
-    assert_int_equal(brg_task_wait(task, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(task, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(brg_task_result(task)->status, BRG_CANCELLED);
     fib root = {pool, 10, -1};
     brg_task *next = NULL;
@@ -321,7 +321,7 @@ static void submitter_runs_what_does_not_fit(void **state)
         assert_int_equal(brg_pool_call(pool, count_one, &count, NULL, NULL), BRG_OK);
     assert_int_equal(count, 8); /* two wait */
     plug_pull(&busy);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(count, 10);
     assert_int_equal(scenario_stats(pool).inline_run, 8);
     assert_int_equal(scenario_stats(pool).done, 11);
@@ -366,7 +366,7 @@ static void check_dropping(brg_admission admission, const int *expected, int exp
     plug_pull(&busy);
     int dropped = 0;
     for (int i = 0; i < 6; i++) {
-        assert_int_equal(brg_task_wait(tasks[i], BRG_SECONDS(60)), BRG_OK);
+        assert_int_equal(brg_task_wait(tasks[i], SCENARIO_BOUND), BRG_OK);
         dropped += brg_task_result(tasks[i])->status == BRG_FULL;
         brg_task_unref(tasks[i]);
     }

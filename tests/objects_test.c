@@ -7,7 +7,7 @@
 #include "scenario.h"
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define BUFFER_BYTES ((size_t)2 << 20)
 
 static brg_pool *objects_pool(void **state, uint32_t attempts_max)
@@ -19,7 +19,7 @@ static brg_pool *objects_pool(void **state, uint32_t attempts_max)
     if (brg_pool_create(&pool,
                         brg_pool_opts(.isolation = scenario_isolation(state), .module = module, .workers_max = 2,
                                       .attempts_max = attempts_max, .retry_on = BRG_RETRY_CRASH,
-                                      .start_timeout_ns = BRG_SECONDS(600)),
+                                      .start_timeout_ns = SCENARIO_LONG, .grace_ns = SCENARIO_LONG),
                         &error) != BRG_OK)
         fail_msg("%s", error.message);
     return pool;
@@ -212,7 +212,8 @@ static void port_of_a_worker_that_never_starts_closes(void **state)
     brg_error error;
     assert_int_equal(brg_worker_create(&worker,
                                        brg_worker_opts(.isolation = scenario_isolation(state), .module = module,
-                                                       .init_data = with_port(&theirs, 0)),
+                                                       .init_data = with_port(&theirs, 0),
+                                                       .start_timeout_ns = SCENARIO_LONG, .grace_ns = SCENARIO_LONG),
                                        &error),
                      BRG_OK);
     assert_int_equal(brg_worker_wait_online(worker, BOUND, NULL), BRG_START_FAILED);

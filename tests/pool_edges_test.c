@@ -21,7 +21,7 @@ static brg_task *edges_call(brg_pool *pool, brg_call_fn call, void *argument, ui
 
 static void edges_done(brg_task *task, brg_status status)
 {
-    assert_int_equal(brg_task_wait(task, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_wait(task, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(brg_task_result(task)->status, status);
     brg_task_unref(task);
 }
@@ -159,9 +159,9 @@ static void parked_workers_run_what_is_theirs(void **state)
     uint32_t count = 0;
     assert_int_equal(brg_pool_submit_all(pool, "who", NULL, NULL, &count), BRG_OK);
     assert_int_equal(count, 2);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(brg_pool_configure(pool, NULL, NULL), BRG_OK);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     tell(pool, 2);
     scenario_expect(pool, "who", NULL, BRG_OK);
     brg_pool_destroy(pool);
@@ -232,7 +232,7 @@ static void cancelled_with_their_worker(void **state)
                      BRG_OK);
     assert_int_equal(brg_task_cancel(one), BRG_OK); /* their workers end, and one is replaced */
     assert_int_equal(brg_task_cancel(two), BRG_OK);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     crowd_release(&here, 2); /* threads that were given up */
     brg_task_unref(one);
     brg_task_unref(two);

@@ -38,6 +38,7 @@ typedef struct wanderer {
 
 struct race {
     uint64_t seed, random;
+    uint64_t heard; /* replies */
     bool is_lossy;
     brg_worker *workers[WORKERS];
     wanderer wanderers[CHANNELS];
@@ -147,17 +148,18 @@ static void race_reply(race *r, const brg_value *reply)
     assert_int_equal(brg_view_get_int(root, "wrong", -1), 0);
     w->next = brg_view_get_int(root, "next", -1);
     w->holder = HOME;
+    r->heard++;
     if (brg_view_take_port(brg_view_get(root, "port"), &w->theirs) != BRG_OK)
         w->is_over = true; /* it closed there, and all of it was received, unless the worker was asked to end */
     w->is_cut = w->is_cut || brg_view_get_bool(root, "cut", false);
 }
 
-/* What the worker said; false when it has ended. */
-static bool race_listen(race *r, int index)
+/* What the worker said, and what it says first within a time; false when it has ended. */
+static bool race_listen(race *r, int index, uint64_t timeout_ns)
 {
     brg_value *reply = NULL;
     brg_status status;
-    while ((status = brg_worker_receive(r->workers[index], &reply, 0)) == BRG_OK) {
+    for (; (status = brg_worker_receive(r->workers[index], &reply, timeout_ns)) == BRG_OK; timeout_ns = 0) {
         race_reply(r, reply);
         brg_value_unref(reply);
     }
@@ -174,8 +176,8 @@ static void race_end_worker(race *r, int index)
     else
         assert_int_equal(brg_worker_terminate(worker), BRG_OK);
     assert_int_equal(brg_worker_wait(worker, BOUND, NULL), BRG_OK);
-    while (race_listen(r, index)) /* until all of it is there */
-        sched_yield();
+    while (race_listen(r, index, BOUND)) /* until all of it is there */
+        ;
     brg_worker_destroy(worker);
     r->workers[index] = race_worker(index);
     for (int i = 0; i < CHANNELS; i++) {
@@ -185,22 +187,27 @@ static void race_end_worker(race *r, int index)
     }
 }
 
+/* Waits a little where nobody has anything for it, and ends a worker only after it heard of one: who gets no processor
+ * is not ended again and again meanwhile. */
 static bool race_step(race *r)
 {
     bool over = true;
+    int holder = HOME;
+    uint64_t heard = r->heard;
     for (int i = 0; i < CHANNELS; i++) {
         wanderer *w = &r->wanderers[i];
         if (!w->is_over && w->holder == HOME)
             race_send(r, i);
         over = over && w->is_over;
+        if (!w->is_over && w->holder != HOME)
+            holder = w->holder;
     }
     for (int i = 0; i < WORKERS; i++)
-        (void)race_listen(r, i);
+        (void)race_listen(r, i, i == holder ? BRG_MILLISECONDS(1) : 0);
     /* A process takes along what was on its way to it, also of a port that has just left: in every second round none
      * ends. */
-    if (race_random(&r->random, 400) == 0)
+    if (r->heard != heard && race_random(&r->random, 12) == 0)
         race_end_worker(r, (int)race_random(&r->random, r->is_lossy ? WORKERS : WORKERS / 2) * (r->is_lossy ? 1 : 2));
-    sched_yield();
     return !over;
 }
 

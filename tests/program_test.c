@@ -24,7 +24,8 @@ static int owner_main(void)
     brg_error error;
     if (brg_pool_create(&pool,
                         brg_pool_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module(),
-                                      .workers_max = PROGRAM_WORKERS, .start_timeout_ns = BRG_SECONDS(600)),
+                                      .workers_max = PROGRAM_WORKERS, .start_timeout_ns = SCENARIO_LONG,
+                                      .grace_ns = SCENARIO_LONG),
                         &error) != BRG_OK)
         return 1;
     for (int i = 0; i < PROGRAM_WORKERS; i++) {
@@ -150,19 +151,20 @@ static void fork_new_objects(brg_isolation isolation)
     brg_pool *pool = NULL;
     brg_task *task = NULL;
     FORK_CHECK(brg_loop_create(&loop, NULL, NULL) == BRG_OK);
-    FORK_CHECK(brg_pool_create(&pool,
-                               brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 2,
-                                             .loop = loop, .start_timeout_ns = BRG_SECONDS(600)),
-                               NULL) == BRG_OK);
+    FORK_CHECK(
+        brg_pool_create(&pool,
+                        brg_pool_opts(.isolation = isolation, .module = scenario_module(), .workers_max = 2,
+                                      .loop = loop, .start_timeout_ns = SCENARIO_LONG, .grace_ns = SCENARIO_LONG),
+                        NULL) == BRG_OK);
     for (int i = 0; i < 10; i++) {
         FORK_CHECK(brg_pool_submit(pool, "who", NULL, NULL, &task) == BRG_OK);
-        FORK_CHECK(brg_task_wait(task, BRG_SECONDS(60)) == BRG_OK);
+        FORK_CHECK(brg_task_wait(task, SCENARIO_BOUND) == BRG_OK);
         FORK_CHECK(brg_task_result(task)->status == BRG_OK);
         if (isolation == BRG_ISOLATION_PROCESS)
             FORK_CHECK(brg_view_get_int(brg_value_root(brg_task_result(task)->output), "ppid", 0) == getpid());
         brg_task_unref(task);
     }
-    FORK_CHECK(brg_pool_drain(pool, BRG_SECONDS(60)) == BRG_OK);
+    FORK_CHECK(brg_pool_drain(pool, SCENARIO_BOUND) == BRG_OK);
     brg_pool_destroy(pool);
     FORK_CHECK(brg_loop_destroy(loop) == BRG_OK);
 }
@@ -207,10 +209,10 @@ static void forked_child_does_not_hang(void **state)
     world.pool = scenario_pool(world.isolation, brg_pool_opts(.workers_max = 1));
     assert_int_equal(brg_worker_create(&world.worker,
                                        brg_worker_opts(.isolation = world.isolation, .module = scenario_module(),
-                                                       .start_timeout_ns = BRG_SECONDS(600)),
+                                                       .start_timeout_ns = SCENARIO_LONG, .grace_ns = SCENARIO_LONG),
                                        NULL),
                      BRG_OK);
-    assert_int_equal(brg_worker_wait_online(world.worker, BRG_SECONDS(60), NULL), BRG_OK);
+    assert_int_equal(brg_worker_wait_online(world.worker, SCENARIO_BOUND, NULL), BRG_OK);
     world.settled = scenario_submit(world.pool, "noop", NULL, NULL);
     scenario_result(world.settled);
     world.running = scenario_submit(world.pool, "noop", scenario_gate_input(&gate, true), NULL);
@@ -224,7 +226,7 @@ static void forked_child_does_not_hang(void **state)
     scenario_expect(world.looped, "noop", NULL, BRG_OK);
     brg_value *message = scenario_int("n", 5), *answer = NULL;
     assert_int_equal(brg_worker_post(world.worker, message, BRG_FOREVER, NULL), BRG_OK);
-    assert_int_equal(brg_worker_receive(world.worker, &answer, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_worker_receive(world.worker, &answer, SCENARIO_BOUND), BRG_OK);
     brg_value_unref(answer);
     brg_task_unref(world.running);
     brg_task_unref(world.settled);
@@ -316,12 +318,12 @@ static void worker_life(brg_isolation isolation, int i)
     brg_value *answer = NULL;
     assert_int_equal(brg_worker_create(&worker,
                                        brg_worker_opts(.isolation = isolation, .module = scenario_module(),
-                                                       .start_timeout_ns = BRG_SECONDS(600)),
+                                                       .start_timeout_ns = SCENARIO_LONG, .grace_ns = SCENARIO_LONG),
                                        NULL),
                      BRG_OK);
     if (i % 2 == 0) {
         assert_int_equal(brg_worker_post(worker, scenario_int("n", i), BRG_FOREVER, NULL), BRG_OK);
-        assert_int_equal(brg_worker_receive(worker, &answer, BRG_SECONDS(60)), BRG_OK);
+        assert_int_equal(brg_worker_receive(worker, &answer, SCENARIO_BOUND), BRG_OK);
         brg_value_unref(answer);
     }
     brg_worker_destroy(worker);

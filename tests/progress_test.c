@@ -91,7 +91,7 @@ static int64_t output_int(const brg_result *result, const char *key)
 static int64_t pull(brg_task *task)
 {
     brg_value *value = NULL;
-    assert_int_equal(brg_task_progress(task, &value, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_task_progress(task, &value, SCENARIO_BOUND), BRG_OK);
     int64_t n = brg_view_get_int(brg_value_root(value), "n", -1);
     brg_value_unref(value);
     return n;
@@ -100,7 +100,7 @@ static int64_t pull(brg_task *task)
 static void pull_end(brg_task *task)
 {
     brg_value *value = NULL;
-    assert_int_equal(brg_task_progress(task, &value, BRG_SECONDS(60)), BRG_CLOSED);
+    assert_int_equal(brg_task_progress(task, &value, SCENARIO_BOUND), BRG_CLOSED);
     assert_null(value);
 }
 
@@ -140,7 +140,7 @@ static void values_come_without_done(void **state)
         if (round == 0)
             assert_int_equal(brg_loop_run(loop), BRG_OK);
         else
-            assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+            assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
         assert_int_equal(heard.values, 50);
         assert_false(heard.out_of_order);
     }
@@ -228,7 +228,7 @@ static void values_can_be_pulled(void **state)
     brg_task_unref(task);
     task = scenario_submit(pool, "count", count_input(0, -1), NULL);
     brg_value *value = NULL;
-    assert_int_equal(brg_task_progress(task, &value, BRG_SECONDS(60)), BRG_INVALID);
+    assert_int_equal(brg_task_progress(task, &value, SCENARIO_BOUND), BRG_INVALID);
     assert_int_equal(brg_task_progress(NULL, &value, 0), BRG_INVALID);
     brg_task_unref(task);
     brg_pool_destroy(pool);
@@ -268,7 +268,7 @@ static void a_slow_owner_slows_nobody_else(void **state)
     brg_value *value = NULL;
     for (int64_t i = 1; i < 40; i++)
         assert_int_equal(pull(slow), i);
-    assert_int_equal(brg_task_progress(slow, &value, BRG_SECONDS(60)), BRG_CLOSED);
+    assert_int_equal(brg_task_progress(slow, &value, SCENARIO_BOUND), BRG_CLOSED);
     assert_int_equal(scenario_result(slow)->status, BRG_OK);
     brg_task_unref(slow);
     brg_pool_destroy(pool);
@@ -305,11 +305,11 @@ static void without_a_handle_nobody_listens(void **state)
     brg_task_unref(brg_task_ref(task));
     assert_int_equal(pull(task), 1);
     brg_task_unref(task);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(scenario_stats(pool).done, 1);
     assert_int_equal(brg_pool_submit(pool, "count", count_input(500, -1), brg_submit_opts(.progress_max = 2), NULL),
                      BRG_OK);
-    assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
     assert_int_equal(scenario_stats(pool).done, 2);
     brg_pool_destroy(pool);
 }
@@ -333,7 +333,7 @@ static void large_values_and_buffers_travel(void **state)
     for (int i = 0; i < 2; i++) {
         brg_value *value = NULL;
         size_t size = 0;
-        assert_int_equal(brg_task_progress(task, &value, BRG_SECONDS(60)), BRG_OK);
+        assert_int_equal(brg_task_progress(task, &value, SCENARIO_BOUND), BRG_OK);
         const brg_buffer *buffer = i == 0 ? NULL : brg_view_buffer(brg_value_root(value));
         const unsigned char *bytes = i == 0 ? brg_view_bytes(brg_value_root(value), &size) : brg_buffer_bytes(buffer);
         assert_non_null(bytes);
@@ -498,7 +498,7 @@ static void pull_zeros(brg_task *task, int at_most)
 {
     brg_value *value = NULL;
     brg_status status;
-    while ((status = brg_task_progress(task, &value, BRG_SECONDS(60))) == BRG_OK) {
+    while ((status = brg_task_progress(task, &value, SCENARIO_BOUND)) == BRG_OK) {
         assert_int_equal(brg_view_get_int(brg_value_root(value), "n", -1), 0);
         brg_value_unref(value);
         assert_true(at_most-- > 0);
@@ -581,7 +581,9 @@ static void nested_tasks_speak_for_themselves(void **state)
     nest self = {.depth = 0};
     listener outer = {.next = 0};
     assert_int_equal(brg_loop_create(&loop, NULL, NULL), BRG_OK);
-    assert_int_equal(brg_pool_create(&self.pool, brg_pool_opts(.loop = loop, .workers_max = 1), NULL), BRG_OK);
+    assert_int_equal(
+        brg_pool_create(&self.pool, brg_pool_opts(.loop = loop, .workers_max = 1, .grace_ns = SCENARIO_LONG), NULL),
+        BRG_OK);
     assert_int_equal(
         brg_pool_submit_call(self.pool, nest_outer, &self,
                              brg_submit_opts(.on_progress = listen_progress, .done = listen_done, .user_data = &outer),
@@ -610,9 +612,11 @@ static void only_tasks_have_progress(void **state)
     (void)state;
     brg_worker *worker = NULL;
     brg_status said = BRG_OK;
-    assert_int_equal(brg_worker_create(&worker, brg_worker_opts(.entry = no_task, .entry_argument = &said), NULL),
-                     BRG_OK);
-    assert_int_equal(brg_worker_wait(worker, BRG_SECONDS(60), NULL), BRG_OK);
+    assert_int_equal(
+        brg_worker_create(&worker,
+                          brg_worker_opts(.entry = no_task, .entry_argument = &said, .grace_ns = SCENARIO_LONG), NULL),
+        BRG_OK);
+    assert_int_equal(brg_worker_wait(worker, SCENARIO_BOUND, NULL), BRG_OK);
     assert_int_equal(said, BRG_STATE);
     brg_worker_destroy(worker);
 }
@@ -705,7 +709,7 @@ static bool waiting_lives(brg_pool *pool)
     }
     brg_value *value = NULL;
     int64_t next = 0;
-    for (; brg_task_progress(task, &value, BRG_SECONDS(60)) == BRG_OK; next++) {
+    for (; brg_task_progress(task, &value, SCENARIO_BOUND) == BRG_OK; next++) {
         assert_int_equal(brg_view_get_int(brg_value_root(value), "n", -1), next);
         brg_value_unref(value);
     }
@@ -732,7 +736,7 @@ static void a_late_look_takes_nobody_for_silent(void **state)
     brg__pool_unlock(pool);
     assert_int_equal(asked, 0);
     plug_pull(&busy);
-    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_drain(pool, SCENARIO_BOUND), BRG_OK);
     brg_pool_destroy(pool);
 }
 

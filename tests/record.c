@@ -101,6 +101,6 @@ void record_post(brg_worker *worker, const char *what, int64_t n)
     brg_value *message = NULL;
     brg_error error;
     assert_int_equal(brg_value_map(&message, NULL, brg_field_string("do", what), brg_field_int("n", n)), BRG_OK);
-    if (brg_worker_post(worker, message, BRG_SECONDS(60), &error) != BRG_OK)
+    if (brg_worker_post(worker, message, SCENARIO_BOUND, &error) != BRG_OK)
         fail_msg("post %s: %s", what, error.message);
 }

@@ -19,7 +19,7 @@ static brg_pool *load_pool(void **state, const brg_pool_options *options)
     brg_pool_options complete = *options;
     complete.module = load_module();
     complete.isolation = scenario_isolation(state);
-    complete.start_timeout_ns = BRG_SECONDS(600);
+    complete.start_timeout_ns = complete.grace_ns = SCENARIO_LONG; /* none is killed for want of a processor */
     brg_pool *pool = NULL;
     brg_error error;
     if (brg_pool_create(&pool, &complete, &error) != BRG_OK)
@@ -374,7 +374,7 @@ static void no_task_is_lost(void **state)
                 assert_int_equal(brg_pool_submit(pool, "show", NULL, brg_submit_opts(.key = j + 1), NULL), BRG_OK);
             tune(pool, 0, 1 + (i * 7) % 5);
         }
-        assert_int_equal(brg_pool_wait_idle(pool, BRG_SECONDS(60)), BRG_OK);
+        assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
         assert_int_equal(scenario_stats(pool).done, 600);
         brg_pool_destroy(pool);
     }

@@ -55,9 +55,9 @@ static void worker_says_why(const bad_start *bad, brg_isolation isolation)
                                                                   : BRG_SECONDS(600)),
                           &error),
         BRG_OK);
-    assert_int_equal(brg_worker_wait_online(worker, BRG_SECONDS(60), &error), BRG_START_FAILED);
+    assert_int_equal(brg_worker_wait_online(worker, SCENARIO_BOUND, &error), BRG_START_FAILED);
     check_error(bad, &error);
-    assert_int_equal(brg_worker_wait(worker, BRG_SECONDS(60), &exit), BRG_OK);
+    assert_int_equal(brg_worker_wait(worker, SCENARIO_BOUND, &exit), BRG_OK);
     assert_true(exit.status != BRG_OK);
     assert_false(exit.requested);
     assert_int_equal(brg_worker_get_state(worker), BRG_WORKER_EXITED);
@@ -103,7 +103,7 @@ static void pool_opens_its_breaker(const bad_start *bad, brg_isolation isolation
     brg_pool_stats stats = scenario_stats(pool);
     assert_int_equal(stats.workers_start_failed, 3); /* and no storm */
     assert_int_equal(stats.failed, stats.submitted);
-    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_drain(pool, SCENARIO_BOUND), BRG_OK);
     brg_pool_destroy(pool);
 }
 
@@ -152,7 +152,7 @@ static void mute_worker_program(void **state)
                                                        .helper = bad.helper, .start_timeout_ns = BRG_MILLISECONDS(100)),
                                        &error),
                      BRG_OK);
-    assert_int_equal(brg_worker_wait_online(worker, BRG_SECONDS(60), &error), BRG_START_FAILED);
+    assert_int_equal(brg_worker_wait_online(worker, SCENARIO_BOUND, &error), BRG_START_FAILED);
     check_error(&bad, &error);
     brg_worker_destroy(worker);
     unsetenv("BRIGADE_TEST_MUTE");
@@ -323,7 +323,7 @@ static void tasks_for_a_bad_place_fail(void **state)
         assert_int_equal(scenario_result(good)->status, BRG_OK);
         brg_task_unref(good);
     }
-    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_drain(pool, SCENARIO_BOUND), BRG_OK);
     brg_pool_destroy(pool);
 }
 
@@ -337,7 +337,7 @@ static void tasks_for_all_end(void **state)
         assert_int_equal(brg_pool_submit_all(pool, "noop", NULL, NULL, &count), BRG_OK);
         all += count;
     }
-    assert_int_equal(brg_pool_drain(pool, BRG_SECONDS(60)), BRG_OK);
+    assert_int_equal(brg_pool_drain(pool, SCENARIO_BOUND), BRG_OK);
     brg_pool_stats stats = scenario_stats(pool);
     assert_int_equal(stats.done + stats.failed + stats.cancelled, all);
     brg_pool_destroy(pool);
@@ -402,7 +402,8 @@ static int use_without_files(brg_isolation isolation, bool with_loop)
         status = brg_pool_create(&pool,
                                  brg_pool_opts(.isolation = isolation, .module = scenario_module(), .loop = loop,
                                                .workers_max = 2, .restart_min_ns = BRG_MILLISECONDS(1),
-                                               .restart_max_ns = BRG_MILLISECONDS(2), .breaker_failures = 3),
+                                               .restart_max_ns = BRG_MILLISECONDS(2), .breaker_failures = 3,
+                                               .grace_ns = SCENARIO_LONG),
                                  &error);
     if (status != BRG_OK) {
         assert_null(pool);

@@ -9,9 +9,9 @@
 #include "scenario.h"
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define STEP 1000000
-#define MANY (WATCH_SANITIZED ? 500 : 3000)
+#define MANY (WATCH_SANITIZED ? 300 : 1000)
 
 /* A source of numbers, each its own tag: 1 + number. */
 typedef struct streaming {

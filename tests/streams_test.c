@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define PATIENT BRG_SECONDS(3600) /* a grace that nobody waits out */
 
 static const char *world_module(void)

@@ -17,7 +17,7 @@
 
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define PATIENT BRG_SECONDS(3600) /* a grace that nobody waits out */
 
 /* On any thread: cmocka's assertions are for the one that runs the tests. */

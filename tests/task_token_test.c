@@ -8,7 +8,7 @@
 
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define MANY (WATCH_SANITIZED ? 2000 : 20000)
 
 static brg_pool *pool_of(brg_isolation isolation, uint32_t workers, const char *module)

@@ -7,7 +7,7 @@
 #include "tracing.h"
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 
 /* ---- what a trace has of flows ----------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,17 @@ pid_t watch_find_child(const char *name)
     pid_t found = 0;
     watch_children(name, &found);
     return found;
+}
+
+bool watch_kill_child(const char *name)
+{
+    pid_t pid = watch_find_child(name);
+    int process = pid > 0 ? watch_process(pid) : -1;
+    if (process >= 0 && watch_find_child(name) == pid) /* it, and not one that got its number meanwhile */
+        (void)syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+    if (process >= 0)
+        close(process);
+    return pid > 0;
 }
 
 int watch_count_children(void) { return watch_children(NULL, NULL); }

@@ -15,6 +15,8 @@ bool watch_is_reaped(int pidfd);
 
 /* The first child of this process with that name (as in /proc/PID/comm); 0: none. */
 pid_t watch_find_child(const char *name);
+/* Kills it, unless it has just ended by itself; false: there is none. */
+bool watch_kill_child(const char *name);
 /* How many children this process has, dead ones that nobody reaped included. */
 int watch_count_children(void);
 

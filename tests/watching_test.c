@@ -279,7 +279,7 @@ static void items_of_streams(void **state)
             .batch_delay_ns = BRG_MILLISECONDS(1), .attempts_max = 3, .crash_limit = 3, .restart_min_ns = 1,
             .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TRANSIENT, .trace = trace,
             .no_metrics = round == 3, .on_metrics = streamed_metrics, .metrics_interval_ns = BRG_MILLISECONDS(1),
-            .user_data = &run, .timing = round == 2, .heartbeat_ns = round == 1 ? BRG_SECONDS(60) : 0,
+            .user_data = &run, .timing = round == 2, .heartbeat_ns = round == 1 ? LONG : 0,
             .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000));
         if (brg_stream_create(&stream,
                               brg_stream_opts(.pool = pool, .task = "work", .source = streamed_source,

@@ -12,7 +12,7 @@
 
 #include "watch.h"
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 #define PATIENT RECORD_PATIENT
 
 static brg_worker *worker_create(brg_isolation isolation, const brg_worker_options *options)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define BOUND BRG_SECONDS(60)
+#define BOUND SCENARIO_BOUND
 
 /* ---- events on the loop ------------------------------------------------------------------------------------------ */
 
@@ -86,7 +86,8 @@ static void last_words_arrive_before_exit(void **state)
 {
     (void)state;
     recorder record = {0};
-    record_start(&record, BRG_ISOLATION_PROCESS, brg_worker_opts(.mailbox_max = 8));
+    record_start(&record, BRG_ISOLATION_PROCESS,
+                 brg_worker_opts(.mailbox_max = 8, .start_timeout_ns = SCENARIO_LONG, .grace_ns = SCENARIO_LONG));
     assert_int_equal(brg_worker_post(record.worker, many(3000, true), BOUND, NULL), BRG_OK);
     record_run(&record);
     assert_int_equal(record.online, 1);
@@ -188,7 +189,9 @@ static void exit_codes_show_in_exit(void **state)
         brg_value *message = NULL;
         brg_exit exit;
         assert_int_equal(
-            brg_worker_create(&worker, brg_worker_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module()),
+            brg_worker_create(&worker,
+                              brg_worker_opts(.isolation = BRG_ISOLATION_PROCESS, .module = scenario_module(),
+                                              .start_timeout_ns = SCENARIO_LONG, .grace_ns = SCENARIO_LONG),
                               NULL),
             BRG_OK);
         assert_int_equal(brg_value_map(&message, NULL, brg_field_string("do", "exit"), brg_field_int("code", codes[i])),

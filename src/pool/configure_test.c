@@ -52,8 +52,10 @@ static void wait_until_idle(brg_pool *pool)
 static brg_pool *new_pool(void)
 {
     brg_pool *pool = NULL;
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.linked_module = &module, .workers_max = WORKERS), NULL),
-                     BRG_OK);
+    assert_int_equal(
+        brg_pool_create(&pool, brg_pool_opts(.linked_module = &module, .workers_max = WORKERS, .grace_ns = BRG_FOREVER),
+                        NULL),
+        BRG_OK);
     wait_until_idle(pool);
     return pool;
 }
@@ -133,8 +135,9 @@ static void a_pool_with_events(void **state)
         brg__fault_arm("allocate", nth);
         brg_status status = brg_pool_create(&pool,
                                             brg_pool_opts(.linked_module = &module, .workers_max = WORKERS,
-                                                          .loop = loop, .prewarm_task = "run", .prewarm_input = input,
-                                                          .on_worker_start = count_start, .user_data = &told),
+                                                          .grace_ns = BRG_FOREVER, .loop = loop, .prewarm_task = "run",
+                                                          .prewarm_input = input, .on_worker_start = count_start,
+                                                          .user_data = &told),
                                             NULL);
         if (status == BRG_OK)
             wait_until_idle(pool); /* a worker that could not warm up is tried again */

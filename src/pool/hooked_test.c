@@ -37,7 +37,9 @@ static brg_status nothing(brg_context *context, const brg_value *input, brg_valu
 static brg_pool *pool_of(uint32_t workers)
 {
     brg_pool *pool = NULL;
-    assert_int_equal(brg_pool_create(&pool, brg_pool_opts(.workers_max = workers, .queue_max = 1), NULL), BRG_OK);
+    assert_int_equal(
+        brg_pool_create(&pool, brg_pool_opts(.workers_max = workers, .queue_max = 1, .grace_ns = BRG_FOREVER), NULL),
+        BRG_OK);
     return pool;
 }
 

@@ -117,12 +117,9 @@ pid=$!
 exec 4<unread
 head -c 1 <&4 >out
 # What began with the signal ignored listens all the same, but perhaps not yet.
-(while kill -TERM $pid; do :; done) 2>/dev/null &
-killer=$!
+signal_until_it_ends TERM
 wait $pid
 status=$?
-kill $killer 2>/dev/null
-wait $killer 2>/dev/null
 exec 4<&-
 check "interrupted while it merges" ended 130
 check "nothing is left in TMPDIR" left_nothing

@@ -317,12 +317,9 @@ exec 3>still
 echo abc >&3
 while [ -z "$(children)" ] && kill -0 $pid 2>/dev/null; do :; done
 # Until it listens the signal is lost: the shell has programs in the background ignore it.
-(while kill -INT $pid; do :; done) 2>/dev/null &
-killer=$!
+signal_until_it_ends INT
 wait $pid
 status=$?
-kill $killer 2>/dev/null
-wait $killer 2>/dev/null
 exec 3>&-
 check "an interrupt ends it with 130" ended 130
 check "without a result" [ ! -s out ]
@@ -340,14 +337,11 @@ unread() {
     head -c 1 <&4 >out
     if [ -f "$build/tests/bin/interrupting.so" ]; then
         kill -TERM $pid
-        killer=
     else
-        (while kill -TERM $pid; do :; done) 2>/dev/null &
-        killer=$!
+        signal_until_it_ends TERM
     fi
     wait $pid
     status=$?
-    [ -n "$killer" ] && kill "$killer" 2>/dev/null && wait "$killer" 2>/dev/null
     exec 4<&-
     check "$name that nobody reads: interrupted" ended 130
     check "  and nothing is said" says_nothing

@@ -59,6 +59,13 @@ workers() {
         read -r name 2>/dev/null <"/proc/$child/comm" && case $name in "$1"-*) echo "$child" ;; esac
     done
 }
+# signal_until_it_ends SIGNAL: for $pid, which may not listen yet: what the shell starts in the background ignores some.
+# It is not waited for meanwhile, and nobody else has its number.
+signal_until_it_ends() {
+    while kill "-$1" "$pid" 2>/dev/null && read -r _ _ state _ 2>/dev/null <"/proc/$pid/stat" && [ "$state" != Z ]; do
+        :
+    done
+}
 # kill_another_worker NAME: kills a worker of $pid that lives and is not in $killed yet, and adds it there.
 kill_another_worker() {
     before=$killed

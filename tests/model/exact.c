@@ -295,7 +295,7 @@ static void exact_choose(exact_run *self)
     options->queue = queues[model_pick(self->random, 6)];
     options->placement = self->workers > 1 ? brg_placement_round_robin : brg_placement_pull;
     options->scaling = brg_scaling_fixed;
-    options->start_timeout_ns = BRG_SECONDS(1000);
+    options->start_timeout_ns = options->grace_ns = BRG_SECONDS(1000);
     options->admission = admissions[model_pick(self->random, 3)];
     options->queue_max = self->queue_max;
     options->no_spin = model_chance(self->random, 2);

@@ -49,7 +49,7 @@ static void post_to_port(brg_batch *batch, uint32_t index)
     if (status == BRG_OK)
         status = brg_value_int(&message, number_of(input), NULL);
     if (status == BRG_OK)
-        status = brg_port_post(port, message, BRG_SECONDS(60), NULL);
+        status = brg_port_post(port, message, BRG_SECONDS(240), NULL);
     brg_port_destroy(port);
     if (status == BRG_OK)
         brg_batch_succeed(batch, index, NULL);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_BOUND BRG_SECONDS(60)
+#define NAMES_BOUND BRG_SECONDS(240)
 #define NAMES_LOCKS 8
 
 typedef struct names {

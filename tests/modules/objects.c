@@ -45,7 +45,7 @@ static brg_status objects_hear(brg_context *context, const brg_value *input, brg
     for (int64_t i = 0; i < count; i++) {
         brg_value *heard = NULL;
         int64_t number = -1;
-        if (brg_port_receive(port, &heard, BRG_SECONDS(60)) != BRG_OK)
+        if (brg_port_receive(port, &heard, BRG_SECONDS(240)) != BRG_OK)
             break;
         if (brg_view_int(brg_value_root(heard), &number) == BRG_OK && number == i)
             right++;
