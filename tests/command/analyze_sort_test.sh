@@ -136,12 +136,9 @@ head -c 1 <&4 >out
 kill $drain
 wait $drain 2>/dev/null
 dd if=/dev/zero of=errors bs=4096 oflag=nonblock 2>/dev/null
-(while kill -TERM $pid; do :; done) 2>/dev/null &
-killer=$!
+signal_until_it_ends TERM
 wait $pid
 status=$?
-kill $killer 2>/dev/null
-wait $killer 2>/dev/null
 exec 4<&- 5<&-
 check "interrupted while nobody reads its progress" ended 130
 
