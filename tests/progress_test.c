@@ -2,6 +2,7 @@
 /* Progress of running tasks, to a loop and pulled; what holds it back, and what ends it. Heartbeats. */
 #include "scenario.h"
 
+#include "lively.h"
 #include "plug.h"
 #include "watch.h"
 
@@ -666,57 +667,12 @@ static void a_stubborn_silent_task_is_ended(void **state)
     scenario_gate_close(&gate);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-static brg_value *lively_input(const char *how, int64_t ms, uint64_t since, brg_shared *seen)
-{
-    brg_builder *builder = NULL;
-    brg_value *input = NULL;
-    assert_int_equal(brg_builder_create(&builder, NULL), BRG_OK);
-    brg_builder_map(builder);
-    brg_builder_key(builder, "how");
-    brg_builder_string(builder, how);
-    brg_builder_key(builder, "ms");
-    brg_builder_int(builder, ms);
-    brg_builder_key(builder, "since");
-    brg_builder_int(builder, (int64_t)since);
-    brg_builder_key(builder, "seen");
-    brg_builder_shared(builder, seen);
-    brg_builder_end(builder);
-    assert_int_equal(brg_builder_finish(builder, &input, NULL), BRG_OK);
-    brg_builder_destroy(builder);
-    return input;
-}
-
-#define BEAT BRG_SECONDS(1)
-
-/* Whether one that shows signs of life for so long lives: it does, unless it could not show any for a heartbeat. */
-static bool lively_lives(brg_pool *pool, const char *how, int64_t ms)
-{
-    brg_shared *seen = NULL;
-    uint64_t since = now_ns(), longest = 0, last = 0;
-    assert_int_equal(brg_shared_create(&seen, brg_shared_opts(.size_bytes = 64), NULL), BRG_OK);
-    brg_shared_store64(seen, 8, since);
-    brg_task *task = scenario_submit(pool, "lively", lively_input(how, ms, since, seen), NULL);
-    brg_status status = scenario_result(task)->status;
-    assert_int_equal(brg_shared_load64(seen, 0, &longest), BRG_OK);
-    assert_int_equal(brg_shared_load64(seen, 8, &last), BRG_OK);
-    assert_true(status == BRG_OK || (status == BRG_TIMED_OUT && (longest >= BEAT || now_ns() - last >= BEAT)));
-    brg_task_unref(task);
-    brg_shared_unref(seen);
-    return status == BRG_OK;
-}
-
 static void a_lively_task_lives(void **state)
 {
-    brg_pool *pool = make_pool(
-        state, NULL,
-        (brg_pool_options){.size = sizeof(brg_pool_options), .heartbeat_ns = BEAT, .grace_ns = BRG_SECONDS(600)});
+    brg_pool *pool = make_pool(state, NULL,
+                               (brg_pool_options){.size = sizeof(brg_pool_options),
+                                                  .heartbeat_ns = LIVELY_BEAT,
+                                                  .grace_ns = BRG_SECONDS(600)});
     while (!lively_lives(pool, "beat", 2500))
         ;
     while (!lively_lives(pool, "progress", 2500))
@@ -786,10 +742,11 @@ static void a_late_look_takes_nobody_for_silent(void **state)
 
 static void one_that_waits_for_its_owner_lives(void **state)
 {
-    brg_pool *pool = make_pool(
-        state, NULL,
-        (brg_pool_options){
-            .size = sizeof(brg_pool_options), .workers_max = 2, .heartbeat_ns = BEAT, .grace_ns = BRG_SECONDS(600)});
+    brg_pool *pool = make_pool(state, NULL,
+                               (brg_pool_options){.size = sizeof(brg_pool_options),
+                                                  .workers_max = 2,
+                                                  .heartbeat_ns = LIVELY_BEAT,
+                                                  .grace_ns = BRG_SECONDS(600)});
     while (!waiting_lives(pool))
         ;
     brg_pool_destroy(pool);

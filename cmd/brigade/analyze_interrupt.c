@@ -5,10 +5,12 @@
  *
  * A row is written where the loop merges it, and its reader may never come. So no write is begun again after a signal,
  * and for one that was just about to begin standard output is /dev/null from then on. Of threads only this one has the
- * handler run: all others are the library's, which block signals.
+ * handler run: all others are the library's, which block signals. Nobody may read standard error either, and a handler
+ * that waited for that could not be interrupted: where it takes nothing now it is /dev/null, too.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "analyze_run.h"
@@ -22,13 +24,18 @@ static int interrupt_null = -1;
 static void interrupt_taken(int number)
 {
     static const char clear[] = "\r\033[K";
+    struct pollfd errors = {.fd = STDERR_FILENO, .events = POLLOUT};
     (void)number;
     int error = errno;
     analyze_stop = 1;
-    if (interrupt_null >= 0) /* also at the end: sanitizers flush what is left */
+    bool takes_errors = poll(&errors, 1, 0) > 0;
+    if (interrupt_null >= 0) { /* also at the end: sanitizers flush what is left */
         (void)dup2(interrupt_null, STDOUT_FILENO);
+        if (!takes_errors)
+            (void)dup2(interrupt_null, STDERR_FILENO);
+    }
     if (interrupt_wake == NULL) {
-        if (interrupt_clears != 0)
+        if (interrupt_clears != 0 && takes_errors)
             (void)!write(STDERR_FILENO, clear, sizeof(clear) - 1);
         _exit(CLI_INTERRUPTED);
     }

@@ -22,7 +22,7 @@
 #define MEASURE_LONG 3         /* else so many for each worker are enough */
 #define MEASURE_WARM_PART 8    /* of a round, before it */
 #define MEASURE_END_NS 1000000000u
-#define MEASURE_RUNS 4     /* and so many tasks: workers that are too many finish theirs */
+#define MEASURE_RUNS 4     /* and so many tasks: workers that are too many finish theirs; they may all share one CPU */
 #define MEASURE_SEATS 4096 /* a power of two, above any number of workers */
 #define MEASURE_TRIES 16
 
@@ -251,15 +251,15 @@ static bool measure_wait(measure *self, uint32_t workers)
 }
 
 /* A turn while tasks run; false also when none has ended for too long. */
-static bool measure_go_on(measure *self)
+static bool measure_go_on(measure *self, uint32_t workers)
 {
     if (!measure_turn(self))
         return false;
     if (!self->was_late)
         return true;
     self->was_late = false;
-    return patience_lasts_results(&self->patience, self->settled, MEASURE_RUNS * self->longest_ns, self->command,
-                                  &self->first_error);
+    return patience_lasts_results(&self->patience, self->settled, (double)MEASURE_RUNS * workers * self->longest_ns,
+                                  self->command, &self->first_error);
 }
 
 /* And each had time for a first task. */
@@ -270,7 +270,7 @@ static bool measure_settle(measure *self, uint32_t workers, uint64_t ns)
     uint64_t started = cli_now_ns(), settled = self->settled;
     patience_begin_results(&self->patience, settled);
     while (cli_now_ns() - started < ns / MEASURE_WARM_PART || self->settled - settled < workers)
-        if (!measure_go_on(self))
+        if (!measure_go_on(self, workers))
             return false;
     return true;
 }
@@ -307,7 +307,7 @@ static bool measure_window(measure *self, uint32_t workers, uint64_t ns, measure
     self->is_counting = true;
     bool good = true;
     while (good && (now - started < ns || self->times.count + self->failed - failed < least)) {
-        good = measure_go_on(self);
+        good = measure_go_on(self, workers);
         now = cli_now_ns();
     }
     self->is_counting = false;

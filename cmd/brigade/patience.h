@@ -10,7 +10,10 @@ typedef struct patience {
     uint64_t start_ns;     /* that a worker may take to start */
     uint32_t failures_max; /* failed starts that are too many: those that open the breaker */
     uint64_t tasks_ns;     /* that a task may take at least, with all its attempts, before its timeout ends it */
-    uint64_t nearest, since_ns, failures, settled;
+    uint32_t attempts_max;
+    uint64_t nearest, failures, settled;
+    uint64_t looked_ns,
+        waited_ns; /* what it waited is summed from look to look: while it was stopped it did not wait */
 } patience;
 
 /* That of a pool with these options. */
@@ -23,8 +26,8 @@ void patience_begin(patience *self, uint64_t failures);
  */
 bool patience_lasts(patience *self, const brg_pool_stats *stats, uint32_t wanted, uint64_t tasks_ns,
                     const char *command, brg_error *error);
-/* The same for results; `settled`: how many there were and are, `tasks_ns`: what else one may take. */
+/* The same for results; `settled`: how many there were and are, `run_ns`: what else each attempt of one may take. */
 void patience_begin_results(patience *self, uint64_t settled);
-bool patience_lasts_results(patience *self, uint64_t settled, uint64_t tasks_ns, const char *command, brg_error *error);
+bool patience_lasts_results(patience *self, uint64_t settled, double run_ns, const char *command, brg_error *error);
 
 #endif

@@ -118,6 +118,8 @@ static void run_interrupted(uv_signal_t *handle, int number)
     run_halt(run);
     if (run->interrupts == 2)
         brg_pool_kill(run->pool, 0);
+    if (run->interrupts > 2)
+        run->is_patience_over = true; /* whatever the outputs would take */
     run_feed(run);
 }
 

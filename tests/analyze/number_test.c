@@ -51,6 +51,8 @@ static const sum_case sums[] = {
     {{0x1p1023, 0x1p1023, 0x1p900, -0x1p1023, -0x1p1023, 0x1p-1074}, 6, 0x1p900, 0x1p900 / 6},
     {{1e-300, 0x1.8p1023, 0x1.8p1023, -0x1.8p1023, -0x1.8p1023}, 5, 1e-300, 1e-300 / 5},
     {{-0x1p1023, -0x1p1023, -0x1p1023, 0x1p1023, 0x1p1023, 0x1p1023}, 6, 0, 0},
+    /* What is beyond is rounded, too. */
+    {{0x1p1023, 0x1.0000000000001p1023, 0x1p1023, -0x1p1023, -0x1p1023, -0x1p1023}, 6, 0x1p971, 0x1p971 / 6},
 };
 
 /* In one piece, and cut in two at each place. */

@@ -124,6 +124,24 @@ exec 4<&-
 check "interrupted while it merges" ended 130
 check "nothing is left in TMPDIR" left_nothing
 
+# Nor does anybody read its progress: the handler itself would wait for that. The pipe is full when it is interrupted.
+mkfifo deaf errors
+exec 5<>errors
+cat <&5 >/dev/null &
+drain=$!
+"$brigade" analyze --sort quantity --sort-memory 16k --progress always big.csv >deaf 2>errors &
+pid=$!
+exec 4<deaf
+head -c 1 <&4 >out
+kill $drain
+wait $drain 2>/dev/null
+dd if=/dev/zero of=errors bs=4096 oflag=nonblock 2>/dev/null
+signal_until_it_ends TERM
+wait $pid
+status=$?
+exec 4<&- 5<&-
+check "interrupted while nobody reads its progress" ended 130
+
 shim=$build/tests/bin/interrupting.so
 if [ -f "$shim" ]; then # not with sanitizers
     LD_PRELOAD=$shim "$brigade" analyze --isolation thread --sort quantity big.csv >out 2>err

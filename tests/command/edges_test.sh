@@ -105,7 +105,7 @@ terminal() {
     shift
     rm -rf shown
     script -q -e -c "stty cols $columns; exec '$brigade' image --timeout 1h -o shown $*" /dev/null </dev/null 2>"$work/err" |
-        tr '\r' '\n' >"$work/out"
+        tr '\r' '\n' | grep -v "$noise" >"$work/out"
 }
 touch broken.jpg
 escape=$(printf '\033')
