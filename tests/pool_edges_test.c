@@ -167,6 +167,21 @@ static void parked_workers_run_what_is_theirs(void **state)
     brg_pool_destroy(pool);
 }
 
+/* Who parks instead of taking the task leaves it to another, who is asleep; nobody looks for an hour. */
+static void who_parks_wakes_another(void **state)
+{
+    atomic_store(&told_target, 2);
+    brg_pool *pool = scenario_pool(scenario_isolation(state),
+                                   brg_pool_opts(.workers_max = 2, .workers_start = 2, .workers_min = 1,
+                                                 .scaling = &told, .idle_timeout_ns = LONG,
+                                                 .scaling_interval_ns = LONG));
+    tell(pool, 2);
+    tell(pool, 1);
+    for (int i = 0; i < 4; i++)
+        scenario_expect(pool, "who", NULL, BRG_OK);
+    brg_pool_destroy(pool);
+}
+
 static void parked_workers_leave_no_tag_unserved(void **state)
 {
     (void)state;
@@ -351,6 +366,7 @@ int main(void)
         cmocka_unit_test(the_workers_that_stay_are_the_first),
         cmocka_unit_test(tasks_behind_tagged_ones_are_stolen),
         SCENARIO_BOTH(parked_workers_run_what_is_theirs),
+        SCENARIO_BOTH(who_parks_wakes_another),
         cmocka_unit_test(parked_workers_leave_no_tag_unserved),
         cmocka_unit_test(surplus_workers_hand_over),
         SCENARIO_BOTH(cancelled_with_their_worker),

@@ -160,6 +160,13 @@ static bool ready_is_brief_locked(brg_pool *pool)
     return true;
 }
 
+/* A process worker that was idle is so no more and took nothing: its ring has no room, it parks, or it is replaced. A
+ * thread that does so sees to the next itself. */
+static bool ready_is_refused(const brg__slot *slot)
+{
+    return slot->ahead_count == 0 && brg__pool_has_processes(slot->pool) && !slot->seat.seen.is_idle;
+}
+
 /* Something in the shared queue, or to be stolen. */
 void brg__pool_wake_next_locked(brg_pool *pool)
 {
@@ -174,9 +181,9 @@ void brg__pool_wake_next_locked(brg_pool *pool)
     brg__slot *slot = brg__slot_of(brg__schedule_idle_for(&pool->schedule));
     while (slot != NULL) {
         brg__pool_wake_slot_locked(pool, slot);
-        if (BRG__LIKELY(!slot->is_stuffed))
+        if (BRG__LIKELY(!ready_is_refused(slot)))
             return;
-        slot = brg__slot_of(brg__schedule_idle_for(&pool->schedule)); /* it is idle no more, and took nothing */
+        slot = brg__slot_of(brg__schedule_idle_for(&pool->schedule));
     }
     if (BRG__UNLIKELY(pool->may_hint && pool->schedule.xlane_count > 1) &&
         brg__schedule_misses(&pool->schedule, UINT64_MAX, NULL))
@@ -191,7 +198,7 @@ static void ready_wake_for_locked(brg_pool *pool, brg__slot *slot)
     }
     bool was_idle = slot->seat.seen.is_idle;
     brg__pool_wake_slot_locked(pool, slot);
-    if (was_idle)
+    if (was_idle && !ready_is_refused(slot))
         return;
     if (pool->schedule.steals && slot->seat.count != 0)
         brg__pool_wake_next_locked(pool);

@@ -113,6 +113,8 @@ static uint32_t process_depth_locked(const brg_pool *pool, brg__slot *slot)
         return (uint32_t)brg__max(slot->ahead_count, STRANDS_AHEAD);
     if (BRG__UNLIKELY(last != NULL && brg__task_is(last, BRG__TASK_INTERNAL)))
         return slot->ahead_count; /* whether it gets more depends on how that one ends */
+    if (BRG__UNLIKELY(last == NULL && slot->ahead_count != 0))
+        return slot->ahead_count; /* those behind the first were taken back: nobody is to wait there again */
     uint64_t fits = brg__min(AHEAD_NS / (pool->run_ewma_ns + 500) + 1, brg__slot_left_locked(slot));
     uint32_t portion = brg__schedule_portion(&pool->schedule, &slot->seat, BRG__AHEAD_MAX);
     return (uint32_t)brg__min(brg__min(fits, BRG__AHEAD_MAX), slot->ahead_count + portion);
@@ -168,6 +170,16 @@ static bool process_send_locked(brg__slot *slot, brg_task *task)
     return true;
 }
 
+/* There were `before` tasks, the first of which had begun: for how long those that came wait behind it is looked at. */
+static void process_look_behind_locked(brg__slot *slot, uint32_t before)
+{
+    if (before == 0 || slot->ahead_count < 2)
+        return;
+    if (before == 1)
+        slot->ahead_since = brg__now();
+    brg__pool_timer_at(slot->pool, slot->ahead_since + AHEAD_LOOK_NS);
+}
+
 void brg__slot_feed_locked(brg__slot *slot)
 {
     brg_pool *pool = slot->pool;
@@ -195,6 +207,7 @@ void brg__slot_feed_locked(brg__slot *slot)
     }
     if (slot->ahead_count != before) {
         process_start_head_locked(slot);
+        process_look_behind_locked(slot, before);
         brg__process_publish(slot->worker);
         brg__pool_room_locked(pool);
     }

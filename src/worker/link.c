@@ -173,7 +173,7 @@ void brg__link_flush(brg__link *link)
     }
     if (waits)
         link->ops->want_room(link);
-    if (any)
+    if (any || waits) /* what was sent for nothing lies in the ring, too, and the other side may sleep by now */
         link->ops->wake(link);
 }
 

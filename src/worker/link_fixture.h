@@ -28,8 +28,8 @@ typedef struct link_side {
     uint32_t bad_kind; /* of the frame that was a lie */
     uint64_t bad_id;
     char bad_why[100];
-    brg_status unreadable; /* the last message, for want of memory or descriptors */
-    uint64_t calls;
+    brg_status unreadable;              /* the last message, for want of memory or descriptors */
+    uint64_t calls, wakes;              /* wakes: how often the other one was woken */
     brg_value *kept[LINK_FIXTURE_KEPT]; /* what came */
     uint32_t kept_count;
     uint64_t ids[LINK_FIXTURE_KEPT]; /* frame ids of CALL, ANSWER, EVENT, in order */
@@ -44,6 +44,7 @@ typedef struct link_pair {
 
 static inline link_side *link_fixture_of(brg__link *link) { return (link_side *)(void *)link; }
 static inline void link_fixture_nothing(brg__link *link) { (void)link; }
+static inline void link_fixture_wake(brg__link *link) { link_fixture_of(link)->wakes++; }
 static inline void link_fixture_ref(brg__link *link) { link_fixture_of(link)->refs++; }
 static inline void link_fixture_unref(brg__link *link) { link_fixture_of(link)->refs--; }
 static inline bool link_fixture_pump(brg__link *link)
@@ -67,7 +68,7 @@ static inline brg_status link_fixture_service(brg__link *link, const brg__frame 
     return BRG_OK;
 }
 
-static const brg__link_ops link_fixture_ops = {.wake = link_fixture_nothing,
+static const brg__link_ops link_fixture_ops = {.wake = link_fixture_wake,
                                                .want_room = link_fixture_nothing,
                                                .later = link_fixture_nothing,
                                                .broken = link_fixture_broken,

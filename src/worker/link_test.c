@@ -425,6 +425,28 @@ static void full_socket(void **state)
     assert_int_equal(link_fixture_next_fd(), next);
 }
 
+/* The other side may have taken all that filled the socket, and sleep: what is left in the ring is for it. */
+static void sent_for_nothing_wakes(void **state)
+{
+    (void)state;
+    static char bytes[4096];
+    brg_value *value = value_fds(1);
+    while (brg__socket_send(pair.sockets[0], bytes, sizeof(bytes), NULL, 0, NULL) == BRG_OK)
+        ;
+    assert_int_equal(queue_event(1, value), BRG_OK);
+    brg_value_unref(value);
+    uint64_t tail = pair.owner.out.tail, wakes = pair.owner.wakes;
+    brg__link_flush(&pair.owner.link);
+    assert_true(pair.owner.out.tail != tail);
+    assert_true(pair.owner.wakes != wakes);
+    size_t size = sizeof(bytes), none = 0;
+    while (brg__socket_receive(pair.sockets[1], bytes, &size, NULL, &none, NULL) == BRG_OK)
+        size = sizeof(bytes);
+    link_pair_run(&pair);
+    assert_false(pair.worker.bad);
+    assert_int_equal(pair.worker.calls, 1);
+}
+
 /* ---- a life ------------------------------------------------------------------------------------------------------ */
 
 /* Half the objects there are, one after the other, until `steps` were done; nothing is asserted, for calls may fail. */
@@ -534,13 +556,14 @@ int main(void)
 {
 #define WITH_PAIR(test) cmocka_unit_test_setup_teardown(test, open_pair, close_pair)
     const struct CMUnitTest tests[] = {
-        WITH_PAIR(port_goes_and_comes_home),      WITH_PAIR(death_closes_ports),
-        WITH_PAIR(dead_link_takes_nothing_in),    WITH_PAIR(region_is_sent_once),
-        WITH_PAIR(seen_memory_is_given_up),       WITH_PAIR(release_tells_who_has_seen_it),
-        WITH_PAIR(shared_keeps_its_identity),     WITH_PAIR(token_is_cancelled_there_too),
-        WITH_PAIR(refused_message_stays_whole),   WITH_PAIR(too_many_descriptors),
-        WITH_PAIR(backlog_keeps_order),           WITH_PAIR(full_socket),
-        cmocka_unit_test(it_may_die_at_any_time), cmocka_unit_test(any_call_may_fail),
+        WITH_PAIR(port_goes_and_comes_home),    WITH_PAIR(death_closes_ports),
+        WITH_PAIR(dead_link_takes_nothing_in),  WITH_PAIR(region_is_sent_once),
+        WITH_PAIR(seen_memory_is_given_up),     WITH_PAIR(release_tells_who_has_seen_it),
+        WITH_PAIR(shared_keeps_its_identity),   WITH_PAIR(token_is_cancelled_there_too),
+        WITH_PAIR(refused_message_stays_whole), WITH_PAIR(too_many_descriptors),
+        WITH_PAIR(backlog_keeps_order),         WITH_PAIR(full_socket),
+        WITH_PAIR(sent_for_nothing_wakes),      cmocka_unit_test(it_may_die_at_any_time),
+        cmocka_unit_test(any_call_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

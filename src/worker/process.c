@@ -103,6 +103,7 @@ static brg_status process_write_task_locked(brg__process *process, const brg_val
     if (status != BRG_OK) {
         frame->kind = BRG__REQUEST_NOTHING;
         brg__ring_publish(&process->request);
+        brg__process_wake(process); /* else it would lie there until there is a task, for which there may be no room */
         return status;
     }
     frame->kind = BRG__REQUEST_TASK;
