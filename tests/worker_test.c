@@ -434,6 +434,18 @@ static void ids_are_never_reused(void **state)
     }
 }
 
+/* Who waits may see it online before the template has told its number. */
+static void who_is_online_has_a_number(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        brg_worker *worker = worker_without_loop(BRG_ISOLATION_PROCESS, brg_worker_opts(.name = NULL));
+        assert_int_equal(brg_worker_wait_online(worker, BOUND, NULL), BRG_OK);
+        assert_true(brg_worker_process_id(worker) > 0);
+        brg_worker_destroy(worker);
+    }
+}
+
 static void wait_online_and_wait(void **state)
 {
     brg_exit exit = {.exit_code = 77};
@@ -530,6 +542,7 @@ int main(void)
         SCENARIO_BOTH(one_byte_too_large),
         SCENARIO_BOTH(worker_knows_itself),
         SCENARIO_BOTH(ids_are_never_reused),
+        cmocka_unit_test(who_is_online_has_a_number),
         SCENARIO_BOTH(wait_online_and_wait),
         cmocka_unit_test(bad_options_are_named),
     };

@@ -182,6 +182,8 @@ static brg_status process_failed_hook(brg__process *process, const brg__frame *f
 
 static brg_status process_online(brg__process *process)
 {
+    if (BRG__UNLIKELY(brg_load_acquire(&process->xpid) == 0))
+        return BRG_FULL; /* the template's answer with its number is still to come: who is online has one */
     if (brg__worker_state(process->worker) != BRG_WORKER_STARTING)
         return BRG_OK;
     brg__service_client_ready(&process->client);

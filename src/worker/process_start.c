@@ -137,7 +137,7 @@ static void process_spawned(brg__spawn *spawn, int64_t pid, int pidfd)
     brg__process *process = brg__container_of(spawn, brg__process, spawn);
     brg_worker *worker = process->worker;
     process->xpidfd = pidfd;
-    brg_store_relaxed(&process->xpid, pid);
+    brg_store_release(&process->xpid, pid);
     process_close_gifts(process);
     process->pid_source = (brg__poll_source){.fd = pidfd, .ready = brg__process_exited};
     brg_error error;
