@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lively.h"
 
-#include <time.h>
-
-static uint64_t lively_now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
+#include "os/clock.h"
 
 static brg_value *lively_input(const char *how, int64_t ms, uint64_t since, brg_shared *seen)
 {
@@ -33,7 +26,7 @@ static brg_value *lively_input(const char *how, int64_t ms, uint64_t since, brg_
 bool lively_lives(brg_pool *pool, const char *how, int64_t ms)
 {
     brg_shared *seen = NULL;
-    uint64_t since = lively_now_ns(), longest = 0, last = 0;
+    uint64_t since = brg__now_real(), longest = 0, last = 0;
     assert_int_equal(brg_shared_create(&seen, brg_shared_opts(.size_bytes = 64), NULL), BRG_OK);
     brg_shared_store64(seen, 8, since);
     brg_task *task = scenario_submit(pool, "lively", lively_input(how, ms, since, seen), NULL);
@@ -41,7 +34,7 @@ bool lively_lives(brg_pool *pool, const char *how, int64_t ms)
     assert_int_equal(brg_shared_load64(seen, 0, &longest), BRG_OK);
     assert_int_equal(brg_shared_load64(seen, 8, &last), BRG_OK);
     assert_true(status == BRG_OK ||
-                (status == BRG_TIMED_OUT && (longest >= LIVELY_BEAT || lively_now_ns() - last >= LIVELY_BEAT)));
+                (status == BRG_TIMED_OUT && (longest >= LIVELY_BEAT || brg__now_real() - last >= LIVELY_BEAT)));
     brg_task_unref(task);
     brg_shared_unref(seen);
     return status == BRG_OK;

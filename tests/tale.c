@@ -139,7 +139,7 @@ void tale_listen(const brg_event *events, size_t count, uint64_t lost, void *use
     }
 }
 
-void tale_check_end(tale *self, const brg_pool_stats *stats)
+static void tale_check_end(tale *self, const brg_pool_stats *stats)
 {
     uint64_t submitted = 0, retries = 0;
     self->is_over = true;
@@ -168,4 +168,28 @@ void tale_free(tale *self)
 {
     free(self->tasks);
     free(self->workers);
+}
+
+brg_loop *tale_loop(void)
+{
+    brg_loop *loop = NULL;
+    assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true), NULL), BRG_OK);
+    return loop;
+}
+
+void tale_finish(brg_loop *loop, brg_pool *pool, tale *self)
+{
+    assert_int_equal(brg_pool_wait_idle(pool, SCENARIO_BOUND), BRG_OK);
+    brg_pool_stats stats = scenario_stats(pool);
+    brg_pool_destroy(pool);
+    tale_check_end(self, &stats);
+    assert_int_equal(brg_loop_pending(loop), 0);
+    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
+}
+
+brg_status tale_forget(void *user_data, const char *text, size_t size)
+{
+    (void)text;
+    *(size_t *)user_data += size;
+    return BRG_OK;
 }

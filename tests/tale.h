@@ -33,8 +33,13 @@ typedef struct tale {
 
 /* Fails the test at the first event that breaks the rules; for on_events, `user_data` a zeroed tale. */
 void tale_listen(const brg_event *events, size_t count, uint64_t lost, void *user_data);
-/* Every task settled and every worker ended, and their counts are those of the pool. */
-void tale_check_end(tale *self, const brg_pool_stats *stats);
 void tale_free(tale *self);
+
+brg_loop *tale_loop(void); /* an external one */
+/* Waits until the pool is idle, ends it and the loop: every task settled and every worker ended, and their counts are
+ * those of the pool. */
+void tale_finish(brg_loop *loop, brg_pool *pool, tale *self);
+/* For brg_trace_print: counts the bytes, `user_data` a size_t. */
+brg_status tale_forget(void *user_data, const char *text, size_t size);
 
 #endif

@@ -11,31 +11,7 @@
 
 #include <brigade/trace.h>
 
-#define BOUND BRG_SECONDS(240) /* of much work, on a machine that may be slow */
-
-static brg_loop *loop_new(void)
-{
-    brg_loop *loop = NULL;
-    assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true), NULL), BRG_OK);
-    return loop;
-}
-
-static brg_status forget_text(void *user_data, const char *text, size_t size)
-{
-    (void)text;
-    *(size_t *)user_data += size;
-    return BRG_OK;
-}
-
-static void finish(brg_loop *loop, brg_pool *pool, tale *self)
-{
-    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
-    brg_pool_stats stats = scenario_stats(pool);
-    brg_pool_destroy(pool);
-    tale_check_end(self, &stats);
-    assert_int_equal(brg_loop_pending(loop), 0);
-    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
-}
+#define BOUND SCENARIO_BOUND
 
 typedef struct ending {
     brg_watch *watch;
@@ -58,7 +34,7 @@ static void count_release(void *user_data) { ((ending *)user_data)->releases++; 
 static void it_may_end_inside_its_callback(void **state)
 {
     ending self = {.calls = 0};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
     assert_int_equal(brg_watch_create(&self.watch, pool,
                                       brg_watch_opts(.on_events = end_inside, .release = count_release, .delay_ns = 1,
@@ -92,7 +68,7 @@ static void run_inside(const brg_event *events, size_t count, uint64_t lost, voi
 
 static void its_callback_may_run_the_loop(void **state)
 {
-    ending self = {.loop = loop_new()};
+    ending self = {.loop = tale_loop()};
     self.pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = self.loop));
     brg_pool *pool = self.pool;
     assert_int_equal(brg_watch_create(&self.watch, pool,
@@ -124,7 +100,7 @@ static void *keep_submitting(void *argument)
 static void they_come_and_go_while_tasks_run(void **state)
 {
     tale self = {.needs_all = false};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = scenario_pool(scenario_isolation(state),
                                    brg_pool_opts(.loop = loop, .workers_max = 3, .admission = BRG_ADMISSION_BLOCK));
     submitter work = {pool, WATCH_SANITIZED ? 3000 : 30000};
@@ -158,7 +134,7 @@ static void no_more_than_sixteen(void **state)
     tale self = {.needs_all = false};
     brg_error error;
     brg_watch *watches[17] = {NULL};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
     for (int i = 0; i < 17; i++)
         assert_int_equal(
@@ -186,7 +162,7 @@ static int forked_child(brg_pool *pool, brg_watch *watch, brg_trace *trace)
         return 1;
     if (brg_trace_add(trace, pool, NULL) != BRG_FORKED)
         return 2;
-    if (brg_trace_print(trace, forget_text, &bytes, NULL) != BRG_FORKED)
+    if (brg_trace_print(trace, tale_forget, &bytes, NULL) != BRG_FORKED)
         return 3;
     if (brg_trace_get_stats(trace, &(brg_trace_stats){.size = sizeof(brg_trace_stats)}) != BRG_FORKED)
         return 4;
@@ -221,7 +197,7 @@ static bool others_sleep(void *argument)
 static void a_forked_child_lets_go(void **state)
 {
     tale self = {.needs_all = true};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_watch *watch = NULL;
     brg_trace *trace = NULL;
     assert_int_equal(brg_trace_create(&trace, NULL, NULL), BRG_OK);
@@ -239,7 +215,7 @@ static void a_forked_child_lets_go(void **state)
     assert_int_equal(waitpid(child, &end, 0), child);
     assert_int_equal(end, 0);
     scenario_expect(pool, "noop", NULL, BRG_OK);
-    finish(loop, pool, &self);
+    tale_finish(loop, pool, &self);
     brg_watch_destroy(watch);
     brg_trace_destroy(trace);
     tale_free(&self);
@@ -251,7 +227,7 @@ static void options_that_are_wrong(void **state)
     brg_watch *watch = NULL;
     brg_pool *pool = NULL;
     ending unused = {.calls = 0};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *without = scenario_pool(scenario_isolation(state), NULL);
     brg_pool *with = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
     assert_int_equal(brg_watch_create(&watch, without, brg_watch_opts(.on_events = tale_listen), &error), BRG_INVALID);

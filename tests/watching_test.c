@@ -13,7 +13,7 @@
 
 #include <brigade/trace.h>
 
-#define BOUND BRG_SECONDS(240) /* of much work, on a machine that may be slow */
+#define BOUND SCENARIO_BOUND
 
 static uint32_t random_state;
 
@@ -30,30 +30,6 @@ static int seed_print(void **state)
     random_state = given != NULL ? (uint32_t)strtoul(given, NULL, 0) : 1; /* the same choices each time */
     fprintf(stderr, "BRIGADE_TEST_SEED=%u\n", random_state);
     return 0;
-}
-
-static brg_loop *loop_new(void)
-{
-    brg_loop *loop = NULL;
-    assert_int_equal(brg_loop_create(&loop, brg_loop_opts(.external = true), NULL), BRG_OK);
-    return loop;
-}
-
-static brg_status forget_text(void *user_data, const char *text, size_t size)
-{
-    (void)text;
-    *(size_t *)user_data += size;
-    return BRG_OK;
-}
-
-static void finish(brg_loop *loop, brg_pool *pool, tale *self)
-{
-    assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK);
-    brg_pool_stats stats = scenario_stats(pool);
-    brg_pool_destroy(pool);
-    tale_check_end(self, &stats);
-    assert_int_equal(brg_loop_pending(loop), 0);
-    assert_int_equal(brg_loop_destroy(loop), BRG_OK);
 }
 
 /* ---- everything at once ------------------------------------------------------------------------------------------ */
@@ -143,7 +119,7 @@ static void every_transition_is_told_in_order(void **state)
 {
     bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
     tale self = {.needs_all = true};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = scenario_pool(
         scenario_isolation(state),
         brg_pool_opts(.loop = loop, .workers_max = 3,
@@ -153,7 +129,7 @@ static void every_transition_is_told_in_order(void **state)
                       .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self, .capacity = 4000000)));
     play(pool, loop, is_process, is_process ? (WATCH_SANITIZED ? 150 : 800) : (WATCH_SANITIZED ? 1500 : 8000));
     play_the_rest(pool);
-    finish(loop, pool, &self);
+    tale_finish(loop, pool, &self);
     assert_true(self.counts[BRG_EVENT_TASK_RETRIED] > 0);
     assert_true(self.counts[BRG_EVENT_TASK_CANCEL_ASKED] > 0);
     assert_true(self.counts[BRG_EVENT_TASK_OVERDUE] > 0);
@@ -188,7 +164,7 @@ static void submitters_on_other_threads(void **state)
 {
     bool is_process = scenario_isolation(state) == BRG_ISOLATION_PROCESS;
     tale self = {.needs_all = true};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = scenario_pool(scenario_isolation(state),
                                    brg_pool_opts(.loop = loop, .workers_max = 3, .placement = brg_placement_stealing,
                                                  .attempts_max = 2, .retry_on = BRG_RETRY_FAILED,
@@ -201,7 +177,7 @@ static void submitters_on_other_threads(void **state)
     assert_int_equal(brg_pool_wait_idle(pool, BOUND), BRG_OK); /* it delivers meanwhile */
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-    finish(loop, pool, &self);
+    tale_finish(loop, pool, &self);
     assert_int_equal(self.counts[BRG_EVENT_TASK_SUBMITTED], 2 * (uint64_t)work.count);
     tale_free(&self);
 }
@@ -211,7 +187,7 @@ static void members_of_batches(void **state)
     static const char *const orders[] = {"good", "fail", "good", "silent", "whole", "later", "crash"};
     uint32_t kinds = scenario_isolation(state) == BRG_ISOLATION_PROCESS ? 7 : 6;
     tale self = {.needs_all = true};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = batch_pool(
         state, .loop = loop, .workers_max = 2, .batch_size = 8, .batch_delay_ns = BRG_MILLISECONDS(1),
         .attempts_max = 3, .retry_on = BRG_RETRY_FAILED | BRG_RETRY_CRASH | BRG_RETRY_TRANSIENT, .crash_limit = 3,
@@ -223,7 +199,7 @@ static void members_of_batches(void **state)
             (void)brg_task_cancel(task);
         brg_task_unref(task);
     }
-    finish(loop, pool, &self);
+    tale_finish(loop, pool, &self);
     assert_true(self.counts[BRG_EVENT_TASK_BATCHED] > 0);
     tale_free(&self);
 }
@@ -267,7 +243,7 @@ static void items_of_streams(void **state)
     for (int round = 0; round < 4; round++) {
         tale self = {.needs_all = true};
         streamed run = {.left = STREAMED, .kinds = is_process ? 7 : 6};
-        brg_loop *loop = loop_new();
+        brg_loop *loop = tale_loop();
         brg_stream *stream = NULL;
         brg_trace *trace = NULL;
         brg_error error;
@@ -292,13 +268,13 @@ static void items_of_streams(void **state)
             if (++items == STREAMED / 2 && round % 2 == 1)
                 assert_int_equal(brg_pool_kill(pool, BRG_FOREVER), BRG_OK);
             if (items % 100 == 0)
-                assert_int_equal(brg_trace_print(trace, forget_text, &bytes, NULL), BRG_OK);
+                assert_int_equal(brg_trace_print(trace, tale_forget, &bytes, NULL), BRG_OK);
             (void)brg_loop_dispatch(loop);
         }
         assert_true(round % 2 == 1 || items == STREAMED);
         brg_stream_destroy(stream);
-        finish(loop, pool, &self);
-        assert_int_equal(brg_trace_print(trace, forget_text, &bytes, NULL), BRG_OK);
+        tale_finish(loop, pool, &self);
+        assert_int_equal(brg_trace_print(trace, tale_forget, &bytes, NULL), BRG_OK);
         brg_trace_destroy(trace);
         tale_free(&self);
     }
@@ -334,7 +310,7 @@ static void flows_in_tasks(void **state)
     for (int round = 0; round < 4; round++) {
         tale self = {.needs_all = true};
         streamed run = {.left = 0};
-        brg_loop *loop = loop_new();
+        brg_loop *loop = tale_loop();
         brg_pool *pool = run.pool = scenario_function_pool(
             brg_pool_opts(.loop = loop, .workers_min = 1, .workers_max = 3, .scaling = brg_scaling_backlog,
                           .admission = BRG_ADMISSION_CALLER_RUNS, .queue_max = 4, .attempts_max = 2,
@@ -353,7 +329,7 @@ static void flows_in_tasks(void **state)
                 assert_int_equal(brg_pool_kill(pool, BRG_FOREVER), BRG_OK);
             (void)brg_loop_dispatch(loop);
         }
-        finish(loop, pool, &self);
+        tale_finish(loop, pool, &self);
         tale_free(&self);
     }
 }
@@ -362,14 +338,14 @@ static void flows_in_tasks(void **state)
 static void a_batch_is_overdue(void **state)
 {
     tale self = {.needs_all = true};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = batch_pool(state, .loop = loop, .batch_size = 2, .run_timeout_ns = BRG_MILLISECONDS(5),
                                 .grace_ns = LONG,
                                 .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self));
     brg_task *tasks[] = {submit(pool, "spin", 0), submit(pool, "spin", 1)};
     for (int i = 0; i < 2; i++)
         expect(tasks[i], BRG_TIMED_OUT);
-    finish(loop, pool, &self);
+    tale_finish(loop, pool, &self);
     assert_int_equal(self.counts[BRG_EVENT_TASK_OVERDUE], 1);
     tale_free(&self);
 }
@@ -396,7 +372,7 @@ static void each_of_all_has_its_number(void **state)
 {
     crowd here;
     numbers self = {.count = 0};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_watch *watch = NULL;
     brg_token *token = NULL;
     uint32_t count = 0;
@@ -433,7 +409,7 @@ static void what_happens_to_the_pool(void **state)
 {
     tale self = {.needs_all = true};
     crowd here;
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     crowd_open(&here);
     char module[4096];
     snprintf(module, sizeof(module), "%s/configure.so", getenv("TEST_MODULE_DIR"));
@@ -456,7 +432,7 @@ static void what_happens_to_the_pool(void **state)
     for (int i = 0; i < 3; i++)
         brg_task_unref(tasks[i]);
     brg_task_unref(held);
-    finish(loop, pool, &self);
+    tale_finish(loop, pool, &self);
     const brg_event_type once[] = {BRG_EVENT_POOL_FULL,     BRG_EVENT_POOL_DRAINED,    BRG_EVENT_POOL_REJECTED,
                                    BRG_EVENT_POOL_TUNED,    BRG_EVENT_POOL_CONFIGURED, BRG_EVENT_POOL_DRAINING,
                                    BRG_EVENT_POOL_STOPPING, BRG_EVENT_POOL_KILLING,    BRG_EVENT_POOL_CLOSED};
@@ -477,7 +453,7 @@ static bool breaker_has_opened_and_half(void *argument)
 static void a_breaker_opens_and_half_opens(void **state)
 {
     tale self = {.needs_all = true};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = scenario_pool(
         scenario_isolation(state),
         brg_pool_opts(.loop = loop, .workers_max = 1, .prewarm_task = "nowhere", .restart_min_ns = 1,
@@ -499,7 +475,7 @@ static void a_breaker_opens_and_half_opens(void **state)
 static void what_finds_no_room_is_counted(void **state)
 {
     tale self = {.needs_all = false};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_watch *watch = NULL;
     brg_pool *pool = scenario_pool(scenario_isolation(state), brg_pool_opts(.loop = loop));
     const int tasks = 3000;
@@ -528,7 +504,7 @@ static void what_finds_no_room_is_counted(void **state)
 static void room_comes_back(void **state)
 {
     tale self = {.needs_all = true};
-    brg_loop *loop = loop_new();
+    brg_loop *loop = tale_loop();
     brg_pool *pool = scenario_pool(
         scenario_isolation(state),
         brg_pool_opts(.loop = loop, .watch = brg_watch_opts(.on_events = tale_listen, .user_data = &self,
@@ -540,7 +516,7 @@ static void room_comes_back(void **state)
         while (self.counts[BRG_EVENT_TASK_SETTLED] != 20 * ((uint64_t)i + 1))
             (void)brg_loop_dispatch(loop);
     }
-    finish(loop, pool, &self);
+    tale_finish(loop, pool, &self);
     assert_true(self.calls >= 200); /* batches: one in each turn, and the first of it has all that was submitted */
     assert_true(self.largest >= 20);
     tale_free(&self);

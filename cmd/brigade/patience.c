@@ -7,8 +7,7 @@
 #define PATIENCE_STARTS 3                 /* so many times what a start may take are too long */
 #define PATIENCE_FAILURES 5
 #define PATIENCE_LOOK_NS BRG_SECONDS(1) /* longer between two looks: it was stopped, and its workers perhaps, too */
-
-#define PATIENCE_RUNS_NS 1e18 /* years */
+#define PATIENCE_RUNS_NS 1e18           /* years: more fits no uint64_t */
 
 /* What is as good as no bound counts nothing. */
 static uint64_t patience_bounded(uint64_t ns) { return ns > BRG_SECONDS(100000) ? 0 : ns; }

@@ -12,8 +12,7 @@ typedef struct patience {
     uint64_t tasks_ns;     /* that a task may take at least, with all its attempts, before its timeout ends it */
     uint32_t attempts_max;
     uint64_t nearest, failures, settled;
-    uint64_t looked_ns,
-        waited_ns; /* what it waited is summed from look to look: while it was stopped it did not wait */
+    uint64_t looked_ns, waited_ns; /* summed from look to look: while it was stopped it did not wait */
 } patience;
 
 /* That of a pool with these options. */

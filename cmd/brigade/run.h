@@ -86,8 +86,8 @@ typedef struct run_state {
     int interrupts;
     size_t bytes_more; /* of outputs since the loop last held the lock */
     bool is_stopping, is_closing, is_output_lost, is_writer_over, is_patience_over, shows_progress;
-    unsigned patience_tries;
-    brg_error cannot_run; /* workers do not start, or there is no such task: nothing more is tried */
+    unsigned patience_tries; /* how often it was over though the outputs took something */
+    brg_error cannot_run;    /* workers do not start, or there is no such task: nothing more is tried */
     uint64_t started_ns, ended_ns;
 
     uv_mutex_t lock; /* of all below */
